@@ -1,1 +1,25 @@
-//! See Cargo.toml; filled in by the first slice.
+//! What a job *is*: ids, time, states and their transitions, plans, specifications, events, findings, the version catalogue.
+//! Pure: no async, no I/O, no clock and no randomness of its own.
+
+pub mod artifact;
+pub mod card;
+pub mod catalogue;
+pub mod clock;
+pub mod connect_version;
+pub mod event;
+pub mod finding;
+pub mod ids;
+pub mod inventory;
+pub mod lease;
+pub mod outcome;
+pub mod plan;
+pub mod progress;
+pub mod secret;
+pub mod spec;
+pub mod state;
+pub mod token;
+
+pub use clock::{Clock, Millis};
+pub use connect_version::ConnectVersion;
+pub use finding::{Finding, Severity};
+pub use ids::*;

@@ -1,0 +1,155 @@
+//! The catalogue of Connect versions: a data file that can be replaced without a release.
+
+use serde::{Deserialize, Serialize};
+
+use crate::connect_version::ConnectVersion;
+
+/// The catalogue that this release carries.
+pub const EMBEDDED: &str = include_str!("../data/connect-versions.toml");
+
+/// The catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Catalogue {
+    /// When it was signed off, as a date: `2026-11-01`.
+    pub signed_off: String,
+    /// The oldest version that still synchronises.
+    pub oldest_that_syncs: ConnectVersion,
+    /// The first version that can be installed on an existing database.
+    pub first_with_existing_database: ConnectVersion,
+    /// Every known version, in ascending order.
+    #[serde(rename = "version")]
+    pub versions: Vec<CatalogueEntry>,
+}
+
+/// One version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CatalogueEntry {
+    /// The version.
+    pub version: ConnectVersion,
+    /// When it was released, as a date; `None` where no source says so.
+    pub released: Option<String>,
+    /// The end of its support: a date, `ended` where only that is known, or `None`.
+    pub end_of_support: Option<String>,
+    /// Whether it brings a full synchronisation.
+    #[serde(default)]
+    pub full_sync: bool,
+    /// Whether it changes default rules.
+    #[serde(default)]
+    pub rules_changed: bool,
+    /// Whether it changes the schema.
+    #[serde(default)]
+    pub schema_changed: bool,
+    /// Why it must not be installed on an existing database, if so.
+    pub blocked_for_existing_database: Option<String>,
+    /// The major version of the LocalDB that it brings: 11, 15 or 16.
+    pub localdb_major: i32,
+    /// What else is worth knowing.
+    pub note: Option<String>,
+}
+
+/// Why a text is no catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidCatalogue {
+    /// It is not of the shape.
+    #[error("the catalogue cannot be read: {0}")]
+    Shape(String),
+    /// A version stands twice or out of order.
+    #[error("version {0} of the catalogue stands twice or out of order")]
+    Order(ConnectVersion),
+}
+
+impl Catalogue {
+    /// Reads a catalogue.
+    pub fn parse(text: &str) -> Result<Self, InvalidCatalogue> {
+        let c: Catalogue = toml::from_str(text).map_err(|e| InvalidCatalogue::Shape(e.to_string()))?;
+        match c.versions.windows(2).find(|w| w[0].version >= w[1].version) {
+            Some(w) => Err(InvalidCatalogue::Order(w[1].version)),
+            None => Ok(c),
+        }
+    }
+
+    /// The catalogue of this release.
+    pub fn embedded() -> Self {
+        // A test parses the embedded text, so this cannot fail in a release that passed its tests.
+        Self::parse(EMBEDDED).expect("the embedded catalogue is read by a test")
+    }
+
+    /// The entry of a version.
+    pub fn get(&self, version: ConnectVersion) -> Option<&CatalogueEntry> {
+        self.versions.iter().find(|e| e.version == version)
+    }
+
+    /// The newest version that is known and not blocked.
+    pub fn newest(&self) -> Option<&CatalogueEntry> {
+        self.versions
+            .iter()
+            .rev()
+            .find(|e| e.blocked_for_existing_database.is_none())
+    }
+
+    /// What changes between two versions: everything that the versions after `from` up to `to` brought.
+    pub fn changes(&self, from: ConnectVersion, to: ConnectVersion) -> Changes {
+        let between = self.versions.iter().filter(|e| e.version > from && e.version <= to);
+        between.fold(Changes::default(), |c, e| Changes {
+            full_sync: c.full_sync || e.full_sync,
+            rules: c.rules || e.rules_changed,
+            schema: c.schema || e.schema_changed,
+        })
+    }
+}
+
+/// What a jump between versions brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Changes {
+    /// A full synchronisation is expected.
+    pub full_sync: bool,
+    /// Default rules change.
+    pub rules: bool,
+    /// The schema changes.
+    pub schema: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn v(text: &str) -> ConnectVersion {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_embedded_catalogue_is_sound() {
+        let c = Catalogue::parse(EMBEDDED).unwrap();
+        assert!(c.versions.len() > 60, "{}", c.versions.len());
+        assert_eq!(c.get(v("2.5.79.0")).unwrap().released.as_deref(), Some("2025-09-01"));
+        assert!(c.get(v("2.6.84.0")).unwrap().blocked_for_existing_database.is_some());
+        assert_eq!(c.get(v("2.6.84.0")).unwrap().localdb_major, 16);
+        assert_eq!(c.get(v("1.1.613.0")).unwrap().localdb_major, 11);
+        assert!(c.get(c.oldest_that_syncs).is_some());
+        for e in &c.versions {
+            for d in [&e.released, &e.end_of_support].into_iter().flatten() {
+                assert!(d == "ended" || d.len() == 10 || d.len() == 7, "{}: {d}", e.version);
+            }
+        }
+    }
+
+    #[test]
+    fn a_jump_gathers_what_lies_between() {
+        let c = Catalogue::embedded();
+        assert_eq!(c.changes(v("2.5.79.0"), v("2.5.79.0")), Changes::default());
+        let jump = c.changes(v("1.6.4.0"), v("2.6.91.0"));
+        assert!(jump.rules && jump.schema);
+    }
+
+    #[test]
+    fn disorder_is_refused() {
+        let twice = EMBEDDED.replace("version = \"2.5.79.0\"", "version = \"2.5.76.0\"");
+        assert!(matches!(
+            Catalogue::parse(&twice),
+            Err(InvalidCatalogue::Order(_) | InvalidCatalogue::Shape(_))
+        ));
+        assert!(matches!(Catalogue::parse("x = 1"), Err(InvalidCatalogue::Shape(_))));
+    }
+}

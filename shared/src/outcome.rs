@@ -1,0 +1,111 @@
+//! What a job brought about: the agent's word at the end of an attempt, with its evidence.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::artifact::{Counts, Manifest};
+use crate::finding::Finding;
+use crate::inventory::{ConnectParameters, SessionFacts};
+
+/// The result of a job that ended well.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Outcome {
+    /// What a backup made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<Manifest>,
+    /// What was counted in a database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<Counts>,
+    /// What a restore made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<Restored>,
+    /// What Connect was seen with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect: Option<SeenConnect>,
+    /// Sessions that were seen on the database.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sessions: Vec<SessionFacts>,
+    /// The verification levels that were reached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<Level>,
+    /// Notes and warnings from on the way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+    /// Facts worth keeping, in order: what, and what it was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<crate::finding::Evidence>,
+}
+
+impl Outcome {
+    /// Adds a fact worth keeping.
+    pub fn saw(&mut self, looked_at: impl Into<String>, found: impl ToString) {
+        self.evidence.push(crate::finding::Evidence {
+            looked_at: looked_at.into(),
+            found: found.to_string(),
+        });
+    }
+    /// Records that a verification level was reached.
+    pub fn reached(&mut self, level: Level) {
+        if !self.levels.contains(&level) {
+            self.levels.push(level);
+        }
+    }
+}
+
+/// How much is proven about a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Level {
+    /// SQL Server's own page and stream checksums.
+    L0,
+    /// Chunk and file hashes on both ends.
+    L1,
+    /// RESTORE VERIFYONLY WITH CHECKSUM on the target.
+    L2,
+    /// Restored, and CHECKDB is clean.
+    L3,
+    /// Row counts, schema and lineage equal the source's.
+    L4,
+    /// Connect opens it, in staging mode.
+    L5,
+}
+
+/// A restored database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    /// `ServerName`.
+    pub server_name: String,
+    /// Its name.
+    pub database: String,
+    /// Its new `database_guid`.
+    pub database_guid: Uuid,
+    /// Its `family_guid`, the source's.
+    pub family_guid: Uuid,
+    /// Its `recovery_fork_guid`.
+    pub recovery_fork_guid: Option<Uuid>,
+    /// Its `service_broker_guid`.
+    pub service_broker_guid: Option<Uuid>,
+}
+
+/// What Connect was seen with on its host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenConnect {
+    /// The registry's parameters.
+    pub parameters: ConnectParameters,
+    /// The service's account.
+    pub service_account: String,
+    /// The version.
+    pub version: String,
+    /// Staging mode.
+    pub staging_mode: bool,
+}
+
+/// Why a job ended badly.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The step in which it ended.
+    pub step: String,
+    /// What was found: at least one finding, each with its next step.
+    pub findings: Vec<Finding>,
+    /// Whether everything that the job changed was put back.
+    pub undone: bool,
+}

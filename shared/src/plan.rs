@@ -1,0 +1,169 @@
+//! A plan: the ordered stages and jobs of a migration, with every preflight finding. It is made once from the request and
+//! the inventories, is stored as it is, and is what an operator applies: the dry run *is* the plan.
+
+use serde::{Deserialize, Serialize};
+
+use crate::connect_version::ConnectVersion;
+use crate::finding::Finding;
+use crate::ids::{ArtifactId, DatabaseId, HostId, JobId, MigrationId, SiteId};
+use crate::inventory::DatabaseAddress;
+use crate::lease::Resource;
+use crate::spec::{DatabaseIdentity, ExpectedConnect, JobKind};
+
+/// What can be run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scenario {
+    /// LocalDB is at its limit: the database moves to full SQL Server, and a new Connect server is seated on it.
+    MoveToFullSql,
+}
+
+impl Scenario {
+    /// Every scenario.
+    pub const ALL: &'static [Scenario] = &[Scenario::MoveToFullSql];
+    /// Its name in the CLI.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scenario::MoveToFullSql => "move-to-full-sql",
+        }
+    }
+    /// Reads the name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|s| s.as_str() == text)
+    }
+}
+
+/// What an operator asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanRequest {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// The site.
+    pub site: SiteId,
+    /// The database to move.
+    pub source: DatabaseId,
+    /// The SQL host to move it to.
+    pub target_host: HostId,
+    /// The instance there, by its name in the agent's configuration.
+    pub target_instance: String,
+    /// The database's name there.
+    pub target_database: String,
+    /// The new Connect server.
+    pub connect_host: HostId,
+    /// Where the installer is on the new Connect server.
+    pub installer: String,
+    /// The account that Connect will run as there.
+    pub service_account: Option<String>,
+    /// The folder for data files on the target; `None` for the instance's default.
+    #[serde(default)]
+    pub data_dir: Option<String>,
+    /// The folder for log files on the target; `None` for the instance's default.
+    #[serde(default)]
+    pub log_dir: Option<String>,
+    /// Whether the backup file stays on the source when all is done.
+    #[serde(default)]
+    pub keep_backup: bool,
+}
+
+/// A plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The migration that it is for.
+    pub migration: MigrationId,
+    /// What was asked for.
+    pub request: PlanRequest,
+    /// What is to be done, in order.
+    pub stages: Vec<Stage>,
+    /// Everything that the preflight found.
+    pub findings: Vec<Finding>,
+    /// How to go back, step by step, up to the point of no return.
+    pub rollback: Vec<String>,
+    /// The values that the jobs are made of. `None` when blockers left something open.
+    pub values: Option<PlanValues>,
+}
+
+impl Plan {
+    /// Whether something blocks it.
+    pub fn blocked(&self) -> bool {
+        self.values.is_none() || self.findings.iter().any(Finding::blocks)
+    }
+    /// Every job, in order.
+    pub fn jobs(&self) -> impl Iterator<Item = &PlannedJob> {
+        self.stages.iter().flat_map(|s| &s.jobs)
+    }
+}
+
+/// Jobs that may run side by side.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stage {
+    /// Its name, for example `backup`.
+    pub name: String,
+    /// Its jobs.
+    pub jobs: Vec<PlannedJob>,
+}
+
+/// A job as it is planned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedJob {
+    /// Its id.
+    pub id: JobId,
+    /// Its name within the plan, for example `verify-source`.
+    pub name: String,
+    /// Its kind.
+    pub kind: JobKind,
+    /// The host that does it.
+    pub host: HostId,
+    /// The host's name, for people.
+    pub host_name: String,
+    /// The lease under which it works.
+    pub resource: Resource,
+    /// What it does, step by step, for people.
+    pub steps: Vec<String>,
+    /// What it changes on the host; empty when it only looks.
+    pub changes: Vec<String>,
+}
+
+/// The values that jobs are made of, fixed when the plan is made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanValues {
+    /// The source database.
+    pub source: DatabaseIdentity,
+    /// The host whose agent reaches the source.
+    pub source_host: HostId,
+    /// The Connect server that holds the source.
+    pub source_holder: Option<HostId>,
+    /// That server's computer name.
+    pub source_holder_name: Option<String>,
+    /// Whether Connect runs on the source's host.
+    pub connect_on_source: bool,
+    /// Its staging mode.
+    pub source_staging: Option<bool>,
+    /// Whether its scheduler is on.
+    pub source_scheduler: Option<bool>,
+    /// The Connect version last used.
+    pub connect_version: Option<ConnectVersion>,
+    /// Whether the source's instance can compress.
+    pub compression: bool,
+    /// Bytes that the backup will need at most.
+    pub expected_bytes: u64,
+    /// The artifact to make.
+    pub artifact: ArtifactId,
+    /// Our id for the restored database.
+    pub target: DatabaseId,
+    /// Where the restored database will be.
+    pub target_address: DatabaseAddress,
+    /// `ServerName` of the target instance.
+    pub target_server_name: String,
+    /// The name while it is not verified.
+    pub temporary_name: String,
+    /// The new server's computer name.
+    pub connect_name: String,
+    /// BLAKE3 of the installer.
+    pub installer_hash: String,
+    /// Its product code.
+    pub product_code: String,
+    /// What Connect must look like at the end.
+    pub expect: ExpectedConnect,
+    /// Forests that need credentials in the wizard.
+    pub forests: Vec<String>,
+}

@@ -1,0 +1,246 @@
+//! What a job is to do: the part of a plan that travels to an agent, as opaque bytes with a digest.
+//! Everything that a job needs is in it; an agent never asks for more than leases, permits and tickets.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::artifact::{Counts, SetHeader};
+use crate::card::Card;
+use crate::connect_version::ConnectVersion;
+use crate::ids::{AgentId, ArtifactId, DatabaseId, HostId, JobId, MigrationId};
+use crate::inventory::DatabaseAddress;
+use crate::lease::LeaseRef;
+
+/// The four kinds of jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobKind {
+    /// Backs a database up.
+    Backup,
+    /// Brings a backup over and restores it.
+    Restore,
+    /// Installs Connect and waits at the wizard.
+    Install,
+    /// Looks, and changes nothing.
+    Verify,
+}
+
+impl JobKind {
+    /// The word in the store, on the wire and on the screen.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            JobKind::Backup => "backup",
+            JobKind::Restore => "restore",
+            JobKind::Install => "install",
+            JobKind::Verify => "verify",
+        }
+    }
+    /// Reads the word.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Backup, Self::Restore, Self::Install, Self::Verify]
+            .into_iter()
+            .find(|k| k.as_str() == text)
+    }
+}
+
+/// A job's specification.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// The shape of this document.
+    pub schema_version: i32,
+    /// The migration.
+    pub migration: MigrationId,
+    /// The job.
+    pub job: JobId,
+    /// The host that does it.
+    pub host: HostId,
+    /// The lease under which it works.
+    pub lease: LeaseRef,
+    /// What to do.
+    pub task: Task,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Task {
+    /// Back a database up.
+    Backup(BackupTask),
+    /// Restore a backup.
+    Restore(Box<RestoreTask>),
+    /// Install Connect.
+    Install(InstallTask),
+    /// Look at the source before anything is done.
+    VerifySource(VerifySourceTask),
+    /// Look at the restored database when Connect runs on it.
+    VerifyTarget(VerifyTargetTask),
+    /// Look at the new Connect server.
+    VerifyServer(VerifyServerTask),
+    /// Look at the old server, which must be as it was.
+    VerifyOldServer(VerifyOldServerTask),
+}
+
+impl Task {
+    /// Its kind.
+    pub fn kind(&self) -> JobKind {
+        match self {
+            Task::Backup(_) => JobKind::Backup,
+            Task::Restore(_) => JobKind::Restore,
+            Task::Install(_) => JobKind::Install,
+            Task::VerifySource(_) | Task::VerifyTarget(_) | Task::VerifyServer(_) | Task::VerifyOldServer(_) => {
+                JobKind::Verify
+            }
+        }
+    }
+}
+
+/// By what a database is known: never by its name alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseIdentity {
+    /// Our id for it.
+    pub id: DatabaseId,
+    /// Where the agent finds it.
+    pub address: DatabaseAddress,
+    /// `ServerName` as the server itself reported it.
+    pub server_name: String,
+    /// `database_guid`.
+    pub database_guid: Uuid,
+    /// `family_guid`.
+    pub family_guid: Uuid,
+}
+
+/// Backs a database up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupTask {
+    /// The database.
+    pub database: DatabaseIdentity,
+    /// The artifact to make.
+    pub artifact: ArtifactId,
+    /// Whether the instance can compress backups.
+    pub compression: bool,
+    /// Whether Connect runs on this very host, so that its scheduler can be held while the backup runs.
+    pub hold_scheduler: bool,
+    /// How long to wait for a running synchronisation cycle.
+    pub idle_timeout_s: u64,
+    /// Bytes that the backup will need at most.
+    pub expected_bytes: u64,
+}
+
+/// Restores a backup under a temporary name, verifies it and renames it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RestoreTask {
+    /// The artifact.
+    pub artifact: ArtifactId,
+    /// Its size.
+    pub size: u64,
+    /// Its root hash.
+    pub root: String,
+    /// Digest of its manifest.
+    pub manifest_digest: String,
+    /// What its header must say.
+    pub header: SetHeader,
+    /// The agent that has it.
+    pub source_agent: AgentId,
+    /// Where that agent answers, `host:port`.
+    pub source_address: String,
+    /// The instance to restore on, by its name in the agent's configuration.
+    pub instance: String,
+    /// `ServerName` of that instance.
+    pub server_name: String,
+    /// Our id for the restored database.
+    pub database: DatabaseId,
+    /// The name while it is not verified.
+    pub temporary_name: String,
+    /// The name at the end.
+    pub final_name: String,
+    /// The folder for data files; `None` for the instance's default.
+    pub data_dir: Option<String>,
+    /// The folder for log files; `None` for the instance's default.
+    pub log_dir: Option<String>,
+    /// The account that Connect will use; gets a login and db_owner.
+    pub service_account: Option<String>,
+    /// What was counted in the source right before the backup.
+    pub counts: Counts,
+}
+
+/// Installs Connect and waits at the wizard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstallTask {
+    /// Where the installer is on the host.
+    pub installer: String,
+    /// BLAKE3 of the installer.
+    pub installer_hash: String,
+    /// Its product code.
+    pub product_code: String,
+    /// Its version.
+    pub version: ConnectVersion,
+    /// What Connect must end up on.
+    pub expect: ExpectedConnect,
+    /// The pages of the wizard.
+    pub cards: Vec<Card>,
+}
+
+/// What a Connect server must look like when the wizard is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpectedConnect {
+    /// The SQL host's name as the card says it.
+    pub server: String,
+    /// `INSTANCE`, `INSTANCE,port`, `,port` or empty, as the card says it.
+    pub instance: String,
+    /// The database's name.
+    pub database: String,
+    /// The service account.
+    pub service_account: Option<String>,
+    /// The version installed.
+    pub version: ConnectVersion,
+}
+
+/// Looks at the source before anything is done, and counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifySourceTask {
+    /// The database.
+    pub database: DatabaseIdentity,
+    /// The Connect version that the plan was made for.
+    pub connect_version: Option<ConnectVersion>,
+    /// The Connect server that holds the database, by its computer name.
+    pub holder_name: Option<String>,
+}
+
+/// Looks at the restored database when Connect runs on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyTargetTask {
+    /// The database.
+    pub database: DatabaseIdentity,
+    /// The new Connect server's computer name: the only one that may have sessions.
+    pub server_name: String,
+    /// Its service account.
+    pub service_account: Option<String>,
+    /// What was counted in the source.
+    pub counts: Counts,
+    /// Whether the installer is newer than the database, so that default rules may differ.
+    pub version_changed: bool,
+}
+
+/// Looks at the new Connect server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyServerTask {
+    /// What it must look like.
+    pub expect: ExpectedConnect,
+    /// The connectors it must have.
+    pub connectors: Vec<String>,
+}
+
+/// Looks at the old server, which must be as it was, and removes what the migration left there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyOldServerTask {
+    /// Its database.
+    pub database: DatabaseIdentity,
+    /// Whether Connect runs on this very host.
+    pub connect_here: bool,
+    /// The staging mode it had before; it must have the same now.
+    pub staging_mode: Option<bool>,
+    /// Whether its scheduler was on.
+    pub scheduler_enabled: Option<bool>,
+    /// The backup file to delete, unless it is to be kept.
+    pub delete_artifact: Option<String>,
+}
