@@ -1,1 +1,3 @@
-//! See Cargo.toml; filled in by the first slice.
+//! The agent: it runs jobs on a SQL host or a Connect server.
+
+pub mod host;

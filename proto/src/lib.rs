@@ -1,1 +1,15 @@
-//! See Cargo.toml; filled in by the first slice.
+//! The wire, and only the wire: generated messages and services, and their conversions to and from `syncferry-shared`.
+
+/// The messages and services of `syncferry.v1`, generated from `proto/`. Their documentation is in the .proto files.
+pub mod v1 {
+    tonic::include_proto!("syncferry.v1");
+}
+
+mod convert;
+mod document;
+
+pub use convert::{InvalidMessage, duration, millis, millis_of_duration, timestamp};
+pub use document::schema;
+
+/// The descriptors of everything here, for reflection and for comparison with earlier releases.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
