@@ -1,6 +1,7 @@
 //! The wire, and only the wire: generated messages and services, and their conversions to and from `syncferry-shared`.
 
 /// The messages and services of `syncferry.v1`, generated from `proto/`. Their documentation is in the .proto files.
+#[expect(clippy::allow_attributes, reason = "generated code")]
 pub mod v1 {
     tonic::include_proto!("syncferry.v1");
 }
