@@ -1,1 +1,3 @@
-//! See Cargo.toml; filled in by the first slice.
+//! The controller: it plans migrations, schedules their jobs and keeps the leases. The store is the only truth.
+
+pub mod plan;
