@@ -214,13 +214,18 @@ impl Authority {
         set_validity(&mut params, now, validity)?;
         let certificate = params.signed_by(key, &self.issuer)?;
         let read = PeerCertificate::from_der(certificate.der()).map_err(|e| IssueError::Name(e.to_string()))?;
-        Ok(Issued { cert_pem: certificate.pem(), certificate: read })
+        Ok(Issued {
+            cert_pem: certificate.pem(),
+            certificate: read,
+        })
     }
 }
 
 impl std::fmt::Debug for Authority {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Authority").field("fingerprint", &self.fingerprint).finish_non_exhaustive()
+        f.debug_struct("Authority")
+            .field("fingerprint", &self.fingerprint)
+            .finish_non_exhaustive()
     }
 }
 
@@ -253,7 +258,9 @@ fn name(common_name: &str) -> DistinguishedName {
 /// The SubjectPublicKeyInfo of a certificate, DER.
 fn public_key_of(cert_pem: &str) -> Result<Vec<u8>, AuthorityError> {
     let (_, pem) = parse_x509_pem(cert_pem.as_bytes()).map_err(|e| AuthorityError::Certificate(e.to_string()))?;
-    let certificate = pem.parse_x509().map_err(|e| AuthorityError::Certificate(e.to_string()))?;
+    let certificate = pem
+        .parse_x509()
+        .map_err(|e| AuthorityError::Certificate(e.to_string()))?;
     Ok(certificate.public_key().raw.to_vec())
 }
 
@@ -271,5 +278,12 @@ fn requested_key(csr_pem: &str) -> Result<SubjectPublicKeyInfo, IssueError> {
     csr.verify_signature().map_err(|_| IssueError::NotSelfSigned)?;
     let key = SubjectPublicKeyInfo::from_der(csr.certification_request_info.subject_pki.raw)
         .map_err(|_| IssueError::KeyKind)?;
-    if key.algorithm() == &PKCS_ECDSA_P256_SHA256 { Ok(key) } else { Err(IssueError::KeyKind) }
+    if key.algorithm() == &PKCS_ECDSA_P256_SHA256 {
+        Ok(key)
+    } else {
+        Err(IssueError::KeyKind)
+    }
 }
+
+#[cfg(test)]
+mod tests;

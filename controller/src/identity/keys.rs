@@ -94,18 +94,30 @@ impl Keys {
 
 /// Makes the folder under another name and renames it, so that a crash leaves all of it or nothing.
 fn create(directory: &Path, now: Millis) -> Result<(), KeysError> {
-    let place = |source| KeysError::Place { path: directory.to_path_buf(), source };
+    let place = |source| KeysError::Place {
+        path: directory.to_path_buf(),
+        source,
+    };
     let new = directory.with_extension("new");
     if new.exists() {
         fs::remove_dir_all(&new).map_err(place)?;
     }
     private_file::create_directory(&new)?;
-    let authority = |source| KeysError::Authority { path: directory.to_path_buf(), source };
-    let ticket = |source| KeysError::Ticket { path: directory.join(TICKET_KEY), source };
+    let authority = |source| KeysError::Authority {
+        path: directory.to_path_buf(),
+        source,
+    };
+    let ticket = |source| KeysError::Ticket {
+        path: directory.join(TICKET_KEY),
+        source,
+    };
     let (ca_pem, ca_key) = Authority::generate(now).map_err(authority)?;
     private_file::write(&new.join(CA_CERT), &ca_pem)?;
     private_file::write(&new.join(CA_KEY), ca_key.reveal())?;
-    private_file::write(&new.join(TICKET_KEY), TicketSigner::generate().map_err(ticket)?.reveal())?;
+    private_file::write(
+        &new.join(TICKET_KEY),
+        TicketSigner::generate().map_err(ticket)?.reveal(),
+    )?;
     fs::rename(&new, directory).map_err(place)
 }
 
@@ -117,12 +129,26 @@ fn secret(directory: &Path, name: &str) -> Result<Secret, KeysError> {
 /// The certificate is no secret: its mode is not checked, so that it can be handed out.
 fn public(directory: &Path, name: &str) -> Result<String, KeysError> {
     let path = present(directory, name)?;
-    fs::read_to_string(&path).map_err(|source| PrivateFileError::Io { verb: "read", path, source }.into())
+    fs::read_to_string(&path).map_err(|source| {
+        PrivateFileError::Io {
+            verb: "read",
+            path,
+            source,
+        }
+        .into()
+    })
 }
 
 fn present(directory: &Path, name: &str) -> Result<PathBuf, KeysError> {
     let path = directory.join(name);
-    if path.exists() { Ok(path) } else { Err(KeysError::Missing { path, directory: directory.to_path_buf() }) }
+    if path.exists() {
+        Ok(path)
+    } else {
+        Err(KeysError::Missing {
+            path,
+            directory: directory.to_path_buf(),
+        })
+    }
 }
 
 #[cfg(test)]
@@ -166,9 +192,16 @@ mod tests {
         let (data, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         Keys::open(data.path(), NOW).unwrap();
         Keys::open(other.path(), NOW).unwrap();
-        fs::copy(other.path().join("identity/ca.key"), data.path().join("identity/ca.key")).unwrap();
+        fs::copy(
+            other.path().join("identity/ca.key"),
+            data.path().join("identity/ca.key"),
+        )
+        .unwrap();
         let error = Keys::open(data.path(), NOW).unwrap_err().to_string();
-        assert!(error.ends_with("the authority's key does not fit its certificate"), "{error}");
+        assert!(
+            error.ends_with("the authority's key does not fit its certificate"),
+            "{error}"
+        );
     }
 
     #[cfg(unix)]
@@ -178,14 +211,19 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         Keys::open(data.path(), NOW).unwrap();
         let directory = data.path().join("identity");
-        for (path, private, open) in
-            [(directory.join(CA_KEY), 0o600, 0o644), (directory.join(TICKET_KEY), 0o600, 0o660), (directory, 0o700, 0o750)]
-        {
+        for (path, private, open) in [
+            (directory.join(CA_KEY), 0o600, 0o644),
+            (directory.join(TICKET_KEY), 0o600, 0o660),
+            (directory, 0o700, 0o750),
+        ] {
             let mode = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, private);
             mode(open);
             let error = Keys::open(data.path(), NOW).unwrap_err().to_string();
-            assert!(error.contains(&format!("run: chmod {private:o} '{}'", path.display())), "{error}");
+            assert!(
+                error.contains(&format!("run: chmod {private:o} '{}'", path.display())),
+                "{error}"
+            );
             mode(private);
         }
     }

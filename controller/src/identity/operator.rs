@@ -28,3 +28,22 @@ pub fn credentials(
     };
     Ok((credentials, issued))
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::identity::ca::OPERATOR_VALIDITY;
+
+    #[test]
+    fn are_whole() {
+        let now = Millis(1_790_000_000_000);
+        let (cert, key) = Authority::generate(now).unwrap();
+        let authority = Authority::from_pem(&cert, &key).unwrap();
+        let id = OperatorId(Uuid::from_u128(1));
+        let (credentials, issued) =
+            credentials(&authority, "127.0.0.1:7443", "Ada", id, OPERATOR_VALIDITY, now).unwrap();
+        assert_eq!(credentials.identity().unwrap().certificate(), issued.certificate);
+    }
+}

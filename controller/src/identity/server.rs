@@ -42,7 +42,12 @@ impl ServerCertificate {
     ) -> Result<Self, ServerCertificateError> {
         let (issued, key) = authority.issue_server(&names, validity, now)?;
         let identity = Identity::from_pem(&chain(&issued.cert_pem, &authority), &key)?;
-        Ok(Self { authority, names, validity, identity })
+        Ok(Self {
+            authority,
+            names,
+            validity,
+            identity,
+        })
     }
 
     /// What the listener presents; follows every renewal.
@@ -83,4 +88,26 @@ impl ServerCertificate {
 /// The authority's certificate goes along: a host that enrols knows only its fingerprint.
 fn chain(cert_pem: &str, authority: &Authority) -> String {
     format!("{}\n{}", cert_pem.trim_end(), authority.pem())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Millis = Millis(1_790_000_000_000);
+
+    #[test]
+    fn is_renewed_in_the_last_third_and_not_before() {
+        let (cert, key) = Authority::generate(NOW).unwrap();
+        let authority = Arc::new(Authority::from_pem(&cert, &key).unwrap());
+        let names = vec!["localhost".to_string()];
+        let server = ServerCertificate::new(authority, names, Duration::from_secs(86_400), NOW).unwrap();
+        let first = server.identity().certificate();
+        assert!(!server.renew_if_due(NOW.plus(Millis::DAY / 2)).unwrap());
+        assert_eq!(server.identity().certificate(), first);
+        assert!(server.renew_if_due(NOW.plus(Millis::DAY * 3 / 4)).unwrap());
+        let second = server.identity().certificate();
+        assert_ne!(second.fingerprint, first.fingerprint);
+        assert_eq!(second.not_after, first.not_after.plus(Millis::DAY * 3 / 4));
+    }
 }

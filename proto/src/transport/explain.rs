@@ -20,6 +20,7 @@ pub fn explain(error: &(dyn Error + 'static)) -> String {
             parts.push(text);
         }
         hint = hint.or_else(|| current.downcast_ref::<rustls::Error>().and_then(advice));
+        hint = hint.or_else(|| alert_advice(&current.to_string()));
         next = cause(current);
     }
     parts.extend(hint.map(str::to_string));
@@ -34,15 +35,27 @@ fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stati
     }
 }
 
-fn advice(error: &rustls::Error) -> Option<&'static str> {
+/// What the other side thought of our certificate. Its alert arrives after our half of the handshake, so it comes
+/// through HTTP/2, which keeps only the text of the error.
+fn alert_advice(text: &str) -> Option<&'static str> {
     use AlertDescription as Alert;
+    let says = |alert| text.ends_with(&rustls::Error::AlertReceived(alert).to_string());
+    if says(Alert::CertificateExpired) {
+        return Some(
+            "our certificate is not valid now; enrol again, or ask an operator for new credentials (is this host's \
+             clock right?)",
+        );
+    }
+    [Alert::UnknownCA, Alert::DecryptError, Alert::BadCertificate]
+        .into_iter()
+        .any(says)
+        .then_some(
+            "the other side does not accept our certificate: it is from another authority; enrol with this controller",
+        )
+}
+
+fn advice(error: &rustls::Error) -> Option<&'static str> {
     Some(match error {
-        rustls::Error::AlertReceived(Alert::CertificateExpired) => {
-            "our certificate has expired; enrol again, or ask an operator for new credentials (is this host's clock right?)"
-        }
-        rustls::Error::AlertReceived(Alert::UnknownCA | Alert::DecryptError | Alert::BadCertificate) => {
-            "the other side does not accept our certificate: it is from another authority; enrol with this controller"
-        }
         rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             "the server's certificate is not from our authority: the address is wrong, something between intercepts \
              TLS, or the controller was set up anew"
@@ -72,8 +85,8 @@ mod tests {
         let text = explain(&Outer(io::Error::new(io::ErrorKind::InvalidData, tls)));
         assert_eq!(
             text,
-            "transport error: received fatal alert: CertificateExpired: our certificate has expired; enrol again, or ask \
-             an operator for new credentials (is this host's clock right?)"
+            "transport error: received fatal alert: CertificateExpired: our certificate is not valid now; enrol again, or \
+             ask an operator for new credentials (is this host's clock right?)"
         );
     }
 

@@ -18,6 +18,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::UnixTime;
 use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
 use syncferry_shared::Millis;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
@@ -29,6 +30,10 @@ use super::identity::Identity;
 use super::peer::{PeerCertificate, PeerError};
 use super::provider::{self, ALPN, VERSIONS};
 use super::verifier::{self, InvalidAuthority};
+
+/// How long, and for how many bytes, a refused client is listened to.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: u64 = 64 * 1024;
 
 /// What a stranger may cost us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,7 +170,13 @@ async fn handshake(
     tls: TlsAcceptor,
 ) -> Result<(tokio_rustls::server::TlsStream<TcpStream>, ConnectInfo), HandshakeError> {
     tcp.set_nodelay(true)?;
-    let stream = tls.accept(tcp).await?;
+    let stream = match tls.accept(tcp).into_fallible().await {
+        Ok(stream) => stream,
+        Err((error, tcp)) => {
+            linger(tcp).await;
+            return Err(error.into());
+        }
+    };
     let presented = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let peer_certificate = presented.map(|leaf| PeerCertificate::from_der(leaf)).transpose()?;
     Ok((
@@ -175,6 +186,16 @@ async fn handshake(
             peer_certificate,
         },
     ))
+}
+
+/// Lets a refused client read the alert that says why. Closing a socket with unread bytes resets it, and the reset
+/// overtakes the alert (always on Windows); so we read on for a moment, until the client hangs up.
+async fn linger(mut tcp: TcpStream) {
+    if tcp.shutdown().await.is_ok() {
+        let mut rest = tokio::io::sink();
+        let mut limited = tcp.take(LINGER_BYTES);
+        let _ = tokio::time::timeout(LINGER, tokio::io::copy(&mut limited, &mut rest)).await;
+    }
 }
 
 /// The clock that TLS judged the certificate by: this host's, not the store's.
