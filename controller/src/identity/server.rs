@@ -9,8 +9,8 @@ use syncferry_shared::{Clock, Millis};
 
 use super::ca::{Authority, IssueError};
 
-/// How often the loop looks. Short enough for certificates that live for minutes, and nothing to do but compare.
-const TICK: Duration = Duration::from_secs(60);
+/// How often the loop looks at most and at least; in between, twice in the last third of a certificate's life.
+const TICK: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// Why the controller has no certificate.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +68,7 @@ impl ServerCertificate {
     /// Renews until `stop` ends.
     pub async fn keep_renewed(&self, clock: &dyn Clock, stop: impl Future<Output = ()>) {
         let renewing = async {
-            let mut tick = tokio::time::interval(TICK);
+            let mut tick = tokio::time::interval((self.validity / 6).clamp(TICK.0, TICK.1));
             loop {
                 tick.tick().await;
                 match self.renew_if_due(clock.now()) {
