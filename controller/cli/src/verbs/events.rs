@@ -12,7 +12,9 @@ use crate::{json, render};
 /// How many events are asked for at a time.
 const PAGE: i32 = 1000;
 
-/// What happened, in order. Every event carries the hash of the one before it.
+/// What happened: the events of a migration, an agent, a lease or the controller
+///
+/// In order, without gaps. Every event carries the hash of the one before it (see --json).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

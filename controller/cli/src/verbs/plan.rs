@@ -18,7 +18,6 @@ const POLL: Duration = Duration::from_millis(400);
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Verb {
-    /// LocalDB is at its limit: move the database to a full SQL Server and seat a new Connect server on it
     MoveToFullSql(Box<MoveToFullSql>),
     /// A plan that was made before
     Show {
@@ -27,6 +26,8 @@ pub(crate) enum Verb {
     },
 }
 
+/// LocalDB is at its limit: move the database to a full SQL Server and seat a new Connect server on it
+///
 /// Asks every host concerned and makes a plan. Nothing is changed anywhere: the plan says what would be done, what would
 /// be changed, how to go back, and everything that speaks against it.
 #[derive(Debug, clap::Args)]

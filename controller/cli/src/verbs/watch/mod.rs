@@ -15,10 +15,13 @@ use crate::session::Session;
 use crate::{json, render};
 use display::Display;
 
-/// How long to wait before the controller is asked again.
-const PAUSE: Duration = Duration::from_secs(2);
+/// How long to wait before the controller is asked again: twice as long each time, between these.
+const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(5)];
 
-/// Shows what happens: one line per event, the progress of running jobs, and the cards when a gate opens.
+/// Watch a migration until it rests
+///
+/// One line for each event, the progress of running jobs, and the cards when a gate opens. Survives restarts of the
+/// controller; ending this command does not end the migration.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit codes: 0 succeeded (or planned), 3 blocked, 6 stopped or stuck, 7 cancelled.
@@ -61,6 +64,7 @@ pub(crate) async fn follow(session: &Session, args: Args, cx: &mut Context<'_, '
     let mut display = Display::new(cx);
     let mut after = args.after;
     let mut lost: Option<Instant> = None;
+    let mut pause = PAUSES[0];
     let mut connected = false;
     loop {
         let failed = match stream(session, &args, &mut after, &mut display, &mut connected, &mut lost, cx).await {
@@ -78,7 +82,8 @@ pub(crate) async fn follow(session: &Session, args: Args, cx: &mut Context<'_, '
                 return Err(error);
             }
         }
-        tokio::time::sleep(PAUSE).await;
+        pause = if lost.is_some() { (pause * 2).min(PAUSES[1]) } else { PAUSES[0] };
+        tokio::time::sleep(pause).await;
     }
 }
 
