@@ -140,7 +140,7 @@ fn check_warnings(plan: &Plan, consent: &Consent) -> Result<(), Problem> {
         .findings
         .iter()
         .filter(|f| f.severity == syncferry_shared::Severity::Warning)
-        .filter(|f| !consent.accept_warnings.iter().any(|a| *a == f.rule))
+        .filter(|f| !consent.accept_warnings.contains(&f.rule))
         .cloned()
         .collect();
     if open.is_empty() {
