@@ -8,6 +8,7 @@ pub mod v1 {
 
 mod convert;
 mod document;
+pub mod transport;
 
 pub use convert::{InvalidMessage, duration, millis, millis_of_duration, timestamp};
 pub use document::schema;

@@ -30,6 +30,7 @@ pub(super) async fn forward(cx: &mut Cx, job: &Job) -> Result<(), StepError> {
             return Err(StepError::Lost);
         }
         if cx.cancelled() {
+            stop_before(cx, step.as_ref(), place).await?;
             return Err(StepError::Cancelled);
         }
         place.report(cx, step.as_ref(), StepState::Running).await?;
@@ -42,6 +43,24 @@ pub(super) async fn forward(cx: &mut Cx, job: &Job) -> Result<(), StepError> {
         }
     }
     Ok(())
+}
+
+/// Before going backwards: a step that this attempt began before a crash may have had its effect, and then it must be undone
+/// like any other.
+async fn stop_before(cx: &mut Cx, step: &dyn Step, place: Place) -> Result<(), StepError> {
+    let open = cx.journal.attempt(cx.key);
+    let began = open.is_some_and(|a| a.step(step.name()).is_some_and(|s| s.intent.is_some()));
+    if !began {
+        return Ok(());
+    }
+    match settle(cx, step).await {
+        Ok(None) => Ok(()),
+        Ok(Some(evidence)) => done(cx, step, place, evidence, false).await,
+        Err(error) => {
+            place.report_error(cx, step, &error).await?;
+            Err(error)
+        }
+    }
 }
 
 /// Where a step stands in its job.
@@ -204,7 +223,8 @@ pub(super) async fn settle(cx: &mut Cx, step: &dyn Step) -> Result<Option<Value>
         match look(cx, step).await {
             Ok(Probe::NotStarted) => return Ok(None),
             Ok(Probe::Done(evidence)) => return Ok(Some(evidence)),
-            Ok(Probe::InProgress) if Instant::now() < until => cx.sleep(cx.env.pace.look_again).await?,
+            // Also when the attempt is being cancelled: what is under way cannot be undone yet.
+            Ok(Probe::InProgress) if Instant::now() < until => still(cx, cx.env.pace.look_again).await?,
             Ok(Probe::InProgress) => return Err(undecided(step, "it is still under way, longer than it may take")),
             Ok(Probe::Partial(what)) => {
                 if step.on_partial() == Policy::Ask || cleaned {
@@ -220,7 +240,7 @@ pub(super) async fn settle(cx: &mut Cx, step: &dyn Step) -> Result<Option<Value>
                 if tries > cx.env.pace.retries {
                     return Err(blind(cx, step, *finding));
                 }
-                cx.sleep(cx.env.pace.pause(tries)).await?;
+                still(cx, cx.env.pace.pause(tries)).await?;
             }
             Err(StepError::Failed(mut findings)) if began_by_us(cx, step) => {
                 let first = if findings.is_empty() {
@@ -236,6 +256,15 @@ pub(super) async fn settle(cx: &mut Cx, step: &dyn Step) -> Result<Option<Value>
             }
             Err(e) => return Err(e),
         }
+    }
+}
+
+/// Waits, whatever is asked of the attempt, as long as it is ours.
+async fn still(cx: &Cx, how_long: Duration) -> Result<(), StepError> {
+    tokio::select! {
+        biased;
+        () = cx.controls.abandon.cancelled() => Err(StepError::Lost),
+        () = tokio::time::sleep(how_long) => Ok(()),
     }
 }
 
