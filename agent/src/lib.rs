@@ -1,3 +1,8 @@
 //! The agent: it runs jobs on a SQL host or a Connect server.
 
+pub mod clocks;
+pub mod controller;
 pub mod host;
+pub mod journal;
+pub mod runner;
+mod wire;
