@@ -19,6 +19,7 @@ pub mod gates;
 pub mod hosts;
 pub mod inspections;
 pub mod jobs;
+pub mod lease_rules;
 pub mod leases;
 pub mod meta;
 pub mod migrations;
