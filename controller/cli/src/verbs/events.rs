@@ -1,7 +1,7 @@
 //! `events`.
 
 use clap::ValueEnum;
-use syncferry_proto::v1::{Event, GetHostRequest, GetLeaseRequest, ListEventsRequest};
+use syncferry_proto::v1::{Event, GetHostRequest, GetLeaseRequest, GetVersionRequest, ListEventsRequest};
 
 use crate::context::Context;
 use crate::error::CliError;
@@ -83,6 +83,10 @@ async fn resolve(session: &Session, stream: Stream, id: String) -> Result<String
             let request = GetLeaseRequest { resource: id.clone() };
             let found = session.call(session.service().get_lease(request)).await?;
             Ok(found.lease.map_or(id, |l| l.resource))
+        }
+        // The controller's own history is that of its store.
+        Stream::System if id.is_empty() => {
+            Ok(session.call(session.service().get_version(GetVersionRequest {})).await?.store_id)
         }
         Stream::Migration | Stream::System => Ok(id),
     }

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
 use syncferry_proto::v1::{CreatePlanRequest, GetMigrationRequest, Migration};
 use syncferry_proto::{InvalidMessage, schema};
 use syncferry_shared::plan::{Plan, Scenario};
+use syncferry_shared::report::plan_digest;
 
 use crate::context::Context;
 use crate::error::CliError;
@@ -187,6 +189,15 @@ pub(super) fn read(m: &Migration) -> Result<Plan, CliError> {
             ),
         });
     };
+    let value: Value = document.read(schema::PLAN)?;
+    let digest = plan_digest(&value);
+    if digest != m.plan_digest {
+        // What is shown must be what is applied.
+        return Err(CliError::Controller {
+            code: tonic::Code::DataLoss,
+            message: format!("the plan of {} has the digest {digest}, but the controller names {}", m.id, m.plan_digest),
+        });
+    }
     let plan: Result<Plan, InvalidMessage> = document.read(schema::PLAN);
     Ok(plan?)
 }

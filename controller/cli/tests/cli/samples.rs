@@ -362,7 +362,7 @@ pub(crate) fn events() -> Vec<Event> {
         event(1, "migration.created", "operator:ada", json!({"scenario": "move-to-full-sql", "site": "contoso", "request": {}})),
         event(2, "migration.applied", "operator:ada", json!({"plan_digest": digest, "accepted_warnings": ["target-engine-old"], "reason": ""})),
         event(3, "job.started", "agent:SYNC01", json!({"job": "backup", "attempt": 1})),
-        event(4, "job.succeeded", "agent:SYNC01", json!({"job": "backup", "outcome": backup_outcome()})),
+        event(4, "job.succeeded", "agent:SYNC01", json!({"job": "backup", "host": MIGRATION, "outcome": backup_outcome()})),
         event(5, "job.failed", "agent:SQL01", json!({"job": "restore", "step": "restore", "findings": [blocker()]})),
     ]
 }

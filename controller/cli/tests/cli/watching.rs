@@ -58,7 +58,7 @@ async fn ends_as_the_migration_does() {
 
 #[tokio::test]
 async fn goes_on_at_a_gate_unless_told_otherwise() {
-    let script = || vec![message(vec![], at_gate(""), true), message(vec![], migration("succeeded"), true)];
+    let script = || vec![message(vec![], at_gate(""), false), message(vec![], migration("succeeded"), true)];
     let ran = watching(vec![script()]).await.run(&["watch", "ac120002"]).await;
     assert!(ran.out.contains("is succeeded"), "{}", ran.out);
     let ran = watching(vec![script()]).await.run(&["watch", "ac120002", "--until-gate"]).await;

@@ -119,8 +119,7 @@ async fn stream(
         *after = message.events.last().map_or(*after, |e| e.seq);
         display.show(&message, cx)?;
         if let Some(m) = message.migration
-            && message.rests
-            && ends(&m, args.until_gate)
+            && ends(&m, message.rests, args.until_gate)
         {
             return Ok(Next::Rests(Box::new(m)));
         }
@@ -134,9 +133,11 @@ fn new_only(mut message: WatchResponse, after: i64) -> WatchResponse {
     message
 }
 
-/// Whether a migration that rests is at an end for us. At a gate, a person acts and it goes on.
-fn ends(m: &Migration, until_gate: bool) -> bool {
-    until_gate || m.open_gates.is_empty() || !matches!(m.state.as_str(), "running" | "unwinding" | "inspecting")
+/// Whether there is nothing more to watch. At a gate a person acts and it goes on, unless we were told to end there.
+fn ends(m: &Migration, rests: bool, until_gate: bool) -> bool {
+    let goes_on = matches!(m.state.as_str(), "running" | "unwinding" | "inspecting") && !m.open_gates.is_empty();
+    let at_gate = until_gate && m.open_gates.iter().any(|g| g.state == "open");
+    (rests && !goes_on) || at_gate
 }
 
 /// Whether trying again may help.
