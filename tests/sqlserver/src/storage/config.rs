@@ -53,6 +53,8 @@ pub struct InstanceConfig {
     pub backup_compression_default: bool,
     /// `backup checksum default`.
     pub backup_checksum_default: bool,
+    /// Where master, model, msdb and tempdb are.
+    pub system_path: String,
     /// `InstanceDefaultDataPath`, with the trailing backslash.
     pub data_path: String,
     /// `InstanceDefaultLogPath`.
@@ -143,7 +145,7 @@ impl InstanceSpec {
         self.config.logins.push(Login {
             principal_id,
             name: name.into(),
-            sid: super::preset::sql_sid(name),
+            sid: super::preset::sql_sid(&self.config.server_name, name),
             kind: LoginKind::Sql,
             password: Some(password.into()),
             disabled: false,
@@ -169,6 +171,15 @@ impl InstanceSpec {
             login.kind = LoginKind::WindowsUser;
             login.password = None;
             login.sid = super::preset::windows_sid(name);
+        }
+        self
+    }
+    /// Gives `sa` a password, so that it can log in.
+    #[must_use]
+    pub fn sa_password(mut self, password: &str) -> InstanceSpec {
+        for sa in self.config.logins.iter_mut().filter(|l| l.sid == [1]) {
+            sa.password = Some(password.into());
+            sa.disabled = false;
         }
         self
     }

@@ -8,7 +8,10 @@
 //! - [`sample`] builds a realistic ADSync
 
 mod account;
+mod acl;
+mod atomic;
 pub mod backup;
+mod catalogue;
 mod codec;
 mod config;
 mod database;
@@ -22,6 +25,8 @@ mod page;
 mod preset;
 mod principal;
 pub mod sample;
+mod snapshot;
+mod space;
 mod store;
 mod system;
 mod table;
@@ -29,13 +34,14 @@ mod table;
 pub use account::{Login, LoginKind, ServerPermission};
 pub use config::{DriveSpec, InstanceConfig, InstanceSpec};
 pub use database::Database;
-pub use datafile::{DatabaseFile, FileError, PageDamage, PageSnapshot};
+pub use datafile::{DatabaseFile, FileError, PageDamage};
 pub use drive_file::DriveFile;
-pub use drives::{Access, Drives, PathInfo};
+pub use drives::{Access, Drives, PathInfo, Volume};
 pub use lsn::Lsn;
 pub use meta::{DatabaseMeta, DatabaseState, FileKind, FileMeta, RecoveryModel, UserAccess};
 pub use oserror::OsError;
 pub use page::PAGE_SIZE;
 pub use principal::{DatabasePermission, DatabasePrincipal, ExtendedProperty, PermissionState, PrincipalKind};
+pub use snapshot::PageSnapshot;
 pub use store::{InstanceStore, OpenDatabase, StoreError};
 pub use table::{ColumnDef, Identity, PrimaryKey, Procedure, Row, Table};
