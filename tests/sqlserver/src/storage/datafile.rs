@@ -229,6 +229,21 @@ impl DatabaseFile {
         u32::try_from(pages).unwrap_or(u32::MAX)
     }
 
+    /// Flips a bit in a page of this table on disk, behind the database's back, as a failing disk would (`DBCC
+    /// WRITEPAGE`). Gives the page's number; None when the table has no rows.
+    pub fn damage(&mut self, object_id: i32) -> Result<Option<u32>, FileError> {
+        let first = self.tables.get(&object_id).and_then(|t| t.pages.first());
+        let Some(&(page_id, _)) = first else { return Ok(None) };
+        let at = u64::from(page_id) * PAGE_SIZE as u64 + PAGE_SIZE as u64 / 2;
+        let mut byte = [0];
+        let flipped = self
+            .data
+            .read_at(at, &mut byte)
+            .and_then(|()| self.data.write_at(at, &[byte[0] ^ 1]));
+        flipped.map_err(os(self.data.path()))?;
+        Ok(Some(page_id))
+    }
+
     /// The saved pages, pinned for a backup.
     pub fn snapshot(&self) -> Result<PageSnapshot, FileError> {
         let failed = || FileError::Os {
