@@ -1,0 +1,1 @@
+//! The process entry: opens an instance, listens, and says where.
