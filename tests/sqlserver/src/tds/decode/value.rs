@@ -72,7 +72,7 @@ fn of_family(bytes: &[u8], family: Family) -> Result<Value, ProtocolError> {
         Family::DateTime2(scale) => moment::datetime2(&mut fields, scale).map(Value::DateTime),
         Family::DateTimeOffset(scale) => moment::datetimeoffset(&mut fields, scale).map(Value::DateTimeOffset),
         Family::Narrow(collation) => Ok(Value::Str(collation::decode(bytes, collation).into())),
-        Family::Wide if bytes.len() % 2 == 0 => Ok(Value::Str(utf16(bytes).into())),
+        Family::Wide if bytes.len().is_multiple_of(2) => Ok(Value::Str(utf16(bytes).into())),
         Family::Wide => Err(ProtocolError::Malformed(WHAT)),
         Family::Binary => Ok(Value::Bytes(bytes.into())),
         // Only `variant` reads these, and never inside one another.
