@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::server::serve;
+use crate::tds::Identity;
 use crate::tds::backend::Backend;
 
 /// The file in the instance's folder that names the port while the server listens.
@@ -42,6 +43,8 @@ pub async fn run_instance<B: Backend>(instance: B, args: &ServeArgs) -> anyhow::
         }
         stopping.cancel();
     });
+    // The certificate is there before the port is known: a client that checks it may read it at once.
+    Identity::open(&instance.folder(), &instance.server_name()).context("cannot make the certificate")?;
     let port_file = args.dir.join(PORT_FILE);
     write_atomically(&port_file, &address.port().to_string()).context("cannot write the port file")?;
     tracing::info!(%address, "listening");
