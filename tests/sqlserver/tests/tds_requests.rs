@@ -479,3 +479,24 @@ async fn stopping_the_server_ends_running_statements() {
     server.stop().await;
     stopped.notified().await;
 }
+
+#[tokio::test]
+async fn an_attention_during_unread_rows_is_answered_at_once() {
+    let server = Server::start(|asked| match asked {
+        Asked::Batch(sql) if sql == "MANY" => {
+            let filler = Value::Str("x".repeat(4000).into());
+            let mut steps = vec![columns(&[SqlType::NVarChar(Some(4000))])];
+            steps.extend((0..10_000).map(|_| row(vec![filler.clone()])));
+            steps.push(done(false, Some(10_000), 193));
+            steps
+        }
+        _ => one_row(vec![(SqlType::Int, Value::Int(1))]),
+    })
+    .await;
+    let mut client = server.client().await;
+    client.execute("MANY".into(), ()).await.unwrap();
+    assert!(client.next_row().await.unwrap().is_some());
+    client.cancel_query(15).await.unwrap();
+    client.execute("SELECT 1".into(), ()).await.unwrap();
+    assert_eq!(client.next_row().await.unwrap(), Some(vec![ColumnValues::Int(1)]));
+}

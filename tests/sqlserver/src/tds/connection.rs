@@ -76,6 +76,7 @@ async fn converse<B: Backend>(established: Established<B::Session>, listener: &L
     let mut out = PacketWriter::new(writing).established(packet_size, session.spid());
     let (cancel, killed) = (session.cancel(), session.killed());
     let mut incoming = Incoming::start(reading, cancel.clone());
+    let mut answered = false;
     loop {
         let message = tokio::select! {
             biased;
@@ -117,12 +118,15 @@ async fn converse<B: Backend>(established: Established<B::Session>, listener: &L
         )
         .await?;
         if after == After::Close {
+            answered = true;
             break;
         }
     }
-    out.close().await?;
     drop(session);
-    drain_messages(incoming).await;
+    out.close().await?;
+    if answered {
+        drain_messages(incoming).await;
+    }
     Ok(())
 }
 

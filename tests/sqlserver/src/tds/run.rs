@@ -103,7 +103,7 @@ pub(crate) async fn run<S: BackendSession, W: AsyncWrite + Unpin + Send>(
 ) -> io::Result<After> {
     let (cancel, killed, gone) = (session.cancel(), session.killed(), CancellationToken::new());
     cancel.reset();
-    let mut sink = WireSink::new(out, dialect, gone.clone());
+    let mut sink = WireSink::new(out, dialect, gone.clone(), cancel.clone());
     let mut stop = Stop::No;
     let outcome = {
         let work = perform(session, request, &mut sink, &cancel);

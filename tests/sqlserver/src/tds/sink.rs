@@ -5,7 +5,7 @@ use std::io;
 use tokio::io::AsyncWrite;
 use tokio_util::sync::CancellationToken;
 
-use crate::types::{Message, Sink, SqlType, Token};
+use crate::types::{Cancel, Message, Sink, SqlType, Token};
 
 use super::encode::{self, Done, Text};
 use super::version::Version;
@@ -28,18 +28,26 @@ pub(crate) struct WireSink<'a, W> {
     out: &'a mut PacketWriter<W>,
     dialect: &'a Dialect,
     gone: CancellationToken,
+    cancel: Cancel,
     columns: Vec<SqlType>,
     return_values: u16,
     held: Option<Done>,
 }
 
 impl<'a, W: AsyncWrite + Unpin + Send> WireSink<'a, W> {
-    /// `gone` ends every wait for a client that does not read any more.
-    pub(crate) fn new(out: &'a mut PacketWriter<W>, dialect: &'a Dialect, gone: CancellationToken) -> Self {
+    /// `gone` ends every wait for a client that does not read any more. Rows after `cancel` are left out: the client
+    /// would read them only to throw them away.
+    pub(crate) fn new(
+        out: &'a mut PacketWriter<W>,
+        dialect: &'a Dialect,
+        gone: CancellationToken,
+        cancel: Cancel,
+    ) -> Self {
         Self {
             out,
             dialect,
             gone,
+            cancel,
             columns: Vec::new(),
             return_values: 0,
             held: None,
@@ -90,6 +98,7 @@ impl<'a, W: AsyncWrite + Unpin + Send> WireSink<'a, W> {
                 encode::put_columns(self.out.buffer(), &columns, version);
                 self.columns = columns.into_iter().map(|column| column.ty).collect();
             }
+            Token::Row(_) if self.cancel.is_cancelled() => {}
             Token::Row(values) if values.len() == self.columns.len() => {
                 encode::put_row(self.out.buffer(), &self.columns, &values, version)?;
             }
@@ -140,7 +149,9 @@ impl<W: AsyncWrite + Unpin + Send> Sink for WireSink<'_, W> {
         if self.gone.is_cancelled() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let flush = self.encode(token)?;
+        let flush = self
+            .encode(token)
+            .inspect_err(|error| tracing::error!(%error, "a token cannot be encoded"))?;
         let gone = self.gone.clone();
         let sending = async {
             if flush {
@@ -179,7 +190,7 @@ mod tests {
             server_name: "S".into(),
         };
         let mut out = PacketWriter::new(Vec::new());
-        let mut sink = WireSink::new(&mut out, &dialect, CancellationToken::new());
+        let mut sink = WireSink::new(&mut out, &dialect, CancellationToken::new(), Cancel::default());
         for token in tokens {
             sink.send(token).await.unwrap();
         }
@@ -221,7 +232,7 @@ mod tests {
         };
         let gone = CancellationToken::new();
         let mut out = PacketWriter::new(Vec::new());
-        let mut sink = WireSink::new(&mut out, &dialect, gone.clone());
+        let mut sink = WireSink::new(&mut out, &dialect, gone.clone(), Cancel::default());
         gone.cancel();
         assert_eq!(
             sink.send(done(true)).await.unwrap_err().kind(),

@@ -7,13 +7,20 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use super::packet::{DEFAULT_SIZE, HEADER, Header, Kind, STATUS_END};
 
 /// Collects an answer's bytes and sends them packet by packet.
+///
+/// A send that is dropped half-way goes on where it was with the next one, so that a caller may give up waiting.
 #[derive(Debug)]
 pub(crate) struct PacketWriter<W> {
     stream: W,
     size: usize,
     spid: u16,
     number: u8,
+    /// Bytes of the message that no packet has yet.
     waiting: Vec<u8>,
+    /// Whole packets on their way out.
+    framed: Vec<u8>,
+    /// How much of them the stream has taken.
+    sent: usize,
 }
 
 impl<W: AsyncWrite + Unpin> PacketWriter<W> {
@@ -24,6 +31,8 @@ impl<W: AsyncWrite + Unpin> PacketWriter<W> {
             spid: 0,
             number: 0,
             waiting: Vec::new(),
+            framed: Vec::new(),
+            sent: 0,
         }
     }
 
@@ -44,41 +53,28 @@ impl<W: AsyncWrite + Unpin> PacketWriter<W> {
         &mut self.waiting
     }
 
-    fn room(&self) -> usize {
-        self.size - HEADER
-    }
-
     /// Sends the full packets. What is left fits into one packet, which may turn out to be the last.
     pub(crate) async fn send_full(&mut self) -> io::Result<()> {
-        let room = self.room();
-        if self.waiting.len() <= room {
-            return Ok(());
-        }
-        let packets = (self.waiting.len() - 1) / room;
-        let mut framed = Vec::with_capacity(packets * self.size);
-        for index in 0..packets {
-            let header = self.header(room, 0);
-            framed.extend_from_slice(&header);
-            framed.extend_from_slice(&self.waiting[index * room..(index + 1) * room]);
-        }
-        self.waiting.drain(..packets * room);
-        self.stream.write_all(&framed).await
+        self.frame_full();
+        self.send_framed().await
     }
 
     /// Sends everything so that the client sees it now, though the message goes on.
     pub(crate) async fn flush(&mut self) -> io::Result<()> {
-        self.send_full().await?;
+        self.frame_full();
         if !self.waiting.is_empty() {
-            self.send_rest(0).await?;
+            self.frame_rest(0);
         }
+        self.send_framed().await?;
         self.stream.flush().await
     }
 
     /// Ends the message.
     pub(crate) async fn finish(&mut self) -> io::Result<()> {
-        self.send_full().await?;
-        self.send_rest(STATUS_END).await?;
+        self.frame_full();
+        self.frame_rest(STATUS_END);
         self.number = 0;
+        self.send_framed().await?;
         self.stream.flush().await
     }
 
@@ -92,11 +88,34 @@ impl<W: AsyncWrite + Unpin> PacketWriter<W> {
         self.stream
     }
 
-    async fn send_rest(&mut self, status: u8) -> io::Result<()> {
-        let mut framed = Vec::with_capacity(HEADER + self.waiting.len());
-        framed.extend_from_slice(&self.header(self.waiting.len(), status));
-        framed.append(&mut self.waiting);
-        self.stream.write_all(&framed).await
+    fn frame_full(&mut self) {
+        let room = self.size - HEADER;
+        let packets = self.waiting.len().saturating_sub(1) / room;
+        for index in 0..packets {
+            let header = self.header(room, 0);
+            self.framed.extend_from_slice(&header);
+            self.framed
+                .extend_from_slice(&self.waiting[index * room..(index + 1) * room]);
+        }
+        self.waiting.drain(..packets * room);
+    }
+
+    fn frame_rest(&mut self, status: u8) {
+        let header = self.header(self.waiting.len(), status);
+        self.framed.extend_from_slice(&header);
+        self.framed.append(&mut self.waiting);
+    }
+
+    async fn send_framed(&mut self) -> io::Result<()> {
+        while self.sent < self.framed.len() {
+            match self.stream.write(&self.framed[self.sent..]).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                count => self.sent += count,
+            }
+        }
+        self.framed.clear();
+        self.sent = 0;
+        Ok(())
     }
 
     fn header(&mut self, body: usize, status: u8) -> [u8; HEADER] {
