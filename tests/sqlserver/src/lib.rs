@@ -9,5 +9,6 @@
 
 pub mod cli;
 pub mod server;
+pub mod storage;
 pub mod tds;
 pub mod types;
