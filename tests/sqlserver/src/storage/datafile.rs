@@ -10,6 +10,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
+use uuid::Uuid;
+
 use super::catalogue::{self, Catalogue, FileHeader, TableEntry};
 use super::page::{self, Page, PageKind, PageWriter, RecordReader};
 use super::snapshot::PageReader;
@@ -82,7 +84,7 @@ impl DatabaseFile {
         let data = create_file(drives, file_of(database, FileKind::Data)?)?;
         let log_meta = file_of(database, FileKind::Log)?;
         let mut log = create_file(drives, log_meta)?;
-        write_log_page(&mut log, database)?;
+        write_log_page(&mut log, database.meta.database_guid)?;
         let nothing = catalogue::Extent { first: 0, count: 0 };
         let mut file = DatabaseFile {
             data,
@@ -103,7 +105,7 @@ impl DatabaseFile {
         DatabaseFile::open_moved(drives, path, None)
     }
 
-    /// The same for a restored file, whose catalogue still has the old names of its files.
+    /// The same where the catalogue may still have the old names of its files: `files` has the ones that count.
     pub(crate) fn open_moved(
         drives: &Drives,
         path: &str,
@@ -113,8 +115,11 @@ impl DatabaseFile {
         let mut loader = Loader::open(path, data.real())?;
         let header = loader.header()?;
         let (mut database, tables) = loader.database(&header)?;
-        if let Some(files) = files {
-            database.files = files.to_vec();
+        for file in &mut database.files {
+            let moved = files.unwrap_or_default().iter().find(|f| f.file_id == file.file_id);
+            if let Some(moved) = moved {
+                file.physical_name.clone_from(&moved.physical_name);
+            }
         }
         let log_path = file_of(&database, FileKind::Log)?.physical_name.clone();
         let log = drives.open_write(&log_path).map_err(os(&log_path))?;
@@ -222,6 +227,21 @@ impl DatabaseFile {
     pub fn object_pages(&self, object_id: i32) -> u32 {
         let pages = self.tables.get(&object_id).map_or(0, |t| t.pages.len());
         u32::try_from(pages).unwrap_or(u32::MAX)
+    }
+
+    /// Flips a bit in a page of this table on disk, behind the database's back, as a failing disk would (`DBCC
+    /// WRITEPAGE`). Gives the page's number; None when the table has no rows.
+    pub fn damage(&mut self, object_id: i32) -> Result<Option<u32>, FileError> {
+        let first = self.tables.get(&object_id).and_then(|t| t.pages.first());
+        let Some(&(page_id, _)) = first else { return Ok(None) };
+        let at = u64::from(page_id) * PAGE_SIZE as u64 + PAGE_SIZE as u64 / 2;
+        let mut byte = [0];
+        let flipped = self
+            .data
+            .read_at(at, &mut byte)
+            .and_then(|()| self.data.write_at(at, &[byte[0] ^ 1]));
+        flipped.map_err(os(self.data.path()))?;
+        Ok(Some(page_id))
     }
 
     /// The saved pages, pinned for a backup.
@@ -402,9 +422,9 @@ pub(crate) fn create_file(drives: &Drives, meta: &FileMeta) -> Result<DriveFile,
 }
 
 /// The log holds no changes (see the module's text); its first page says whose it is.
-pub(crate) fn write_log_page(log: &mut DriveFile, database: &Database) -> Result<(), FileError> {
+pub(crate) fn write_log_page(log: &mut DriveFile, database_guid: Uuid) -> Result<(), FileError> {
     let mut writer = PageWriter::new(PageKind::Log, 0);
-    writer.push(database.meta.database_guid.as_bytes());
+    writer.push(database_guid.as_bytes());
     for mut page in writer.finish() {
         page::seal(&mut page, 0);
         log.write_at(0, &page[..]).map_err(os(log.path()))?;

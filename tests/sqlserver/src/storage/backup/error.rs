@@ -123,6 +123,9 @@ pub enum BackupError {
     /// 1834, 5170: a target file exists.
     #[error("the file '{0}' exists")]
     FileExists(String),
+    /// 3176: two files of the set would go to the same place.
+    #[error("the file '{0}' is claimed by more than one file of the database")]
+    ClaimedTwice(String),
     /// The database file failed: 5133, 5123 …
     #[error(transparent)]
     File(#[from] FileError),

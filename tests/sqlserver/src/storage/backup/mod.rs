@@ -6,19 +6,24 @@
 //! ```text
 //! let mut job = BackupJob::start(drives, &devices, file.snapshot()?, &database, request)?;
 //! while let Some(progress) = job.step()? { /* 3211, Cancel */ }
-//! let header = job.finish(now)?;              // 4035 and 3014 from header; job.abort() instead when cancelled
+//! let set = job.finish(now)?;                 // 4035 and 3014 from set.header; job.abort() instead when cancelled
 //!
 //! let media = MediaSet::open(drives, &devices)?;             // LABELONLY, HEADERONLY, FILELISTONLY
-//! let mut job = media.verify(1)?;                            // VERIFYONLY
+//! let mut job = media.verify(1)?;                            // VERIFYONLY; HEADERONLY of a cut file: MediaSet::headers
 //! let mut job = RestoreJob::start(&media, 1, drives, &moves)?;
 //! while let Some(progress) = job.step()? { … }
 //! let (database, file) = job.finish()?;                      // then database.fork(name, now), save, register
 //! ```
 
+mod block;
+mod codec;
+mod describe;
 mod error;
 mod header;
 mod reader;
 mod restore;
+mod stream;
+mod stripe;
 mod writer;
 
 pub use error::BackupError;
