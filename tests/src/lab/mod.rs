@@ -4,9 +4,11 @@
 //! - [`host`]: the Windows/Connect host stand-in
 //! - [`host_client`]: how an agent (and the lab's person) talks to it
 //! - [`msi`]: makes the installers that it installs
+//! - [`world`]: three machines, two SQL Servers, and what is on them
 //! - [`processes`]: starts and ends the lab's processes
 
 pub mod host;
 pub mod host_client;
 pub mod msi;
 pub mod processes;
+pub mod world;

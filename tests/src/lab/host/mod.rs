@@ -24,11 +24,11 @@ pub mod protocol;
 pub mod registry;
 pub mod server;
 pub mod services;
-mod shared;
 pub mod sql;
+pub mod state;
 #[cfg(test)]
 mod tests;
 pub mod wizard;
 
 pub use machine::MachineSpec;
-pub use shared::Host;
+pub use state::Host;

@@ -11,7 +11,7 @@ use super::layout::{SERVICE, WIZARD_DIR};
 use super::machine::{MachineSpec, Pace};
 use super::protocol::Request;
 use super::services::{Service, ServiceAction, ServiceState, StartType};
-use super::shared::State;
+use super::state::State;
 use crate::lab::host_client::LabHost;
 use crate::lab::msi::{MsiSpec, truncate};
 
