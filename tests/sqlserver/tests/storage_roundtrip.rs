@@ -137,6 +137,8 @@ fn a_lab_sized_adsync_is_made_saved_loaded_and_backed_up_quickly() {
     );
     assert!((20_000..30_000).contains(&rows), "{rows} rows");
     assert!((30 << 20..60 << 20).contains(&used), "{used} bytes used");
+    // Changing a row does not write the table anew.
+    assert!(bytes < 60 << 20, "{bytes} bytes on disk");
     // Loose: the machine may be busy. The printed times are the measure.
     for (what, time) in times {
         assert!(time.as_secs() < 20, "{what} took {time:?}");
