@@ -113,6 +113,13 @@ impl HostClient {
         self.ask("AzureADConnect.exe", &request, TIMEOUT * 5).await
     }
 
+    /// Whether the synchronisation service runs.
+    pub async fn service_runs(&self) -> Result<bool, HostError> {
+        let name = SERVICE.to_string();
+        let service: answers::Service = self.ask(SERVICE, &Request::Service { name }, TIMEOUT).await?;
+        Ok(service.is_some_and(|s| s.state.as_str() == "running"))
+    }
+
     async fn powershell(&self, script: &str) -> Result<String, HostError> {
         let request = Request::PowerShell {
             script: script.to_string(),

@@ -196,6 +196,33 @@ impl Supervisor {
             .spawn()
     }
 
+    /// Runs a process to its end and expects it to end well.
+    pub async fn run_to_end(&mut self, name: &str, arguments: Vec<OsString>) -> Result<(), ProcessError> {
+        let failed = |error| ProcessError::Io {
+            name: name.to_string(),
+            error,
+        };
+        let program = Program {
+            name: name.to_string(),
+            arguments,
+            ready: None,
+        };
+        let mut child = self.spawn(&program).map_err(failed)?;
+        let status = tokio::task::spawn_blocking(move || child.wait()).await;
+        // It does not panic.
+        let status = status.map_err(io::Error::other).and_then(|s| s).map_err(failed)?;
+        if status.success() {
+            return Ok(());
+        }
+        let log = self.log(name);
+        Err(ProcessError::Ended {
+            name: name.to_string(),
+            status: status.to_string(),
+            tail: tail(&log),
+            log,
+        })
+    }
+
     async fn wait_ready(&mut self, name: &str) -> Result<(), ProcessError> {
         let log = self.log(name);
         let running = self
