@@ -151,6 +151,13 @@ async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
 }
 
 fn open(dir: &Path, options: &WorldOptions) -> anyhow::Result<Lab> {
+    if let Some(other) = Supervisor::owner(dir) {
+        anyhow::bail!(
+            "another lab (process {}) works in {}; let it end, or use another folder with --dir",
+            other.pid,
+            dir.display()
+        );
+    }
     for ended in Supervisor::end_leftovers(dir) {
         println!(
             "ended {} ({}), left over from an earlier lab in this folder",

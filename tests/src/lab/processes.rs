@@ -2,6 +2,7 @@
 //! crashed lab left behind in the same folder is found by process id and start time.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 const READY_TIMEOUT: Duration = Duration::from_secs(90);
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_millis(15);
+const KEEP_ALIVE_EVERY: Duration = Duration::from_millis(200);
 
 /// A process to be started.
 #[derive(Debug, Clone)]
@@ -113,12 +115,28 @@ pub struct Supervisor {
 impl Supervisor {
     /// A supervisor for a folder; `exe` knows the hidden roles.
     pub fn new(exe: &Path, dir: &Path) -> Supervisor {
+        let pid = i32::try_from(std::process::id()).unwrap_or_default();
+        let me = Recorded {
+            name: "lab".into(),
+            pid,
+            started: start_of(pid),
+        };
+        // Without the file another lab could not tell; that is no reason not to run.
+        let _ = serde_json::to_vec(&me).map(|json| fs::write(owner_file(dir), json));
         Supervisor {
             exe: exe.to_path_buf(),
             dir: dir.to_path_buf(),
             running: BTreeMap::new(),
             detached: false,
         }
+    }
+
+    /// Whether another lab works in this folder at this moment: its process, if it does.
+    pub fn owner(dir: &Path) -> Option<Recorded> {
+        let json = fs::read(owner_file(dir)).ok()?;
+        let owner: Recorded = serde_json::from_slice(&json).ok()?;
+        let me = i32::try_from(std::process::id()).unwrap_or_default();
+        (owner.pid != me && owner.alive()).then_some(owner)
     }
 
     /// What is left over from an earlier lab in this folder and still runs.
@@ -275,16 +293,27 @@ impl Supervisor {
         self.running.get(name).map(|r| r.recorded.pid)
     }
 
-    /// Names and exit states of processes that ended by themselves since the last call.
-    pub fn ended(&mut self) -> Vec<(String, String)> {
-        let mut ended = Vec::new();
-        for (name, running) in &mut self.running {
-            if let Ok(Some(status)) = running.child.try_wait() {
-                ended.push((name.clone(), status.to_string()));
+    /// Starts whatever ends by itself again, as a service manager would, and says so. Ends only with an error.
+    pub async fn keep_alive(&mut self, mut say: impl FnMut(&str)) -> Result<Infallible, ProcessError> {
+        loop {
+            tokio::time::sleep(KEEP_ALIVE_EVERY).await;
+            for (program, status) in self.take_ended() {
+                say(&format!("{} ended ({status}) and is started again", program.name));
+                self.start(program).await?;
             }
         }
-        for (name, _) in &ended {
-            self.running.remove(name);
+    }
+
+    /// Takes the processes that ended by themselves out, with their exit states.
+    fn take_ended(&mut self) -> Vec<(Program, String)> {
+        let mut ended = Vec::new();
+        for running in self.running.values_mut() {
+            if let Ok(Some(status)) = running.child.try_wait() {
+                ended.push((running.program.clone(), status.to_string()));
+            }
+        }
+        for (program, _) in &ended {
+            self.running.remove(&program.name);
         }
         ended
     }
@@ -356,6 +385,7 @@ impl Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
+        let _ = fs::remove_file(owner_file(&self.dir));
         if !self.detached {
             let all = std::mem::take(&mut self.running).into_values().collect::<Vec<_>>();
             if !all.is_empty() {
@@ -391,6 +421,10 @@ fn end(mut all: Vec<Running>) {
 
 fn state_file(dir: &Path) -> PathBuf {
     dir.join("state.json")
+}
+
+fn owner_file(dir: &Path) -> PathBuf {
+    dir.join("lab.pid")
 }
 
 /// Field 22 of `/proc/<pid>/stat`. Other systems have no such file: there the id alone must do.
@@ -437,7 +471,17 @@ mod tests {
         let first = supervisor.pid("sleeper").unwrap();
         assert_eq!(Supervisor::leftovers(dir.path()).len(), 1, "another lab would see it");
         supervisor.kill_and_restart("sleeper").await.unwrap();
-        assert_ne!(supervisor.pid("sleeper"), Some(first));
+        let second = supervisor.pid("sleeper").unwrap();
+        assert_ne!(second, first);
+        kill_process(Pid::from_raw(second).unwrap(), Signal::KILL).unwrap();
+        let mut said = String::new();
+        while said.is_empty() {
+            let look = supervisor.keep_alive(|line| said.push_str(line));
+            // It never ends by itself; what it did within this time stays done.
+            let _ = tokio::time::timeout(Duration::from_secs(1), look).await;
+        }
+        assert!(said.contains("sleeper ended (signal: 9"), "{said}");
+        assert!(supervisor.pid("sleeper").is_some_and(|third| third != second));
         supervisor.stop_all().await;
         assert!(Supervisor::leftovers(dir.path()).is_empty());
     }

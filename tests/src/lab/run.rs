@@ -175,7 +175,10 @@ impl Lab {
         if ["planned", "stopped"].contains(&migration.state.as_str()) {
             operator.apply(&migration).await?;
         }
-        let rest = operator.watch(&migration.id, &gate).await?;
+        let rest = tokio::select! {
+            rest = operator.watch(&migration.id, &gate) => rest?,
+            failed = self.supervisor.keep_alive(|line| eprintln!("  {line}")) => match failed? {},
+        };
         phase.next("The evidence");
         operator.report(&migration.id, self.world.dir()).await?;
         operator.show_leases().await?;
