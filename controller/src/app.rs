@@ -12,11 +12,11 @@ use syncferry_shared::catalogue::Catalogue;
 use syncferry_shared::event::{NewEvent, StreamKind};
 use syncferry_shared::{Clock, OperatorId};
 use syncferry_store::{NewOperator, Store};
+use syncferry_store_sqlite::{Options, SqliteStore, SystemClock};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{agent, enrolment, guard, operator};
-use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::core::Core;
 use crate::identity::{self, Keys, ServerCertificate};
@@ -32,25 +32,43 @@ pub const ADDRESS_FILE: &str = "address";
 
 /// Runs the controller until `stop` is cancelled.
 pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    std::fs::create_dir_all(&config.data_dir).with_context(|| format!("{} cannot be made", config.data_dir.display()))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    std::fs::create_dir_all(&config.data_dir)
+        .with_context(|| format!("{} cannot be made", config.data_dir.display()))?;
     let store: Arc<dyn Store> = Arc::new(
-        syncferry_store_sqlite::SqliteStore::open(&config.data_dir.join("store.db"), clock.clone())
-            .await
-            .context("the store cannot be opened")?,
+        SqliteStore::open(Options {
+            clock: clock.clone(),
+            ..Options::new(config.data_dir.join("store.db"))
+        })
+        .await
+        .context("the store cannot be opened")?,
     );
     let keys = Keys::open(&config.data_dir, clock.now())?;
     let authority = Arc::new(keys.authority);
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
-        format!("{} cannot be listened on; is another controller running, or another program using the port?", config.listen)
+        format!(
+            "{} cannot be listened on; is another controller running, or another program using the port?",
+            config.listen
+        )
     })?;
     let bound = listener.local_addr()?;
-    let advertise = if config.advertise.is_empty() { bound.to_string() } else { config.advertise.clone() };
+    let advertise = if config.advertise.is_empty() {
+        bound.to_string()
+    } else {
+        config.advertise.clone()
+    };
     let names = vec![host_part(&advertise), "localhost".to_string()];
     let certificate = ServerCertificate::new(authority.clone(), names, identity::ca::SERVER_VALIDITY, clock.now())?;
     let catalogue = catalogue(&config)?;
     let ca_pem = authority.pem().to_string();
-    let core = Arc::new(Core { store, wake: Wake::default(), authority, tickets: keys.tickets, catalogue, config });
+    let core = Arc::new(Core {
+        store,
+        wake: Wake::default(),
+        authority,
+        tickets: keys.tickets,
+        catalogue,
+        config,
+    });
     first_operator(&core, &advertise, &*clock).await?;
     started(&core).await?;
     write_address(&core.config.data_dir.join(ADDRESS_FILE), bound)?;
@@ -59,7 +77,9 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let incoming = listen(listener, certificate.identity(), &ca_pem, Limits::default())?;
     let most = Profile::Control.max_message_bytes();
     let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_serving::<operator_server::OperatorServer<operator::Service>>().await;
+    health
+        .set_serving::<operator_server::OperatorServer<operator::Service>>()
+        .await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(syncferry_proto::DESCRIPTORS)
         .build_v1()?;
@@ -73,11 +93,19 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     ];
     Profile::Control
         .server()
-        .add_service(tonic::service::interceptor::InterceptedService::new(health_service, guard::OperatorsOnly))
-        .add_service(tonic::service::interceptor::InterceptedService::new(reflection, guard::OperatorsOnly))
+        .add_service(tonic::service::interceptor::InterceptedService::new(
+            health_service,
+            guard::OperatorsOnly,
+        ))
+        .add_service(tonic::service::interceptor::InterceptedService::new(
+            reflection,
+            guard::OperatorsOnly,
+        ))
         .add_service(enrolment_server::EnrolmentServer::new(enrolment::Service(core.clone())))
         .add_service(agent_server::AgentServer::new(agent::Service(core.clone())).max_decoding_message_size(most))
-        .add_service(operator_server::OperatorServer::new(operator::Service(core.clone())).max_decoding_message_size(most))
+        .add_service(
+            operator_server::OperatorServer::new(operator::Service(core.clone())).max_decoding_message_size(most),
+        )
         .serve_with_incoming_shutdown(incoming, stopped(stop))
         .await?;
     for task in background {
@@ -103,7 +131,9 @@ fn host_part(address: &str) -> String {
 }
 
 fn catalogue(config: &Config) -> anyhow::Result<Catalogue> {
-    let Some(path) = &config.catalogue else { return Ok(Catalogue::embedded()) };
+    let Some(path) = &config.catalogue else {
+        return Ok(Catalogue::embedded());
+    };
     let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
     Catalogue::parse(&text).with_context(|| format!("{} is not a version catalogue", path.display()))
 }
@@ -128,10 +158,21 @@ async fn first_operator(core: &Core, advertise: &str, clock: &dyn Clock) -> anyh
     let validity = identity::ca::OPERATOR_VALIDITY;
     let (credentials, issued) =
         identity::operator::credentials(&core.authority, advertise, FIRST_OPERATOR, id, validity, clock.now())?;
-    let (fingerprint, serial) = (issued.certificate.fingerprint.to_string(), issued.certificate.serial.clone());
+    let (fingerprint, serial) = (
+        issued.certificate.fingerprint.to_string(),
+        issued.certificate.serial.clone(),
+    );
     match known {
         Some(_) => drop(tx.set_operator_certificate(id, &fingerprint, &serial).await?),
-        None => drop(tx.add_operator(&NewOperator { id, name: FIRST_OPERATOR.to_string(), fingerprint, serial }).await?),
+        None => drop(
+            tx.add_operator(&NewOperator {
+                id,
+                name: FIRST_OPERATOR.to_string(),
+                fingerprint,
+                serial,
+            })
+            .await?,
+        ),
     }
     credentials.save(&path)?;
     tx.commit().await?;

@@ -5,19 +5,29 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use syncferry_store_sqlite::{Options, SqliteStore};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
 use crate::app;
+use crate::config::Config;
 
 /// Wrong configuration (EX_CONFIG).
 const EXIT_CONFIG: u8 = 78;
 
 #[derive(Debug, Parser)]
-#[command(name = "syncferry-controller", version, about = "Plans migrations of ADSync databases, schedules their jobs and keeps the leases")]
+#[command(
+    name = "syncferry-controller",
+    version,
+    about = "Plans migrations of ADSync databases, schedules their jobs and keeps the leases"
+)]
 struct Args {
     /// The configuration file.
-    #[arg(long, env = "SYNCFERRY_CONTROLLER_CONFIG", default_value = "controller.toml", global = true)]
+    #[arg(
+        long,
+        env = "SYNCFERRY_CONTROLLER_CONFIG",
+        default_value = "controller.toml",
+        global = true
+    )]
     config: PathBuf,
     #[command(subcommand)]
     command: Command,
@@ -72,7 +82,10 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn with_runtime(future: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(future)
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(future)
 }
 
 async fn run(config: Config) -> anyhow::Result<ExitCode> {
@@ -90,21 +103,34 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
 }
 
 async fn audit(config: Config) -> anyhow::Result<ExitCode> {
-    let clock = std::sync::Arc::new(crate::clock::SystemClock::default());
-    let store = syncferry_store_sqlite::SqliteStore::open(&config.data_dir.join("store.db"), clock).await?;
+    let store = SqliteStore::open(Options::new(config.data_dir.join("store.db"))).await?;
     let findings = syncferry_store::Store::read(&store, "audit").await?.audit().await?;
     for f in &findings {
         println!("{}: {}: {}", f.invariant, f.subject, f.found);
     }
-    println!("{} finding{}", findings.len(), if findings.len() == 1 { "" } else { "s" });
-    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    println!(
+        "{} finding{}",
+        findings.len(),
+        if findings.len() == 1 { "" } else { "s" }
+    );
+    Ok(if findings.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn init_logs(config: &Config) {
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log).unwrap_or_else(|_| "info".into());
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     // A second initialisation, in tests, is not an error.
-    let _ = if config.log_json { logs.json().try_init() } else { logs.try_init() };
+    let _ = if config.log_json {
+        logs.json().try_init()
+    } else {
+        logs.try_init()
+    };
 }
 
 /// Ctrl-C, or SIGTERM where there is one.

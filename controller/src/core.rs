@@ -66,4 +66,3 @@ pub fn agent_event(host: HostId, kind: &str, actor: &str, payload: serde_json::V
         payload,
     }
 }
-

@@ -14,8 +14,12 @@ fn tail_matches(id: impl ToString, text: &str) -> bool {
 fn one<T>(mut found: Vec<T>, what: &str, text: &str, list: &str) -> Result<T, Problem> {
     match found.len() {
         1 => Ok(found.remove(0)),
-        0 => Err(Problem::NotFound(format!("there is no {what} '{text}'; `{list}` shows what there is"))),
-        n => Err(Problem::Invalid(format!("'{text}' fits {n} {what}s; use the whole id from `{list} --json`"))),
+        0 => Err(Problem::NotFound(format!(
+            "there is no {what} '{text}'; `{list}` shows what there is"
+        ))),
+        n => Err(Problem::Invalid(format!(
+            "'{text}' fits {n} {what}s; use the whole id from `{list} --json`"
+        ))),
     }
 }
 
@@ -26,7 +30,12 @@ pub async fn site(tx: &mut dyn Tx, text: &str) -> Result<Site, Problem> {
     }
     let all = tx.sites().await?;
     let fits = |s: &Site| s.id.to_string() == text || tail_matches(s.id, text);
-    one(all.into_iter().filter(fits).collect(), "site", text, "syncferry site list")
+    one(
+        all.into_iter().filter(fits).collect(),
+        "site",
+        text,
+        "syncferry site list",
+    )
 }
 
 /// A host by name or id.
@@ -36,16 +45,26 @@ pub async fn host(tx: &mut dyn Tx, text: &str) -> Result<Host, Problem> {
     }
     let all = tx.hosts(None).await?;
     let fits = |h: &Host| h.id.to_string() == text || tail_matches(h.id, text);
-    one(all.into_iter().filter(fits).collect(), "host", text, "syncferry host list")
+    one(
+        all.into_iter().filter(fits).collect(),
+        "host",
+        text,
+        "syncferry host list",
+    )
 }
 
 /// A database by id, or by name among those that are not retired.
 pub async fn database(tx: &mut dyn Tx, text: &str) -> Result<Database, Problem> {
     let all = tx.databases(None).await?;
     let by_id = |d: &Database| d.id.to_string() == text || tail_matches(d.id, text);
-    let by_name = |d: &Database| d.address.database.eq_ignore_ascii_case(text) && d.identity_state != IdentityState::Retired;
+    let by_name =
+        |d: &Database| d.address.database.eq_ignore_ascii_case(text) && d.identity_state != IdentityState::Retired;
     let found: Vec<Database> = all.iter().filter(|d| by_id(d)).cloned().collect();
-    let found = if found.is_empty() { all.into_iter().filter(by_name).collect() } else { found };
+    let found = if found.is_empty() {
+        all.into_iter().filter(by_name).collect()
+    } else {
+        found
+    };
     one(found, "database", text, "syncferry database list")
 }
 
@@ -57,7 +76,12 @@ pub async fn migration(tx: &mut dyn Tx, text: &str) -> Result<Migration, Problem
         return Ok(m);
     }
     let all = tx.migrations(&MigrationFilter::default()).await?;
-    one(all.into_iter().filter(|m| tail_matches(m.id, text)).collect(), "migration", text, "syncferry status")
+    one(
+        all.into_iter().filter(|m| tail_matches(m.id, text)).collect(),
+        "migration",
+        text,
+        "syncferry status",
+    )
 }
 
 /// A gate by id, among all gates of all migrations.
@@ -68,7 +92,12 @@ pub async fn gate(tx: &mut dyn Tx, text: &str) -> Result<Gate, Problem> {
         return Ok(g);
     }
     let open = tx.open_gates().await?;
-    one(open.into_iter().filter(|g| tail_matches(g.id, text)).collect(), "open gate", text, "syncferry gate list")
+    one(
+        open.into_iter().filter(|g| tail_matches(g.id, text)).collect(),
+        "open gate",
+        text,
+        "syncferry gate list",
+    )
 }
 
 /// A lease by its resource, or by its database.
@@ -78,7 +107,11 @@ pub async fn lease(tx: &mut dyn Tx, text: &str) -> Result<Lease, Problem> {
     }
     let db = database(tx, text).await?;
     let resource = Resource::database(db.id);
-    let missing = || Problem::NotFound(format!("database '{text}' has no lease; `syncferry lease list` shows what there is"));
+    let missing = || {
+        Problem::NotFound(format!(
+            "database '{text}' has no lease; `syncferry lease list` shows what there is"
+        ))
+    };
     tx.lease(&resource).await?.ok_or_else(missing)
 }
 

@@ -21,7 +21,14 @@ pub async fn ask(
 ) -> Result<InspectionId, Problem> {
     let id = InspectionId::new(tx.now(), &core.random());
     let request = serde_json::to_value(request).map_err(|e| Problem::Internal(e.to_string()))?;
-    tx.add_inspection(&NewInspection { id, host, request, purpose: purpose.to_string(), migration }).await?;
+    tx.add_inspection(&NewInspection {
+        id,
+        host,
+        request,
+        purpose: purpose.to_string(),
+        migration,
+    })
+    .await?;
     Ok(id)
 }
 
@@ -59,6 +66,8 @@ pub fn answer(inspection: &Inspection) -> Result<Inventory, Problem> {
     match (&inspection.inventory, &inspection.error) {
         (Some(json), _) => serde_json::from_value(json.clone())
             .map_err(|e| Problem::Internal(format!("inspection {} cannot be read: {e}", inspection.id))),
-        (None, error) => Err(Problem::NoAnswer(error.clone().unwrap_or_else(|| "no answer".to_string()))),
+        (None, error) => Err(Problem::NoAnswer(
+            error.clone().unwrap_or_else(|| "no answer".to_string()),
+        )),
     }
 }

@@ -41,7 +41,10 @@ pub enum Problem {
 impl Problem {
     /// A refusal with one finding.
     pub fn refused(finding: Finding) -> Self {
-        Self::Refused { title: finding.title.clone(), findings: vec![finding] }
+        Self::Refused {
+            title: finding.title.clone(),
+            findings: vec![finding],
+        }
     }
 }
 
@@ -59,7 +62,9 @@ impl From<Problem> for Status {
             Problem::Refused { findings, .. } => {
                 let mut status = Status::failed_precondition(text);
                 let json = serde_json::to_vec(&findings).unwrap_or_default();
-                status.metadata_mut().insert_bin(FINDINGS_KEY, tonic::metadata::MetadataValue::from_bytes(&json));
+                status
+                    .metadata_mut()
+                    .insert_bin(FINDINGS_KEY, tonic::metadata::MetadataValue::from_bytes(&json));
                 status
             }
             Problem::Lease(LeaseError::Store(e)) | Problem::Store(e) => store_status(&e),

@@ -17,7 +17,9 @@ use tonic::{Request, Response, Status};
 use super::guard::{self, Shared};
 use crate::dispatch::hello::{Greeting, Order};
 use crate::dispatch::report::{End, Sight, StepReport, What};
-use crate::dispatch::{accept, authorize, certificate, heartbeat, hello, inspection, pull, renew_lease, report, transfer};
+use crate::dispatch::{
+    accept, authorize, certificate, heartbeat, hello, inspection, pull, renew_lease, report, transfer,
+};
 use crate::problem::Problem;
 use crate::wake::{HostReason, Reason};
 
@@ -32,7 +34,11 @@ fn token(t: Option<&v1::AttemptToken>) -> Result<AttemptToken, InvalidMessage> {
 }
 
 fn session(text: &str) -> Result<SessionId, InvalidMessage> {
-    text.parse().map_err(|e: syncferry_shared::InvalidId| InvalidMessage::Field { field: "session_id", reason: e.to_string() })
+    text.parse()
+        .map_err(|e: syncferry_shared::InvalidId| InvalidMessage::Field {
+            field: "session_id",
+            reason: e.to_string(),
+        })
 }
 
 fn seconds(s: u64) -> prost_types::Duration {
@@ -56,7 +62,9 @@ impl Service {
     async fn host_of(&self, id: AgentId) -> Result<HostId, Status> {
         let mut tx = self.0.store.read("agent.session").await.map_err(Problem::from)?;
         let agent = tx.agent(id).await.map_err(Problem::from)?;
-        agent.map(|a| a.host).ok_or_else(|| Status::not_found("this agent is not enrolled here; enrol it again with a new token"))
+        agent
+            .map(|a| a.host)
+            .ok_or_else(|| Status::not_found("this agent is not enrolled here; enrol it again with a new token"))
     }
 }
 
@@ -76,10 +84,13 @@ fn what(r: v1::ReportRequest) -> Result<What, InvalidMessage> {
         W::Step(s) => What::Step(StepReport {
             ordinal: s.ordinal,
             total: s.total,
-            state: s.state.parse().map_err(|e: syncferry_shared::state::UnknownState| InvalidMessage::Field {
-                field: "step.state",
-                reason: e.to_string(),
-            })?,
+            state: s
+                .state
+                .parse()
+                .map_err(|e: syncferry_shared::state::UnknownState| InvalidMessage::Field {
+                    field: "step.state",
+                    reason: e.to_string(),
+                })?,
             evidence: match &s.evidence {
                 Some(d) => d.read(schema::EVIDENCE)?,
                 None => vec![],
@@ -105,7 +116,10 @@ fn what(r: v1::ReportRequest) -> Result<What, InvalidMessage> {
 }
 
 fn unknown(field: &'static str, value: i32) -> InvalidMessage {
-    InvalidMessage::Field { field, reason: format!("{value} is not a value that this release knows") }
+    InvalidMessage::Field {
+        field,
+        reason: format!("{value} is not a value that this release knows"),
+    }
 }
 
 fn end(e: &v1::EndReport) -> Result<End, InvalidMessage> {
@@ -125,7 +139,11 @@ impl Agent for Service {
     async fn hello(&self, request: Request<v1::HelloRequest>) -> Result<Response<v1::HelloResponse>, Status> {
         let id = guard::agent(&request)?;
         let r = request.into_inner();
-        let open = r.open_attempts.iter().map(|o| token(o.token.as_ref())).collect::<Result<_, _>>()?;
+        let open = r
+            .open_attempts
+            .iter()
+            .map(|o| token(o.token.as_ref()))
+            .collect::<Result<_, _>>()?;
         let facts = match &r.host_facts {
             Some(d) => Some(d.read(schema::HOST_FACTS)?),
             None => None,
@@ -154,7 +172,10 @@ impl Agent for Service {
             orders: welcome
                 .orders
                 .iter()
-                .map(|(t, o)| v1::AttemptOrder { token: Some(t.into()), order: order(*o) })
+                .map(|(t, o)| v1::AttemptOrder {
+                    token: Some(t.into()),
+                    order: order(*o),
+                })
                 .collect(),
             ticket_key: self.0.tickets.public_key().to_string(),
             agent_id: id.to_string(),
@@ -171,7 +192,9 @@ impl Agent for Service {
         let mut ear = self.0.wake.listen();
         let (send, receive) = tokio::sync::mpsc::channel(8);
         tokio::spawn(async move {
-            let hello = v1::Hint { reason: v1::HintReason::Hello.into() };
+            let hello = v1::Hint {
+                reason: v1::HintReason::Hello.into(),
+            };
             let mut next = Ok(hello);
             // The agent is gone when nobody takes the hint any more.
             while send.send(next).await.is_ok() {
@@ -197,7 +220,10 @@ impl Agent for Service {
                 .into_iter()
                 .map(|o| v1::Offer {
                     token: Some((&o.token).into()),
-                    spec: Some(Document { schema: schema::JOB_SPEC.to_string(), json: o.spec }),
+                    spec: Some(Document {
+                        schema: schema::JOB_SPEC.to_string(),
+                        json: o.spec,
+                    }),
                     mode: if o.undo { v1::JobMode::Undo } else { v1::JobMode::Do }.into(),
                     signature: vec![],
                 })
@@ -224,7 +250,10 @@ impl Agent for Service {
             claims: desired
                 .claims
                 .into_iter()
-                .map(|(gate, job)| v1::GateClaim { gate_id: gate.to_string(), job_id: job.to_string() })
+                .map(|(gate, job)| v1::GateClaim {
+                    gate_id: gate.to_string(),
+                    job_id: job.to_string(),
+                })
                 .collect(),
         }))
     }
@@ -233,7 +262,10 @@ impl Agent for Service {
         let id = guard::agent(&request)?;
         let token = token(request.get_ref().token.as_ref())?;
         let refused = accept::accept(&self.0, id, &token).await?;
-        Ok(Response::new(v1::AcceptResponse { accepted: refused.is_none(), reason: refused.unwrap_or_default() }))
+        Ok(Response::new(v1::AcceptResponse {
+            accepted: refused.is_none(),
+            reason: refused.unwrap_or_default(),
+        }))
     }
 
     async fn report(&self, request: Request<v1::ReportRequest>) -> Result<Response<v1::ReportResponse>, Status> {
@@ -241,7 +273,10 @@ impl Agent for Service {
         let r = request.into_inner();
         let token = token(r.token.as_ref())?;
         let next = report::report(&self.0, id, &token, what(r)?).await?;
-        Ok(Response::new(v1::ReportResponse { current: next.current, order: order(next.order) }))
+        Ok(Response::new(v1::ReportResponse {
+            current: next.current,
+            order: order(next.order),
+        }))
     }
 
     async fn log_chunk(&self, request: Request<v1::LogChunkRequest>) -> Result<Response<v1::LogChunkResponse>, Status> {
@@ -254,7 +289,10 @@ impl Agent for Service {
         Ok(Response::new(v1::LogChunkResponse {}))
     }
 
-    async fn heartbeat(&self, request: Request<v1::HeartbeatRequest>) -> Result<Response<v1::HeartbeatResponse>, Status> {
+    async fn heartbeat(
+        &self,
+        request: Request<v1::HeartbeatRequest>,
+    ) -> Result<Response<v1::HeartbeatResponse>, Status> {
         let id = guard::agent(&request)?;
         let r = request.into_inner();
         let mut progress = Vec::new();
@@ -263,27 +301,52 @@ impl Agent for Service {
             progress.push((token(p.token.as_ref())?, Progress::try_from(of)?));
         }
         let stale = heartbeat::heartbeat(&self.0, id, session(&r.session_id)?, r.journal_seq, progress).await?;
-        Ok(Response::new(v1::HeartbeatResponse { stale: stale.iter().map(Into::into).collect(), pull: false }))
+        Ok(Response::new(v1::HeartbeatResponse {
+            stale: stale.iter().map(Into::into).collect(),
+            pull: false,
+        }))
     }
 
-    async fn authorize(&self, request: Request<v1::AuthorizeRequest>) -> Result<Response<v1::AuthorizeResponse>, Status> {
+    async fn authorize(
+        &self,
+        request: Request<v1::AuthorizeRequest>,
+    ) -> Result<Response<v1::AuthorizeResponse>, Status> {
         let id = guard::agent(&request)?;
         let r = request.into_inner();
         let budget = r.budget.as_ref().map_or(0, millis_of_duration).max(0);
         let answer = authorize::authorize(&self.0, id, &token(r.token.as_ref())?, &r.step, budget).await?;
         Ok(Response::new(match answer {
-            Ok(ms) => v1::AuthorizeResponse { permitted: true, valid_for: Some(duration(ms)), reason: String::new() },
-            Err(reason) => v1::AuthorizeResponse { permitted: false, valid_for: None, reason },
+            Ok(ms) => v1::AuthorizeResponse {
+                permitted: true,
+                valid_for: Some(duration(ms)),
+                reason: String::new(),
+            },
+            Err(reason) => v1::AuthorizeResponse {
+                permitted: false,
+                valid_for: None,
+                reason,
+            },
         }))
     }
 
-    async fn renew_lease(&self, request: Request<v1::RenewLeaseRequest>) -> Result<Response<v1::RenewLeaseResponse>, Status> {
+    async fn renew_lease(
+        &self,
+        request: Request<v1::RenewLeaseRequest>,
+    ) -> Result<Response<v1::RenewLeaseResponse>, Status> {
         let id = guard::agent(&request)?;
         let r = request.into_inner();
         let answer = renew_lease::renew_lease(&self.0, id, &r.resource, r.epoch, session(&r.session_id)?).await?;
         Ok(Response::new(match answer {
-            Ok(ms) => v1::RenewLeaseResponse { renewed: true, valid_for: Some(duration(ms)), reason: String::new() },
-            Err(reason) => v1::RenewLeaseResponse { renewed: false, valid_for: None, reason },
+            Ok(ms) => v1::RenewLeaseResponse {
+                renewed: true,
+                valid_for: Some(duration(ms)),
+                reason: String::new(),
+            },
+            Err(reason) => v1::RenewLeaseResponse {
+                renewed: false,
+                valid_for: None,
+                reason,
+            },
         }))
     }
 
@@ -293,10 +356,13 @@ impl Agent for Service {
     ) -> Result<Response<v1::ReportInspectionResponse>, Status> {
         let id = guard::agent(&request)?;
         let r = request.into_inner();
-        let inspection = r.inspection_id.parse().map_err(|e: syncferry_shared::InvalidId| InvalidMessage::Field {
-            field: "inspection_id",
-            reason: e.to_string(),
-        })?;
+        let inspection = r
+            .inspection_id
+            .parse()
+            .map_err(|e: syncferry_shared::InvalidId| InvalidMessage::Field {
+                field: "inspection_id",
+                reason: e.to_string(),
+            })?;
         let answer = match (&r.inventory, r.error.is_empty()) {
             (Some(d), true) => Ok(d.read(schema::INVENTORY)?),
             (None, true) => return Err(InvalidMessage::Missing("inventory").into()),
@@ -312,10 +378,13 @@ impl Agent for Service {
     ) -> Result<Response<v1::RequestTransferResponse>, Status> {
         let id = guard::agent(&request)?;
         let r = request.into_inner();
-        let artifact = r.artifact_id.parse().map_err(|e: syncferry_shared::InvalidId| InvalidMessage::Field {
-            field: "artifact_id",
-            reason: e.to_string(),
-        })?;
+        let artifact = r
+            .artifact_id
+            .parse()
+            .map_err(|e: syncferry_shared::InvalidId| InvalidMessage::Field {
+                field: "artifact_id",
+                reason: e.to_string(),
+            })?;
         let ticket = transfer::request(&self.0, id, &token(r.token.as_ref())?, artifact).await?;
         Ok(Response::new(v1::RequestTransferResponse {
             ticket: ticket.text,
@@ -330,9 +399,12 @@ impl Agent for Service {
     ) -> Result<Response<v1::RenewCertificateResponse>, Status> {
         let id = guard::agent(&request)?;
         let with = peer(&request)?;
-        let (certificate_pem, generation) =
-            certificate::renew(&self.0, id, &with, &request.get_ref().csr_pem).await?;
+        let (certificate_pem, generation) = certificate::renew(&self.0, id, &with, &request.get_ref().csr_pem).await?;
         let ca_pem = self.0.authority.pem().to_string();
-        Ok(Response::new(v1::RenewCertificateResponse { certificate_pem, ca_pem, generation }))
+        Ok(Response::new(v1::RenewCertificateResponse {
+            certificate_pem,
+            ca_pem,
+            generation,
+        }))
     }
 }

@@ -12,12 +12,21 @@ use crate::core::Core;
 /// The operator behind a request, as `operator:<name>`.
 pub async fn operator<T>(core: &Core, request: &Request<T>) -> Result<String, Status> {
     let id = require_operator(request)?;
-    let mut tx = core.store.read("guard.operator").await.map_err(crate::problem::Problem::from)?;
+    let mut tx = core
+        .store
+        .read("guard.operator")
+        .await
+        .map_err(crate::problem::Problem::from)?;
     let row = tx.operator(id).await.map_err(crate::problem::Problem::from)?;
     match row {
         Some(o) if o.revoked_at.is_none() => Ok(format!("operator:{}", o.name)),
-        Some(o) => Err(Status::permission_denied(format!("the certificate of operator {} was revoked", o.name))),
-        None => Err(Status::permission_denied("this operator is not known to this controller; ask for new credentials")),
+        Some(o) => Err(Status::permission_denied(format!(
+            "the certificate of operator {} was revoked",
+            o.name
+        ))),
+        None => Err(Status::permission_denied(
+            "this operator is not known to this controller; ask for new credentials",
+        )),
     }
 }
 

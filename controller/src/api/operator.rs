@@ -35,13 +35,19 @@ async fn reader(core: &Core, name: &'static str) -> Result<Box<dyn syncferry_sto
 
 async fn migration_message(core: &Core, id: MigrationId, detail: Detail) -> Result<v1::Migration, Problem> {
     let mut tx = reader(core, "migration.show").await?;
-    let m = tx.migration(id).await?.ok_or_else(|| Problem::NotFound("the migration is gone".to_string()))?;
+    let m = tx
+        .migration(id)
+        .await?
+        .ok_or_else(|| Problem::NotFound("the migration is gone".to_string()))?;
     queries::migration::message(&mut *tx, &m, detail).await
 }
 
 #[tonic::async_trait]
 impl Operator for Service {
-    async fn get_version(&self, request: Request<v1::GetVersionRequest>) -> Result<Response<v1::GetVersionResponse>, Status> {
+    async fn get_version(
+        &self,
+        request: Request<v1::GetVersionRequest>,
+    ) -> Result<Response<v1::GetVersionResponse>, Status> {
         guard::operator(&self.0, &request).await?;
         let mut tx = reader(&self.0, "version").await?;
         let meta = tx.meta().await.map_err(Problem::from)?;
@@ -60,11 +66,16 @@ impl Operator for Service {
         Ok(Response::new(queries::site::message(&site)))
     }
 
-    async fn list_sites(&self, request: Request<v1::ListSitesRequest>) -> Result<Response<v1::ListSitesResponse>, Status> {
+    async fn list_sites(
+        &self,
+        request: Request<v1::ListSitesRequest>,
+    ) -> Result<Response<v1::ListSitesResponse>, Status> {
         guard::operator(&self.0, &request).await?;
         let mut tx = reader(&self.0, "site.list").await?;
         let sites = tx.sites().await.map_err(Problem::from)?;
-        Ok(Response::new(v1::ListSitesResponse { sites: sites.iter().map(queries::site::message).collect() }))
+        Ok(Response::new(v1::ListSitesResponse {
+            sites: sites.iter().map(queries::site::message).collect(),
+        }))
     }
 
     async fn get_site(&self, request: Request<v1::GetSiteRequest>) -> Result<Response<v1::Site>, Status> {
@@ -86,7 +97,10 @@ impl Operator for Service {
         }))
     }
 
-    async fn list_hosts(&self, request: Request<v1::ListHostsRequest>) -> Result<Response<v1::ListHostsResponse>, Status> {
+    async fn list_hosts(
+        &self,
+        request: Request<v1::ListHostsRequest>,
+    ) -> Result<Response<v1::ListHostsResponse>, Status> {
         guard::operator(&self.0, &request).await?;
         let mut tx = reader(&self.0, "host.list").await?;
         let site = match request.get_ref().site.as_str() {
@@ -107,11 +121,17 @@ impl Operator for Service {
         Ok(Response::new(queries::host::message(&mut *tx, &host).await?))
     }
 
-    async fn create_token(&self, request: Request<v1::CreateTokenRequest>) -> Result<Response<v1::CreateTokenResponse>, Status> {
+    async fn create_token(
+        &self,
+        request: Request<v1::CreateTokenRequest>,
+    ) -> Result<Response<v1::CreateTokenResponse>, Status> {
         let actor = guard::operator(&self.0, &request).await?;
         let r = request.into_inner();
         let token = add_host::create_token(&self.0, &actor, &r.host, r.minutes).await?;
-        Ok(Response::new(v1::CreateTokenResponse { token: token.text, expires_at: Some(timestamp(token.expires_at)) }))
+        Ok(Response::new(v1::CreateTokenResponse {
+            token: token.text,
+            expires_at: Some(timestamp(token.expires_at)),
+        }))
     }
 
     async fn add_database(&self, request: Request<v1::AddDatabaseRequest>) -> Result<Response<v1::Database>, Status> {
@@ -186,11 +206,16 @@ impl Operator for Service {
         Ok(Response::new(migration_message(&self.0, m.id, Detail::Full).await?))
     }
 
-    async fn get_migration(&self, request: Request<v1::GetMigrationRequest>) -> Result<Response<v1::Migration>, Status> {
+    async fn get_migration(
+        &self,
+        request: Request<v1::GetMigrationRequest>,
+    ) -> Result<Response<v1::Migration>, Status> {
         guard::operator(&self.0, &request).await?;
         let mut tx = reader(&self.0, "migration.show").await?;
         let m = find::migration(&mut *tx, &request.get_ref().migration).await?;
-        Ok(Response::new(queries::migration::message(&mut *tx, &m, Detail::Full).await?))
+        Ok(Response::new(
+            queries::migration::message(&mut *tx, &m, Detail::Full).await?,
+        ))
     }
 
     async fn list_migrations(
@@ -230,7 +255,10 @@ impl Operator for Service {
         Ok(Response::new(Box::pin(ReceiverStream::new(receive))))
     }
 
-    async fn list_events(&self, request: Request<v1::ListEventsRequest>) -> Result<Response<v1::ListEventsResponse>, Status> {
+    async fn list_events(
+        &self,
+        request: Request<v1::ListEventsRequest>,
+    ) -> Result<Response<v1::ListEventsResponse>, Status> {
         guard::operator(&self.0, &request).await?;
         let r = request.into_inner();
         let kind = StreamKind::parse(&r.stream_kind)
@@ -242,12 +270,21 @@ impl Operator for Service {
             StreamKind::Lease => find::lease(&mut *tx, &r.stream_id).await?.resource.0,
             StreamKind::System => r.stream_id,
         };
-        let limit = if r.limit <= 0 { MOST_EVENTS } else { i64::from(r.limit).min(MOST_EVENTS) };
+        let limit = if r.limit <= 0 {
+            MOST_EVENTS
+        } else {
+            i64::from(r.limit).min(MOST_EVENTS)
+        };
         let events = tx.events(kind, &id, r.after_seq, limit).await.map_err(Problem::from)?;
-        Ok(Response::new(v1::ListEventsResponse { events: events.iter().map(v1::Event::of).collect() }))
+        Ok(Response::new(v1::ListEventsResponse {
+            events: events.iter().map(v1::Event::of).collect(),
+        }))
     }
 
-    async fn list_gates(&self, request: Request<v1::ListGatesRequest>) -> Result<Response<v1::ListGatesResponse>, Status> {
+    async fn list_gates(
+        &self,
+        request: Request<v1::ListGatesRequest>,
+    ) -> Result<Response<v1::ListGatesResponse>, Status> {
         guard::operator(&self.0, &request).await?;
         let r = request.into_inner();
         let mut tx = reader(&self.0, "gate.list").await?;
@@ -261,7 +298,10 @@ impl Operator for Service {
         use syncferry_shared::state::GateState::{Claimed, Open};
         found.sort_by_key(|g| !matches!(g.state, Open | Claimed));
         let mut gates = Vec::new();
-        for gate in found.iter().filter(|g| !r.open_only || matches!(g.state, Open | Claimed)) {
+        for gate in found
+            .iter()
+            .filter(|g| !r.open_only || matches!(g.state, Open | Claimed))
+        {
             gates.push(queries::gate::message(&mut *tx, gate).await?);
         }
         Ok(Response::new(v1::ListGatesResponse { gates }))
@@ -275,7 +315,10 @@ impl Operator for Service {
         Ok(Response::new(queries::gate::message(&mut *tx, &gate).await?))
     }
 
-    async fn list_leases(&self, request: Request<v1::ListLeasesRequest>) -> Result<Response<v1::ListLeasesResponse>, Status> {
+    async fn list_leases(
+        &self,
+        request: Request<v1::ListLeasesRequest>,
+    ) -> Result<Response<v1::ListLeasesResponse>, Status> {
         guard::operator(&self.0, &request).await?;
         let mut tx = reader(&self.0, "lease.list").await?;
         let mut leases = Vec::new();
@@ -292,7 +335,10 @@ impl Operator for Service {
         Ok(Response::new(queries::lease::with_history(&mut *tx, &lease).await?))
     }
 
-    async fn get_report(&self, request: Request<v1::GetReportRequest>) -> Result<Response<v1::GetReportResponse>, Status> {
+    async fn get_report(
+        &self,
+        request: Request<v1::GetReportRequest>,
+    ) -> Result<Response<v1::GetReportResponse>, Status> {
         guard::operator(&self.0, &request).await?;
         let mut tx = reader(&self.0, "report").await?;
         let m = find::migration(&mut *tx, &request.get_ref().migration).await?;
@@ -316,8 +362,13 @@ async fn watch(
     let mut last: Option<v1::Migration> = None;
     loop {
         let mut tx = core.store.read("watch").await?;
-        let events = tx.events(StreamKind::Migration, &id.to_string(), seen, MOST_EVENTS).await?;
-        let m = tx.migration(id).await?.ok_or_else(|| Problem::NotFound("the migration is gone".to_string()))?;
+        let events = tx
+            .events(StreamKind::Migration, &id.to_string(), seen, MOST_EVENTS)
+            .await?;
+        let m = tx
+            .migration(id)
+            .await?
+            .ok_or_else(|| Problem::NotFound("the migration is gone".to_string()))?;
         let message = queries::migration::message(&mut *tx, &m, Detail::WithoutPlan).await?;
         drop(tx);
         seen = events.last().map_or(seen, |e| e.seq);
@@ -326,7 +377,11 @@ async fn watch(
         if !events.is_empty() || last.as_ref() != Some(&message) || rests {
             let events = events.iter().map(v1::Event::of).collect();
             last = Some(message.clone());
-            let response = v1::WatchResponse { events, migration: Some(message), rests };
+            let response = v1::WatchResponse {
+                events,
+                migration: Some(message),
+                rests,
+            };
             if send.send(Ok(response)).await.is_err() || rests {
                 return Ok(());
             }

@@ -29,7 +29,10 @@ pub async fn add_database(
     let site = find::site(&mut *tx, site).await?;
     let host = find::host(&mut *tx, host).await?;
     drop(tx);
-    let address = DatabaseAddress { instance: instance.to_string(), database: name.to_string() };
+    let address = DatabaseAddress {
+        instance: instance.to_string(),
+        database: name.to_string(),
+    };
     let request = InspectionRequest {
         instances: vec![instance.to_string()],
         databases: vec![address.clone()],
@@ -41,10 +44,13 @@ pub async fn add_database(
     let facts = found(&inventory, &address, &host)?;
     let Some(guid) = facts.database_guid else {
         return Err(Problem::refused(
-            Finding::blocker("database-identity-unknown", format!("{name} does not say which database it is"))
-                .saw("sys.database_recovery_status.database_guid", "NULL")
-                .source("Syncferry: a database is known by what the server reports")
-                .next("Bring it online, and check that the agent's login may see it."),
+            Finding::blocker(
+                "database-identity-unknown",
+                format!("{name} does not say which database it is"),
+            )
+            .saw("sys.database_recovery_status.database_guid", "NULL")
+            .source("Syncferry: a database is known by what the server reports")
+            .next("Bring it online, and check that the agent's login may see it."),
         ));
     };
     let mut tx = core.store.begin("database.add").await?;
@@ -57,7 +63,10 @@ pub async fn add_database(
     tx.add_database_endpoint(database.id, &endpoint).await?;
     tx.set_database_facts(database.id, &to_json(&facts)?).await?;
     let holder = grant_to_seen_holder(core, &mut *tx, actor, &database, &host, &inventory, &facts).await?;
-    let database = tx.database(database.id).await?.ok_or_else(|| Problem::Internal("the row is gone".to_string()))?;
+    let database = tx
+        .database(database.id)
+        .await?
+        .ok_or_else(|| Problem::Internal("the row is gone".to_string()))?;
     tx.commit().await?;
     for host in [Some(host.id), holder].into_iter().flatten() {
         core.host_changed(host, HostReason::Lease);
@@ -78,17 +87,27 @@ fn found(inventory: &Inventory, address: &DatabaseAddress, host: &Host) -> Resul
         .problems
         .iter()
         .map(|p| {
-            Finding::blocker("could-not-look", format!("{} on {} could not be looked at", p.subject, host.name))
-                .saw(p.subject.clone(), &p.error)
-                .source("Syncferry: a database is registered by connecting to it")
-                .next(p.next_step.clone())
+            Finding::blocker(
+                "could-not-look",
+                format!("{} on {} could not be looked at", p.subject, host.name),
+            )
+            .saw(p.subject.clone(), &p.error)
+            .source("Syncferry: a database is registered by connecting to it")
+            .next(p.next_step.clone())
         })
         .collect();
     if !findings.is_empty() {
-        return Err(Problem::Refused { title: format!("{} could not be looked at", address.database), findings });
+        return Err(Problem::Refused {
+            title: format!("{} could not be looked at", address.database),
+            findings,
+        });
     }
-    let names: Vec<&str> =
-        inventory.instances.iter().flat_map(|i| &i.databases).map(|d| d.name.as_str()).collect();
+    let names: Vec<&str> = inventory
+        .instances
+        .iter()
+        .flat_map(|i| &i.databases)
+        .map(|d| d.name.as_str())
+        .collect();
     Err(Problem::NotFound(format!(
         "there is no database '{}' on {}/{}; there are: {}",
         address.database,
@@ -98,7 +117,10 @@ fn found(inventory: &Inventory, address: &DatabaseAddress, host: &Host) -> Resul
     )))
 }
 
-#[expect(clippy::too_many_arguments, reason = "one call, and every argument is a different thing")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one call, and every argument is a different thing"
+)]
 async fn add(
     core: &Core,
     tx: &mut dyn Tx,
@@ -118,7 +140,10 @@ async fn add(
             guids: guids(facts),
             server_name: facts.server_name.clone(),
             host: host.id,
-            address: DatabaseAddress { instance: address.instance.clone(), database: facts.name.clone() },
+            address: DatabaseAddress {
+                instance: address.instance.clone(),
+                database: facts.name.clone(),
+            },
             identity_state: IdentityState::Confirmed,
             facts: to_json(facts)?,
         })
@@ -129,7 +154,8 @@ async fn add(
         "sessions": facts.sessions,
     });
     let by = By::new(actor).detail(serde_json::json!({"reason": "registered"}));
-    tx.create_lease(&Resource::database(id), LeaseKind::Database, Some(&evidence), &by).await?;
+    tx.create_lease(&Resource::database(id), LeaseKind::Database, Some(&evidence), &by)
+        .await?;
     Ok(database)
 }
 
@@ -155,8 +181,12 @@ async fn grant_to_seen_holder(
     facts: &DatabaseFacts,
 ) -> Result<Option<syncferry_shared::HostId>, Problem> {
     let resource = Resource::database(database.id);
-    let Some(lease) = tx.lease(&resource).await?.filter(|l| l.state == LeaseState::Free) else { return Ok(None) };
-    let Some(holder) = seen_holder(tx, host, inventory, facts).await? else { return Ok(None) };
+    let Some(lease) = tx.lease(&resource).await?.filter(|l| l.state == LeaseState::Free) else {
+        return Ok(None);
+    };
+    let Some(holder) = seen_holder(tx, host, inventory, facts).await? else {
+        return Ok(None);
+    };
     // The holder's own agent renews where there is one; otherwise the agent that reaches the database.
     let mut renewer = None;
     for candidate in [holder.id, host.id] {
@@ -165,7 +195,9 @@ async fn grant_to_seen_holder(
             break;
         }
     }
-    let Some((renewer, session)) = renewer else { return Ok(None) };
+    let Some((renewer, session)) = renewer else {
+        return Ok(None);
+    };
     let grant = Grant {
         resource,
         seen_epoch: lease.epoch,
@@ -192,8 +224,14 @@ async fn seen_holder(
     facts: &DatabaseFacts,
 ) -> Result<Option<Host>, Problem> {
     let here = inventory.connect.as_ref().is_some_and(|c| {
-        let names_it = c.parameters.as_ref().is_some_and(|p| p.database.eq_ignore_ascii_case(&facts.name));
-        let runs = c.service.as_ref().is_some_and(|s| s.state.eq_ignore_ascii_case("running"));
+        let names_it = c
+            .parameters
+            .as_ref()
+            .is_some_and(|p| p.database.eq_ignore_ascii_case(&facts.name));
+        let runs = c
+            .service
+            .as_ref()
+            .is_some_and(|s| s.state.eq_ignore_ascii_case("running"));
         let local = c.parameters.as_ref().is_some_and(|p| {
             p.server.eq_ignore_ascii_case("(localdb)") || p.server.eq_ignore_ascii_case(&inventory.host.computer_name)
         });

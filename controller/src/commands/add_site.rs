@@ -9,7 +9,12 @@ use crate::core::Core;
 use crate::problem::Problem;
 
 /// Adds a site. The same site a second time is refused by name, so that a typing error cannot make two.
-pub async fn add_site(core: &Core, name: &str, tenant_id: &str, labels: BTreeMap<String, String>) -> Result<Site, Problem> {
+pub async fn add_site(
+    core: &Core,
+    name: &str,
+    tenant_id: &str,
+    labels: BTreeMap<String, String>,
+) -> Result<Site, Problem> {
     check_name("site", name)?;
     let tenant = tenant_id.trim();
     if tenant.parse::<uuid::Uuid>().is_err() {
@@ -20,9 +25,17 @@ pub async fn add_site(core: &Core, name: &str, tenant_id: &str, labels: BTreeMap
     let mut tx = core.store.begin("site.add").await?;
     let org = tx.default_org().await?.id;
     let id = SiteId::new(tx.now(), &core.random());
-    let new = NewSite { id, org, name: name.to_string(), tenant_id: tenant.to_ascii_lowercase(), labels };
+    let new = NewSite {
+        id,
+        org,
+        name: name.to_string(),
+        tenant_id: tenant.to_ascii_lowercase(),
+        labels,
+    };
     let site = tx.add_site(&new).await.map_err(|e| match e.is_conflict() {
-        true => Problem::Exists(format!("a site named '{name}' or with tenant {tenant} exists; `syncferry site list` shows it")),
+        true => Problem::Exists(format!(
+            "a site named '{name}' or with tenant {tenant} exists; `syncferry site list` shows it"
+        )),
         false => e.into(),
     })?;
     tx.commit().await?;

@@ -37,12 +37,22 @@ pub async fn apply(core: &Core, actor: &str, migration: &str, consent: Consent) 
         MigrationState::Stuck => unstick(&mut *tx, actor, &m, &consent).await?,
         MigrationState::Blocked => {
             let findings = plan_of(&m)?.findings.into_iter().filter(Finding::blocks).collect();
-            return Err(Problem::Refused { title: "the plan has blockers; nothing was touched".to_string(), findings });
+            return Err(Problem::Refused {
+                title: "the plan has blockers; nothing was touched".to_string(),
+                findings,
+            });
         }
         MigrationState::Running => return Ok(m),
-        state => return Err(Problem::Invalid(format!("a migration that is {state} cannot be applied"))),
+        state => {
+            return Err(Problem::Invalid(format!(
+                "a migration that is {state} cannot be applied"
+            )));
+        }
     };
-    let m = tx.migration(m.id).await?.ok_or_else(|| Problem::Internal("the row is gone".to_string()))?;
+    let m = tx
+        .migration(m.id)
+        .await?
+        .ok_or_else(|| Problem::Internal("the row is gone".to_string()))?;
     tx.commit().await?;
     for host in hosts {
         core.host_changed(host, HostReason::Lease);
@@ -53,7 +63,10 @@ pub async fn apply(core: &Core, actor: &str, migration: &str, consent: Consent) 
 
 /// The plan of a migration.
 pub(crate) fn plan_of(m: &Migration) -> Result<Plan, Problem> {
-    let json = m.plan.clone().ok_or_else(|| Problem::Invalid(format!("migration {} has no plan yet", m.id.short())))?;
+    let json = m
+        .plan
+        .clone()
+        .ok_or_else(|| Problem::Invalid(format!("migration {} has no plan yet", m.id.short())))?;
     serde_json::from_value(json).map_err(|e| Problem::Internal(format!("the plan of {} cannot be read: {e}", m.id)))
 }
 
@@ -66,7 +79,9 @@ async fn start(
 ) -> Result<Vec<syncferry_shared::HostId>, Problem> {
     let plan = plan_of(m)?;
     if m.plan_digest.as_deref() != Some(consent.plan_digest.as_str()) {
-        return Err(Problem::Invalid("this is not the plan that you saw; look at it again with `syncferry plan show`".to_string()));
+        return Err(Problem::Invalid(
+            "this is not the plan that you saw; look at it again with `syncferry plan show`".to_string(),
+        ));
     }
     if tx.now().since(m.updated_at) > PLAN_GOOD_FOR_MS {
         return Err(Problem::refused(
@@ -77,14 +92,23 @@ async fn start(
         ));
     }
     check_warnings(&plan, consent)?;
-    let values = plan.values.as_ref().ok_or_else(|| Problem::Internal("a planned migration without values".to_string()))?;
+    let values = plan
+        .values
+        .as_ref()
+        .ok_or_else(|| Problem::Internal("a planned migration without values".to_string()))?;
     check_source_lease(tx, values).await?;
     seat(core, tx, actor, m, &plan, values).await?;
     let jobs: Vec<NewJob> = plan
         .stages
         .iter()
         .zip(0..)
-        .flat_map(|(stage, number)| stage.jobs.iter().zip(0..).map(move |(job, ordinal)| (number, ordinal, job)))
+        .flat_map(|(stage, number)| {
+            stage
+                .jobs
+                .iter()
+                .zip(0..)
+                .map(move |(job, ordinal)| (number, ordinal, job))
+        })
         .map(|(stage, ordinal, job)| NewJob {
             id: job.id,
             stage,
@@ -96,14 +120,18 @@ async fn start(
         })
         .collect();
     tx.add_jobs(m.id, &jobs).await?;
-    let to = m.state.next(MigrationEvent::Apply).map_err(|e| Problem::Invalid(e.to_string()))?;
+    let to = m
+        .state
+        .next(MigrationEvent::Apply)
+        .map_err(|e| Problem::Invalid(e.to_string()))?;
     tx.transition_migration(m.id, m.state, to).await?;
     let payload = serde_json::json!({
         "plan_digest": m.plan_digest,
         "accepted_warnings": consent.accept_warnings,
         "reason": consent.reason,
     });
-    tx.append_event(migration_event(m.id, "migration.applied", actor, payload)).await?;
+    tx.append_event(migration_event(m.id, "migration.applied", actor, payload))
+        .await?;
     Ok(vec![plan.request.target_host])
 }
 
@@ -112,50 +140,81 @@ fn check_warnings(plan: &Plan, consent: &Consent) -> Result<(), Problem> {
         .findings
         .iter()
         .filter(|f| f.severity == syncferry_shared::Severity::Warning)
-        .filter(|f| !consent.accept_warnings.iter().any(|a| *a == f.rule))
+        .filter(|f| !consent.accept_warnings.contains(&f.rule))
         .cloned()
         .collect();
     if open.is_empty() {
         return Ok(());
     }
     let names: Vec<&str> = open.iter().map(|f| f.rule.as_str()).collect();
-    let title = format!("warnings are not accepted yet; accept them with --accept {}", names.join(","));
+    let title = format!(
+        "warnings are not accepted yet; accept them with --accept {}",
+        names.join(",")
+    );
     Err(Problem::Refused { title, findings: open })
 }
 
 async fn check_source_lease(tx: &mut dyn Tx, v: &PlanValues) -> Result<(), Problem> {
     let resource = Resource::database(v.source.id);
     let lease = tx.lease(&resource).await?;
-    let held = lease.as_ref().is_some_and(|l| l.state == syncferry_shared::lease::LeaseState::Held && l.holder == v.source_holder);
+    let held = lease
+        .as_ref()
+        .is_some_and(|l| l.state == syncferry_shared::lease::LeaseState::Held && l.holder == v.source_holder);
     if held {
         return Ok(());
     }
     Err(Problem::refused(
-        Finding::blocker("source-lease-changed", "The lease of the source is not what it was when the plan was made")
-            .saw(format!("lease {resource}"), lease.map_or("gone".to_string(), |l| format!("{}, epoch {}", l.state, l.epoch)))
-            .source("Syncferry: no job uses a database without its lease")
-            .next("Look at `syncferry lease show`, then plan again."),
+        Finding::blocker(
+            "source-lease-changed",
+            "The lease of the source is not what it was when the plan was made",
+        )
+        .saw(
+            format!("lease {resource}"),
+            lease.map_or("gone".to_string(), |l| format!("{}, epoch {}", l.state, l.epoch)),
+        )
+        .source("Syncferry: no job uses a database without its lease")
+        .next("Look at `syncferry lease show`, then plan again."),
     ))
 }
 
 /// Takes the seat: a provisional database and its lease, held by the new server. Two migrations cannot both get it,
 /// because key and lease are unique.
-async fn seat(core: &Core, tx: &mut dyn Tx, actor: &str, m: &Migration, plan: &Plan, v: &PlanValues) -> Result<(), Problem> {
-    let key = format!("planned:{}|{}", v.target_server_name.to_uppercase(), v.expect.database.to_lowercase());
+async fn seat(
+    core: &Core,
+    tx: &mut dyn Tx,
+    actor: &str,
+    m: &Migration,
+    plan: &Plan,
+    v: &PlanValues,
+) -> Result<(), Problem> {
+    let key = format!(
+        "planned:{}|{}",
+        v.target_server_name.to_uppercase(),
+        v.expect.database.to_lowercase()
+    );
     let taken = |e: syncferry_store::StoreError| match e.is_conflict() {
         false => Problem::from(e),
         true => Problem::refused(
-            Finding::blocker("target-name-promised", format!("{} on {} is promised to another migration", v.expect.database, v.target_server_name))
-                .saw("registered databases", &key)
-                .source("Syncferry: one migration at a time seats a database")
-                .next("Finish or cancel the other one first."),
+            Finding::blocker(
+                "target-name-promised",
+                format!(
+                    "{} on {} is promised to another migration",
+                    v.expect.database, v.target_server_name
+                ),
+            )
+            .saw("registered databases", &key)
+            .source("Syncferry: one migration at a time seats a database")
+            .next("Finish or cancel the other one first."),
         ),
     };
     tx.add_database(&NewDatabase {
         id: v.target,
         site: m.site,
         physical_key: key.clone(),
-        guids: DatabaseGuids { family: Some(v.source.family_guid), ..DatabaseGuids::default() },
+        guids: DatabaseGuids {
+            family: Some(v.source.family_guid),
+            ..DatabaseGuids::default()
+        },
         server_name: v.target_server_name.clone(),
         host: plan.request.target_host,
         address: v.target_address.clone(),
@@ -165,12 +224,19 @@ async fn seat(core: &Core, tx: &mut dyn Tx, actor: &str, m: &Migration, plan: &P
     .await
     .map_err(taken)?;
     let resource = Resource::database(v.target);
-    let by = By::new(actor).migration(m.id).detail(serde_json::json!({"reason": "the database does not exist yet"}));
+    let by = By::new(actor)
+        .migration(m.id)
+        .detail(serde_json::json!({"reason": "the database does not exist yet"}));
     let evidence = serde_json::json!({"reason": "the database does not exist yet", "planned_key": key});
-    tx.create_lease(&resource, LeaseKind::Database, Some(&evidence), &by).await?;
-    let session = tx.agent_of_host(plan.request.target_host).await?.and_then(|a| a.session).ok_or_else(|| {
-        Problem::NoAnswer("the target's agent has not connected yet; start it and apply again".to_string())
-    })?;
+    tx.create_lease(&resource, LeaseKind::Database, Some(&evidence), &by)
+        .await?;
+    let session = tx
+        .agent_of_host(plan.request.target_host)
+        .await?
+        .and_then(|a| a.session)
+        .ok_or_else(|| {
+            Problem::NoAnswer("the target's agent has not connected yet; start it and apply again".to_string())
+        })?;
     let grant = Grant {
         resource: resource.clone(),
         seen_epoch: 0,
@@ -179,7 +245,9 @@ async fn seat(core: &Core, tx: &mut dyn Tx, actor: &str, m: &Migration, plan: &P
         renewer: plan.request.target_host,
         ttl_ms: core.config.leases.ttl_ms(),
     };
-    let by = By::new(actor).migration(m.id).detail(serde_json::json!({"reason": "seat of the new Connect server"}));
+    let by = By::new(actor)
+        .migration(m.id)
+        .detail(serde_json::json!({"reason": "seat of the new Connect server"}));
     match tx.acquire_lease(&grant, &by).await {
         Ok(_) => Ok(()),
         Err(LeaseError::HolderHasAnother { resource }) => Err(Problem::refused(
@@ -192,54 +260,100 @@ async fn seat(core: &Core, tx: &mut dyn Tx, actor: &str, m: &Migration, plan: &P
     }
 }
 
-async fn retry(tx: &mut dyn Tx, actor: &str, m: &Migration, consent: &Consent) -> Result<Vec<syncferry_shared::HostId>, Problem> {
-    let filter = JobFilter { migration: Some(m.id), states: vec![JobState::Failed], ..JobFilter::default() };
+async fn retry(
+    tx: &mut dyn Tx,
+    actor: &str,
+    m: &Migration,
+    consent: &Consent,
+) -> Result<Vec<syncferry_shared::HostId>, Problem> {
+    let filter = JobFilter {
+        migration: Some(m.id),
+        states: vec![JobState::Failed],
+        ..JobFilter::default()
+    };
     for job in tx.jobs(&filter).await? {
-        let to = job.state.next(JobEvent::Retry).map_err(|e| Problem::Internal(e.to_string()))?;
+        let to = job
+            .state
+            .next(JobEvent::Retry)
+            .map_err(|e| Problem::Internal(e.to_string()))?;
         tx.transition_job(job.id, job.state, to).await?;
         let payload = serde_json::json!({"job": job.name, "reason": consent.reason});
-        tx.append_event(migration_event(m.id, "job.retried", actor, payload)).await?;
+        tx.append_event(migration_event(m.id, "job.retried", actor, payload))
+            .await?;
     }
-    let to = m.state.next(MigrationEvent::Apply).map_err(|e| Problem::Invalid(e.to_string()))?;
+    let to = m
+        .state
+        .next(MigrationEvent::Apply)
+        .map_err(|e| Problem::Invalid(e.to_string()))?;
     tx.transition_migration(m.id, m.state, to).await?;
     let payload = serde_json::json!({"reason": consent.reason});
-    tx.append_event(migration_event(m.id, "migration.resumed", actor, payload)).await?;
+    tx.append_event(migration_event(m.id, "migration.resumed", actor, payload))
+        .await?;
     Ok(vec![])
 }
 
 /// What happened is unknown. A person who looked may order another try, which looks before it acts; but only while the
 /// agent is in touch and does not have the old attempt open any more.
-async fn unstick(tx: &mut dyn Tx, actor: &str, m: &Migration, consent: &Consent) -> Result<Vec<syncferry_shared::HostId>, Problem> {
+async fn unstick(
+    tx: &mut dyn Tx,
+    actor: &str,
+    m: &Migration,
+    consent: &Consent,
+) -> Result<Vec<syncferry_shared::HostId>, Problem> {
     if consent.reason.trim().is_empty() {
         return Err(Problem::Invalid(
             "what happened on a host is unknown: look there first, then apply again with --reason".to_string(),
         ));
     }
-    let filter = JobFilter { migration: Some(m.id), states: vec![JobState::Unknown], ..JobFilter::default() };
+    let filter = JobFilter {
+        migration: Some(m.id),
+        states: vec![JobState::Unknown],
+        ..JobFilter::default()
+    };
     for job in tx.jobs(&filter).await? {
         supersede(tx, actor, m, &job, consent).await?;
     }
-    let to = m.state.next(MigrationEvent::JobFailed).map_err(|e| Problem::Internal(e.to_string()))?;
+    let to = m
+        .state
+        .next(MigrationEvent::JobFailed)
+        .map_err(|e| Problem::Internal(e.to_string()))?;
     tx.transition_migration(m.id, m.state, to).await?;
-    let stopped = tx.migration(m.id).await?.ok_or_else(|| Problem::Internal("the row is gone".to_string()))?;
+    let stopped = tx
+        .migration(m.id)
+        .await?
+        .ok_or_else(|| Problem::Internal("the row is gone".to_string()))?;
     retry(tx, actor, &stopped, consent).await
 }
 
 async fn supersede(tx: &mut dyn Tx, actor: &str, m: &Migration, job: &Job, consent: &Consent) -> Result<(), Problem> {
-    let online = tx.agent_of_host(job.host).await?.is_some_and(|a| a.state == AgentState::Online);
+    let online = tx
+        .agent_of_host(job.host)
+        .await?
+        .is_some_and(|a| a.state == AgentState::Online);
     if !online {
         return Err(Problem::NoAnswer(format!(
             "the agent of job {} is not in touch: it may still be at work. Bring it back first",
             job.name
         )));
     }
-    if let Some(a) = tx.current_attempt(job.id).await?.filter(|a| a.state == AttemptState::Unknown) {
-        let to = a.state.next(AttemptEvent::Supersede).map_err(|e| Problem::Internal(e.to_string()))?;
+    if let Some(a) = tx
+        .current_attempt(job.id)
+        .await?
+        .filter(|a| a.state == AttemptState::Unknown)
+    {
+        let to = a
+            .state
+            .next(AttemptEvent::Supersede)
+            .map_err(|e| Problem::Internal(e.to_string()))?;
         tx.transition_attempt(a.job, a.attempt, a.state, to).await?;
     }
-    let to = job.state.next(JobEvent::Fail).map_err(|e| Problem::Internal(e.to_string()))?;
+    let to = job
+        .state
+        .next(JobEvent::Fail)
+        .map_err(|e| Problem::Internal(e.to_string()))?;
     tx.transition_job(job.id, job.state, to).await?;
     let payload = serde_json::json!({"job": job.name, "reason": consent.reason});
-    tx.append_event(migration_event(m.id, "job.superseded", actor, payload)).await?;
+    tx.append_event(migration_event(m.id, "job.superseded", actor, payload))
+        .await?;
     Ok(())
 }

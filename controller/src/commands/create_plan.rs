@@ -43,7 +43,11 @@ pub struct Typed {
 pub async fn create_plan(core: &Core, actor: &str, typed: Typed) -> Result<Migration, Problem> {
     let scenario = Scenario::parse(&typed.scenario).ok_or_else(|| {
         let names: Vec<&str> = Scenario::ALL.iter().map(|s| s.as_str()).collect();
-        Problem::Invalid(format!("'{}' is not a scenario; there are: {}", typed.scenario, names.join(", ")))
+        Problem::Invalid(format!(
+            "'{}' is not a scenario; there are: {}",
+            typed.scenario,
+            names.join(", ")
+        ))
     })?;
     let mut tx = core.store.begin("plan.create").await?;
     let site = find::site(&mut *tx, &typed.site).await?;
@@ -52,16 +56,28 @@ pub async fn create_plan(core: &Core, actor: &str, typed: Typed) -> Result<Migra
     let connect = find::host(&mut *tx, &typed.connect_host).await?;
     for (host, role) in [(&target, HostRole::SqlHost), (&connect, HostRole::ConnectServer)] {
         if !host.roles.contains(&role) {
-            return Err(Problem::Invalid(format!("host {} does not have the role {role}", host.name)));
+            return Err(Problem::Invalid(format!(
+                "host {} does not have the role {role}",
+                host.name
+            )));
         }
     }
-    for (what, of) in [("database", source.site), ("target host", target.site), ("Connect host", connect.site)] {
+    for (what, of) in [
+        ("database", source.site),
+        ("target host", target.site),
+        ("Connect host", connect.site),
+    ] {
         if of != site.id {
-            return Err(Problem::Invalid(format!("the {what} belongs to another site than {}", site.name)));
+            return Err(Problem::Invalid(format!(
+                "the {what} belongs to another site than {}",
+                site.name
+            )));
         }
     }
     if typed.installer.trim().is_empty() || typed.target_instance.trim().is_empty() {
-        return Err(Problem::Invalid("the installer's path and the target instance must be given".to_string()));
+        return Err(Problem::Invalid(
+            "the installer's path and the target instance must be given".to_string(),
+        ));
     }
     let filled = |text: &str| (!text.trim().is_empty()).then(|| text.trim().to_string());
     let request = PlanRequest {
@@ -80,10 +96,17 @@ pub async fn create_plan(core: &Core, actor: &str, typed: Typed) -> Result<Migra
     };
     let id = MigrationId::new(tx.now(), &core.random());
     let json = serde_json::to_value(&request).map_err(|e| Problem::Internal(e.to_string()))?;
-    let new = NewMigration { id, site: site.id, scenario, request: json.clone(), actor: actor.to_string() };
+    let new = NewMigration {
+        id,
+        site: site.id,
+        scenario,
+        request: json.clone(),
+        actor: actor.to_string(),
+    };
     let migration = tx.add_migration(&new).await?;
     let payload = serde_json::json!({"scenario": scenario.as_str(), "site": site.name, "request": json});
-    tx.append_event(migration_event(id, "migration.created", actor, payload)).await?;
+    tx.append_event(migration_event(id, "migration.created", actor, payload))
+        .await?;
     let asked = ask_hosts(core, &mut *tx, id, &source, &target, &connect, &request).await?;
     tx.commit().await?;
     for host in asked {
@@ -102,7 +125,13 @@ async fn ask_hosts(
     connect: &Host,
     request: &PlanRequest,
 ) -> Result<Vec<HostId>, Problem> {
-    let nothing = InspectionRequest { instances: vec![], databases: vec![], connect: false, installer: None, reach: vec![] };
+    let nothing = InspectionRequest {
+        instances: vec![],
+        databases: vec![],
+        connect: false,
+        installer: None,
+        reach: vec![],
+    };
     let mut wanted: Vec<(HostId, InspectionRequest)> = Vec::new();
     let mut want = |host: HostId, change: &mut dyn FnMut(&mut InspectionRequest)| {
         let known = wanted.iter().position(|(h, _)| *h == host);
@@ -117,7 +146,10 @@ async fn ask_hosts(
         r.databases.push(source.address.clone());
         r.connect = true;
     });
-    let holder = tx.lease(&syncferry_shared::lease::Resource::database(source.id)).await?.and_then(|l| l.holder);
+    let holder = tx
+        .lease(&syncferry_shared::lease::Resource::database(source.id))
+        .await?
+        .and_then(|l| l.holder);
     if let Some(holder) = holder.filter(|h| *h != source.host) {
         want(holder, &mut |r| r.connect = true);
     }

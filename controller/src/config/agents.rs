@@ -20,7 +20,12 @@ pub struct Agents {
 
 impl Default for Agents {
     fn default() -> Self {
-        Self { heartbeat_s: 10, silent_after_s: 45, stop_after_s: 60, certificate_days: 7 }
+        Self {
+            heartbeat_s: 10,
+            silent_after_s: 45,
+            stop_after_s: 60,
+            certificate_days: 7,
+        }
     }
 }
 
@@ -41,7 +46,10 @@ impl Agents {
             });
         }
         if self.certificate_days == 0 {
-            return Err(ConfigError::Value { field: "agents.certificate_days", reason: "must be at least 1".to_string() });
+            return Err(ConfigError::Value {
+                field: "agents.certificate_days",
+                reason: "must be at least 1".to_string(),
+            });
         }
         Ok(())
     }

@@ -20,7 +20,12 @@ pub struct Leases {
 
 impl Default for Leases {
     fn default() -> Self {
-        Self { ttl_s: 90, renew_every_s: 20, grace_s: 30, margin_s: 15 }
+        Self {
+            ttl_s: 90,
+            renew_every_s: 20,
+            grace_s: 30,
+            margin_s: 15,
+        }
     }
 }
 
@@ -39,9 +44,20 @@ impl Leases {
     }
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let need = |ok: bool, field, reason: &str| {
-            if ok { Ok(()) } else { Err(ConfigError::Value { field, reason: reason.to_string() }) }
+            if ok {
+                Ok(())
+            } else {
+                Err(ConfigError::Value {
+                    field,
+                    reason: reason.to_string(),
+                })
+            }
         };
-        need(self.ttl_s > self.margin_s, "leases.margin_s", "must be shorter than leases.ttl_s")?;
+        need(
+            self.ttl_s > self.margin_s,
+            "leases.margin_s",
+            "must be shorter than leases.ttl_s",
+        )?;
         need(
             self.renew_every_s > 0 && self.renew_every_s * 2 <= self.ttl_s - self.margin_s,
             "leases.renew_every_s",

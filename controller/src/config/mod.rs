@@ -83,9 +83,14 @@ pub enum ConfigError {
 impl Config {
     /// Reads a file, applies the environment and checks the values.
     pub fn load(path: &Path, env: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read { path: path.to_path_buf(), error })?;
-        let mut config: Config = toml::from_str(&text)
-            .map_err(|error| ConfigError::Shape { path: path.to_path_buf(), error: Box::new(error) })?;
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read {
+            path: path.to_path_buf(),
+            error,
+        })?;
+        let mut config: Config = toml::from_str(&text).map_err(|error| ConfigError::Shape {
+            path: path.to_path_buf(),
+            error: Box::new(error),
+        })?;
         config.apply_env(env)?;
         config.check()?;
         Ok(config)
@@ -139,9 +144,12 @@ mod tests {
     #[test]
     fn the_environment_wins_and_is_checked() {
         let mut c = Config::default();
-        c.apply_env(|k| (k == "SYNCFERRY_CONTROLLER_LISTEN").then(|| "127.0.0.1:9".to_string())).unwrap();
+        c.apply_env(|k| (k == "SYNCFERRY_CONTROLLER_LISTEN").then(|| "127.0.0.1:9".to_string()))
+            .unwrap();
         assert_eq!(c.listen.port(), 9);
-        let e = c.apply_env(|k| (k == "SYNCFERRY_CONTROLLER_LISTEN").then(|| "nowhere".to_string())).unwrap_err();
+        let e = c
+            .apply_env(|k| (k == "SYNCFERRY_CONTROLLER_LISTEN").then(|| "nowhere".to_string()))
+            .unwrap_err();
         assert!(e.to_string().contains("'nowhere'"), "{e}");
     }
 

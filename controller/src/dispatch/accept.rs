@@ -21,16 +21,26 @@ pub async fn accept(core: &Core, id: AgentId, token: &AttemptToken) -> Result<Op
         AttemptState::Offered => {}
         state => return Ok(Some(format!("the offer is {state}"))),
     }
-    let Some(job) = tx.job(attempt.job).await? else { return Ok(Some("the job is gone".to_string())) };
-    let to = attempt.state.next(AttemptEvent::Accept).map_err(|e| Problem::Internal(e.to_string()))?;
-    tx.transition_attempt(attempt.job, attempt.attempt, attempt.state, to).await?;
+    let Some(job) = tx.job(attempt.job).await? else {
+        return Ok(Some("the job is gone".to_string()));
+    };
+    let to = attempt
+        .state
+        .next(AttemptEvent::Accept)
+        .map_err(|e| Problem::Internal(e.to_string()))?;
+    tx.transition_attempt(attempt.job, attempt.attempt, attempt.state, to)
+        .await?;
     if job.state == JobState::Offered {
-        let to = job.state.next(JobEvent::Accept).map_err(|e| Problem::Internal(e.to_string()))?;
+        let to = job
+            .state
+            .next(JobEvent::Accept)
+            .map_err(|e| Problem::Internal(e.to_string()))?;
         tx.transition_job(job.id, job.state, to).await?;
     }
     tx.set_job_progress(job.id, None).await?;
     let payload = serde_json::json!({"job": job.name, "attempt": attempt.attempt, "undo": attempt.undo});
-    tx.append_event(migration_event(job.migration, "job.accepted", &actor(&host), payload)).await?;
+    tx.append_event(migration_event(job.migration, "job.accepted", &actor(&host), payload))
+        .await?;
     tx.commit().await?;
     core.migration_changed(job.migration);
     Ok(None)

@@ -23,7 +23,13 @@ pub async fn renew(core: &Core, id: AgentId, with: &PeerCertificate, csr_pem: &s
         false => e.into(),
     })?;
     let payload = serde_json::json!({"generation": renewed.generation, "serial": issued.certificate.serial});
-    tx.append_event(agent_event(host.id, "agent.certificate-renewed", &super::actor(&host), payload)).await?;
+    tx.append_event(agent_event(
+        host.id,
+        "agent.certificate-renewed",
+        &super::actor(&host),
+        payload,
+    ))
+    .await?;
     tx.commit().await?;
     Ok((issued.cert_pem, renewed.generation))
 }

@@ -87,18 +87,33 @@ pub async fn hello(core: &Core, id: AgentId, greeting: Greeting) -> Result<Welco
         core.migration_changed(migration);
     }
     core.wake.ring(crate::wake::Reason::Work);
-    Ok(Welcome { host, orders, incarnation })
+    Ok(Welcome {
+        host,
+        orders,
+        incarnation,
+    })
 }
 
 /// Agents remember the highest incarnation and epochs: a store that is behind them was restored, and must not go on.
 async fn check_witness(tx: &mut dyn Tx, host: &Host, greeting: &Greeting) -> Result<(), Problem> {
     let mut ahead = Vec::new();
     if greeting.highest_incarnation > tx.incarnation() {
-        ahead.push(format!("incarnation {} where the store has {}", greeting.highest_incarnation, tx.incarnation()));
+        ahead.push(format!(
+            "incarnation {} where the store has {}",
+            greeting.highest_incarnation,
+            tx.incarnation()
+        ));
     } else if greeting.highest_incarnation == tx.incarnation() {
         for (resource, epoch) in &greeting.highest_epochs {
-            if let Some(lease) = tx.lease(&Resource(resource.clone())).await?.filter(|l| l.epoch < *epoch) {
-                ahead.push(format!("epoch {epoch} of {resource} where the store has {}", lease.epoch));
+            if let Some(lease) = tx
+                .lease(&Resource(resource.clone()))
+                .await?
+                .filter(|l| l.epoch < *epoch)
+            {
+                ahead.push(format!(
+                    "epoch {epoch} of {resource} where the store has {}",
+                    lease.epoch
+                ));
             }
         }
     }
@@ -117,7 +132,8 @@ async fn quarantine(tx: &mut dyn Tx, id: AgentId, host: &Host, was: i64, now: i6
     tracing::error!(host = %host.name, was, now, "an agent's journal went back: its machine was reverted");
     tx.quarantine_agent(id).await?;
     let payload = serde_json::json!({"journal_was": was, "journal_is": now});
-    tx.append_event(agent_event(host.id, "agent.quarantined", "controller", payload)).await?;
+    tx.append_event(agent_event(host.id, "agent.quarantined", "controller", payload))
+        .await?;
     Ok(())
 }
 
@@ -129,21 +145,40 @@ async fn note_arrival(tx: &mut dyn Tx, host: &Host, heard: &Heard, session: Sess
         "was": heard.was.as_str(), "session": session, "other_session": heard.other_session,
         "version": heard.agent.version,
     });
-    tx.append_event(agent_event(host.id, "agent.online", &actor(host), payload)).await?;
+    tx.append_event(agent_event(host.id, "agent.online", &actor(host), payload))
+        .await?;
     Ok(())
 }
 
 /// The leases that this host's agent renews go to its present session. While nobody has begun to fence, they are still the
 /// holder's, and the agent is only the one who says that it lives.
-async fn adopt_leases(core: &Core, tx: &mut dyn Tx, host: &Host, session: SessionId, other: bool) -> Result<(), Problem> {
+async fn adopt_leases(
+    core: &Core,
+    tx: &mut dyn Tx,
+    host: &Host,
+    session: SessionId,
+    other: bool,
+) -> Result<(), Problem> {
     for lease in tx.leases().await? {
         let alive = matches!(lease.state, LeaseState::Held | LeaseState::Draining | LeaseState::Lost);
         if !alive || lease.renewer != Some(host.id) || lease.holder_session == Some(session) {
             continue;
         }
-        let reason = if other { "the agent has a new session: reboot or new journal" } else { "the agent is back" };
+        let reason = if other {
+            "the agent has a new session: reboot or new journal"
+        } else {
+            "the agent is back"
+        };
         let by = By::new(actor(host)).detail(serde_json::json!({"reason": reason}));
-        tx.adopt_lease(&lease.resource, lease.epoch, session, host.id, core.config.leases.ttl_ms(), &by).await?;
+        tx.adopt_lease(
+            &lease.resource,
+            lease.epoch,
+            session,
+            host.id,
+            core.config.leases.ttl_ms(),
+            &by,
+        )
+        .await?;
     }
     Ok(())
 }
@@ -154,8 +189,12 @@ async fn order(
     token: &AttemptToken,
     changed: &mut Vec<syncferry_shared::MigrationId>,
 ) -> Result<Order, Problem> {
-    let Some(attempt) = tx.attempt_of(token).await? else { return Ok(Order::Abandon) };
-    let Some(job) = tx.job(token.job).await? else { return Ok(Order::Abandon) };
+    let Some(attempt) = tx.attempt_of(token).await? else {
+        return Ok(Order::Abandon);
+    };
+    let Some(job) = tx.job(token.job).await? else {
+        return Ok(Order::Abandon);
+    };
     match attempt.state {
         AttemptState::Superseded => return Ok(Order::Abandon),
         // Its end is known and only the acknowledgement was lost: it says so again and gets it.
@@ -176,18 +215,31 @@ async fn resume(
     job: &syncferry_store::Job,
     changed: &mut Vec<syncferry_shared::MigrationId>,
 ) -> Result<(), Problem> {
-    let to = attempt.state.next(AttemptEvent::Resume).map_err(|e| Problem::Internal(e.to_string()))?;
-    tx.transition_attempt(attempt.job, attempt.attempt, attempt.state, to).await?;
+    let to = attempt
+        .state
+        .next(AttemptEvent::Resume)
+        .map_err(|e| Problem::Internal(e.to_string()))?;
+    tx.transition_attempt(attempt.job, attempt.attempt, attempt.state, to)
+        .await?;
     if job.state != JobState::Unknown {
         return Ok(());
     }
-    let Some(m) = tx.migration(job.migration).await? else { return Ok(()) };
-    let to = job.state.next(JobEvent::Resume).map_err(|e| Problem::Internal(e.to_string()))?;
+    let Some(m) = tx.migration(job.migration).await? else {
+        return Ok(());
+    };
+    let to = job
+        .state
+        .next(JobEvent::Resume)
+        .map_err(|e| Problem::Internal(e.to_string()))?;
     tx.transition_job(job.id, job.state, to).await?;
     let payload = serde_json::json!({"job": job.name});
-    tx.append_event(migration_event(m.id, "job.resumed", &actor(host), payload)).await?;
+    tx.append_event(migration_event(m.id, "job.resumed", &actor(host), payload))
+        .await?;
     if m.state == MigrationState::Stuck {
-        let to = m.state.next(MigrationEvent::JobKnown).map_err(|e| Problem::Internal(e.to_string()))?;
+        let to = m
+            .state
+            .next(MigrationEvent::JobKnown)
+            .map_err(|e| Problem::Internal(e.to_string()))?;
         tx.transition_migration(m.id, m.state, to).await?;
     }
     changed.push(m.id);

@@ -9,12 +9,19 @@ use crate::problem::Problem;
 use crate::wake::Reason;
 
 /// Keeps the answer. A second answer is welcome and changes nothing.
-pub async fn report(core: &Core, id: AgentId, inspection: InspectionId, answer: Result<Inventory, String>) -> Result<(), Problem> {
+pub async fn report(
+    core: &Core,
+    id: AgentId,
+    inspection: InspectionId,
+    answer: Result<Inventory, String>,
+) -> Result<(), Problem> {
     let mut tx = core.store.begin("dispatch.inspection").await?;
     let (_, host) = known_agent(&mut *tx, id).await?;
     let mine = tx.inspection(inspection).await?.is_some_and(|i| i.host == host.id);
     if !mine {
-        return Err(Problem::NotFound("there is no such inspection for this host".to_string()));
+        return Err(Problem::NotFound(
+            "there is no such inspection for this host".to_string(),
+        ));
     }
     let done = match &answer {
         Ok(inventory) => {

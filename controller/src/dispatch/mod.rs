@@ -20,7 +20,12 @@ use crate::problem::Problem;
 
 /// The agent behind a certificate, with its host. An agent that is not believed gets nothing.
 pub(crate) async fn known_agent(tx: &mut dyn Tx, id: AgentId) -> Result<(Agent, Host), Problem> {
-    let unknown = || Problem::NotFound(format!("agent {} is not enrolled here; enrol it again with a new token", id.short()));
+    let unknown = || {
+        Problem::NotFound(format!(
+            "agent {} is not enrolled here; enrol it again with a new token",
+            id.short()
+        ))
+    };
     let agent = tx.agent(id).await?.ok_or_else(unknown)?;
     let host = tx.host(agent.host).await?.ok_or_else(unknown)?;
     if agent.state == AgentState::Quarantined {

@@ -49,14 +49,36 @@ pub async fn pull(core: &Core, id: AgentId, session: SessionId) -> Result<Desire
     let mut tx = core.store.begin("dispatch.pull").await?;
     let (agent, host) = known_agent(&mut *tx, id).await?;
     if agent.session != Some(session) {
-        return Err(Problem::Invalid("say hello first: this is not the session that the controller knows".to_string()));
+        return Err(Problem::Invalid(
+            "say hello first: this is not the session that the controller knows".to_string(),
+        ));
     }
-    let mut desired = Desired { inspections: tx.pending_inspections(host.id).await?, ..Desired::default() };
-    let states = vec![JobState::Ready, JobState::Offered, JobState::UndoReady, JobState::Undoing, JobState::Cancelling, JobState::Running];
-    for job in tx.jobs(&JobFilter { host: Some(host.id), states, ..JobFilter::default() }).await? {
+    let mut desired = Desired {
+        inspections: tx.pending_inspections(host.id).await?,
+        ..Desired::default()
+    };
+    let states = vec![
+        JobState::Ready,
+        JobState::Offered,
+        JobState::UndoReady,
+        JobState::Undoing,
+        JobState::Cancelling,
+        JobState::Running,
+    ];
+    for job in tx
+        .jobs(&JobFilter {
+            host: Some(host.id),
+            states,
+            ..JobFilter::default()
+        })
+        .await?
+    {
         match job.state {
             JobState::Cancelling => {
-                let attempt = tx.current_attempt(job.id).await?.filter(syncferry_store::Attempt::is_open);
+                let attempt = tx
+                    .current_attempt(job.id)
+                    .await?
+                    .filter(syncferry_store::Attempt::is_open);
                 desired.cancels.extend(attempt.map(|a| a.token()));
             }
             JobState::Running => claims(&mut *tx, &job, &mut desired).await?,
@@ -66,7 +88,10 @@ pub async fn pull(core: &Core, id: AgentId, session: SessionId) -> Result<Desire
     for lease in tx.leases().await? {
         let alive = matches!(lease.state, LeaseState::Held | LeaseState::Draining | LeaseState::Lost);
         if alive && lease.renewer == Some(host.id) && lease.holder_session == Some(session) {
-            desired.leases.push(Duty { resource: lease.resource.0, epoch: lease.epoch });
+            desired.leases.push(Duty {
+                resource: lease.resource.0,
+                epoch: lease.epoch,
+            });
         }
     }
     tx.commit().await?;
@@ -83,27 +108,56 @@ async fn claims(tx: &mut dyn Tx, job: &Job, desired: &mut Desired) -> Result<(),
 }
 
 async fn offer(tx: &mut dyn Tx, id: AgentId, host: &Host, job: &Job) -> Result<Option<Offer>, Problem> {
-    let (Some(spec), Some(digest)) = (job.spec.clone(), job.digest.clone()) else { return Ok(None) };
-    let current = tx.current_attempt(job.id).await?.filter(syncferry_store::Attempt::is_open);
+    let (Some(spec), Some(digest)) = (job.spec.clone(), job.digest.clone()) else {
+        return Ok(None);
+    };
+    let current = tx
+        .current_attempt(job.id)
+        .await?
+        .filter(syncferry_store::Attempt::is_open);
     if let Some(attempt) = current {
         let again = attempt.state == AttemptState::Offered && attempt.agent == id;
-        return Ok(again.then(|| Offer { token: attempt.token(), spec, undo: attempt.undo }));
+        return Ok(again.then(|| Offer {
+            token: attempt.token(),
+            spec,
+            undo: attempt.undo,
+        }));
     }
-    let Some(m) = tx.migration(job.migration).await? else { return Ok(None) };
+    let Some(m) = tx.migration(job.migration).await? else {
+        return Ok(None);
+    };
     let undo = job.state == JobState::UndoReady;
     let may = match m.state {
         MigrationState::Running => job.state == JobState::Ready,
         MigrationState::Unwinding => undo,
         _ => false,
     };
-    let Some(lease) = tx.lease(&job.resource).await?.filter(|_| may) else { return Ok(None) };
-    let attempt = tx.open_attempt(&NewAttempt { job: job.id, agent: id, epoch: lease.epoch, digest, undo }).await?;
-    let to = job.state.next(JobEvent::Offer).map_err(|e| Problem::Internal(e.to_string()))?;
+    let Some(lease) = tx.lease(&job.resource).await?.filter(|_| may) else {
+        return Ok(None);
+    };
+    let attempt = tx
+        .open_attempt(&NewAttempt {
+            job: job.id,
+            agent: id,
+            epoch: lease.epoch,
+            digest,
+            undo,
+        })
+        .await?;
+    let to = job
+        .state
+        .next(JobEvent::Offer)
+        .map_err(|e| Problem::Internal(e.to_string()))?;
     tx.transition_job(job.id, job.state, to).await?;
     let payload = serde_json::json!({
         "job": job.name, "attempt": attempt.attempt, "host": host.name, "epoch": attempt.epoch,
         "digest": attempt.digest, "undo": undo, "to": actor(host),
     });
-    tx.append_event(migration_event(m.id, "job.offered", "controller", payload)).await?;
-    Ok(Some(Offer { token: attempt.token(), spec, undo }))
+    tx.append_event(migration_event(m.id, "job.offered", "controller", payload))
+        .await?;
+    Ok(Some(Offer {
+        token: attempt.token(),
+        spec,
+        undo,
+    }))
 }

@@ -9,7 +9,13 @@ use crate::core::Core;
 use crate::problem::Problem;
 
 /// For how many milliseconds it was renewed, or why it was not.
-pub async fn renew_lease(core: &Core, id: AgentId, resource: &str, epoch: i64, session: SessionId) -> Result<Result<i64, String>, Problem> {
+pub async fn renew_lease(
+    core: &Core,
+    id: AgentId,
+    resource: &str,
+    epoch: i64,
+    session: SessionId,
+) -> Result<Result<i64, String>, Problem> {
     let mut tx = core.store.begin("dispatch.renew-lease").await?;
     let (_, host) = known_agent(&mut *tx, id).await?;
     let ttl = core.config.leases.ttl_ms();
@@ -18,7 +24,10 @@ pub async fn renew_lease(core: &Core, id: AgentId, resource: &str, epoch: i64, s
     if !mine {
         return Ok(Err(format!("{} does not renew {resource}", host.name)));
     }
-    match tx.renew_lease(&resource, epoch, session, ttl, &By::new(actor(&host))).await {
+    match tx
+        .renew_lease(&resource, epoch, session, ttl, &By::new(actor(&host)))
+        .await
+    {
         Ok(_) => {
             tx.commit().await?;
             Ok(Ok(ttl))

@@ -86,21 +86,37 @@ pub struct Next {
 pub async fn report(core: &Core, id: AgentId, token: &AttemptToken, what: What) -> Result<Next, Problem> {
     let mut tx = core.store.begin("dispatch.report").await?;
     let (_, host) = known_agent(&mut *tx, id).await?;
-    let attempt = tx.attempt_of(token).await?.filter(|a| a.agent == id && a.state != AttemptState::Superseded);
+    let attempt = tx
+        .attempt_of(token)
+        .await?
+        .filter(|a| a.agent == id && a.state != AttemptState::Superseded);
     let (Some(attempt), Some(job)) = (attempt, tx.job(token.job).await?) else {
         tracing::warn!(host = %host.name, job = %token.job, attempt = token.attempt, "a report with a token that is not current was refused");
-        return Ok(Next { current: false, order: Order::Abandon });
+        return Ok(Next {
+            current: false,
+            order: Order::Abandon,
+        });
     };
     // Its end was taken before and only the answer was lost.
     if attempt.state.is_final() {
-        return Ok(Next { current: true, order: Order::Continue });
+        return Ok(Next {
+            current: true,
+            order: Order::Continue,
+        });
     }
     let migration = job.migration;
     let woken = match what {
-        What::Step(step) => step_changed(&mut *tx, &host, &attempt, &job, step).await.map(|()| vec![])?,
-        What::Gate { sight, observation, title, cards } => {
-            gate_seen(core, &mut *tx, &host, &job, sight, &observation, &title, &cards).await.map(|()| vec![])?
-        }
+        What::Step(step) => step_changed(&mut *tx, &host, &attempt, &job, step)
+            .await
+            .map(|()| vec![])?,
+        What::Gate {
+            sight,
+            observation,
+            title,
+            cards,
+        } => gate_seen(core, &mut *tx, &host, &job, sight, &observation, &title, &cards)
+            .await
+            .map(|()| vec![])?,
         What::End(end) => progression::ended(core, &mut *tx, &actor(&host), &attempt, &job, end).await?,
     };
     let order = match tx.job(job.id).await?.map(|j| j.state) {
@@ -115,9 +131,19 @@ pub async fn report(core: &Core, id: AgentId, token: &AttemptToken, what: What) 
     Ok(Next { current: true, order })
 }
 
-async fn step_changed(tx: &mut dyn Tx, host: &Host, attempt: &Attempt, job: &Job, step: StepReport) -> Result<(), Problem> {
+async fn step_changed(
+    tx: &mut dyn Tx,
+    host: &Host,
+    attempt: &Attempt,
+    job: &Job,
+    step: StepReport,
+) -> Result<(), Problem> {
     let now = tx.now();
-    let before = tx.steps(job.id, Some(attempt.attempt)).await?.into_iter().find(|s| s.ordinal == step.ordinal);
+    let before = tx
+        .steps(job.id, Some(attempt.attempt))
+        .await?
+        .into_iter()
+        .find(|s| s.ordinal == step.ordinal);
     if before.as_ref().is_some_and(|b| b.state == step.state) {
         return Ok(());
     }
@@ -141,12 +167,16 @@ async fn step_changed(tx: &mut dyn Tx, host: &Host, attempt: &Attempt, job: &Job
             "state": step.state, "evidence": step.evidence,
         });
         let kind = format!("step.{}", step.state);
-        tx.append_event(migration_event(job.migration, &kind, &actor(host), payload)).await?;
+        tx.append_event(migration_event(job.migration, &kind, &actor(host), payload))
+            .await?;
     }
     Ok(())
 }
 
-#[expect(clippy::too_many_arguments, reason = "one call, and every argument is a different thing")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one call, and every argument is a different thing"
+)]
 async fn gate_seen(
     core: &Core,
     tx: &mut dyn Tx,
@@ -174,17 +204,38 @@ async fn gate_seen(
         tx.transition_gate(gate.id, gate.state, to).await?;
     }
     let payload = serde_json::json!({"gate": gate.id, "title": gate.title, "observation": observation, "claimed_by": gate.claimed_by});
-    let kind = if event == GateEvent::Prove { "gate.proven" } else { "gate.contradicted" };
-    tx.append_event(migration_event(job.migration, kind, &actor(host), payload)).await?;
+    let kind = if event == GateEvent::Prove {
+        "gate.proven"
+    } else {
+        "gate.contradicted"
+    };
+    tx.append_event(migration_event(job.migration, kind, &actor(host), payload))
+        .await?;
     Ok(())
 }
 
-async fn open_gate(core: &Core, tx: &mut dyn Tx, host: &Host, job: &Job, title: &str, cards: &[Card]) -> Result<syncferry_store::Gate, Problem> {
+async fn open_gate(
+    core: &Core,
+    tx: &mut dyn Tx,
+    host: &Host,
+    job: &Job,
+    title: &str,
+    cards: &[Card],
+) -> Result<syncferry_store::Gate, Problem> {
     let id = GateId::new(tx.now(), &core.random());
     let migration: MigrationId = job.migration;
     let cards = serde_json::to_value(cards).map_err(|e| Problem::Internal(e.to_string()))?;
-    let gate = tx.add_gate(&NewGate { id, migration, job: job.id, title: title.to_string(), cards: cards.clone() }).await?;
+    let gate = tx
+        .add_gate(&NewGate {
+            id,
+            migration,
+            job: job.id,
+            title: title.to_string(),
+            cards: cards.clone(),
+        })
+        .await?;
     let payload = serde_json::json!({"gate": id, "job": job.name, "host": host.name, "title": title, "cards": cards});
-    tx.append_event(migration_event(migration, "gate.opened", &actor(host), payload)).await?;
+    tx.append_event(migration_event(migration, "gate.opened", &actor(host), payload))
+        .await?;
     Ok(gate)
 }

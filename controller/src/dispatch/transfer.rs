@@ -26,19 +26,43 @@ pub struct Ticket {
 pub async fn request(core: &Core, id: AgentId, token: &AttemptToken, artifact: ArtifactId) -> Result<Ticket, Problem> {
     let mut tx = core.store.read("dispatch.transfer").await?;
     known_agent(&mut *tx, id).await?;
-    let attempt = tx.attempt_of(token).await?.filter(|a| a.agent == id && a.state == AttemptState::Accepted);
+    let attempt = tx
+        .attempt_of(token)
+        .await?
+        .filter(|a| a.agent == id && a.state == AttemptState::Accepted);
     let job = match attempt {
         Some(a) => tx.job(a.job).await?,
         None => None,
     };
     let job = job.ok_or_else(|| Problem::Invalid("the attempt is not current any more".to_string()))?;
-    let row = tx.artifact(artifact).await?.filter(|a| a.migration == job.migration && a.deleted_at.is_none());
-    let row = row.ok_or_else(|| Problem::NotFound(format!("artifact {} is not there for this migration", artifact.short())))?;
-    let source = tx.agent_of_host(row.host).await?.ok_or_else(|| Problem::NotFound("the artifact's agent is gone".to_string()))?;
+    let row = tx
+        .artifact(artifact)
+        .await?
+        .filter(|a| a.migration == job.migration && a.deleted_at.is_none());
+    let row =
+        row.ok_or_else(|| Problem::NotFound(format!("artifact {} is not there for this migration", artifact.short())))?;
+    let source = tx
+        .agent_of_host(row.host)
+        .await?
+        .ok_or_else(|| Problem::NotFound("the artifact's agent is gone".to_string()))?;
     let address = source.transfer_address.ok_or_else(|| {
-        Problem::Invalid("the agent that has the artifact does not hand it out: set [transfer] in its configuration".to_string())
+        Problem::Invalid(
+            "the agent that has the artifact does not hand it out: set [transfer] in its configuration".to_string(),
+        )
     })?;
-    let claims = TicketClaims { artifact, source_agent: source.id, target_agent: id, expires_at: tx.now().plus(GOOD_FOR_MS) };
-    let text = core.tickets.issue(claims).map_err(|e| Problem::Internal(e.to_string()))?;
-    Ok(Ticket { text, source: source.id, address })
+    let claims = TicketClaims {
+        artifact,
+        source_agent: source.id,
+        target_agent: id,
+        expires_at: tx.now().plus(GOOD_FOR_MS),
+    };
+    let text = core
+        .tickets
+        .issue(claims)
+        .map_err(|e| Problem::Internal(e.to_string()))?;
+    Ok(Ticket {
+        text,
+        source: source.id,
+        address,
+    })
 }

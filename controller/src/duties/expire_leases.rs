@@ -7,7 +7,9 @@ use crate::problem::Problem;
 
 pub(super) async fn look(core: &Core) -> Result<(), Problem> {
     let mut tx = core.store.begin("duty.expire-leases").await?;
-    let lost = tx.expire_leases(core.config.leases.grace_ms(), &By::new("controller")).await?;
+    let lost = tx
+        .expire_leases(core.config.leases.grace_ms(), &By::new("controller"))
+        .await?;
     if lost.is_empty() {
         return Ok(());
     }

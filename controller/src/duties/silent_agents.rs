@@ -16,7 +16,8 @@ pub(super) async fn look(core: &Core) -> Result<(), Problem> {
             continue;
         }
         let payload = serde_json::json!({"last_heard": agent.last_heartbeat_at.map(|t| t.rfc3339())});
-        tx.append_event(agent_event(agent.host, "agent.silent", "controller", payload)).await?;
+        tx.append_event(agent_event(agent.host, "agent.silent", "controller", payload))
+            .await?;
         let mut changed = Vec::new();
         for attempt in tx.open_attempts(agent.id).await? {
             let why = "its agent is not in touch; it may still be at work, so nothing is tried elsewhere";

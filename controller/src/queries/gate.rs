@@ -12,7 +12,11 @@ pub async fn message(tx: &mut dyn Tx, g: &Gate) -> Result<v1::Gate, Problem> {
         Some(job) => tx.host(job.host).await?.map(|h| h.name).unwrap_or_default(),
         None => String::new(),
     };
-    let observation = g.observation.as_ref().and_then(|o| o.get("text")).and_then(|t| t.as_str());
+    let observation = g
+        .observation
+        .as_ref()
+        .and_then(|o| o.get("text"))
+        .and_then(|t| t.as_str());
     Ok(v1::Gate {
         id: g.id.to_string(),
         migration_id: g.migration.to_string(),

@@ -15,9 +15,17 @@ async fn host_name(tx: &mut dyn Tx, id: Option<HostId>) -> Result<String, Proble
 
 /// What a lease is about, for people: `SQL01 / ADSync`.
 pub async fn subject(tx: &mut dyn Tx, l: &Lease) -> Result<String, Problem> {
-    let Some(id) = l.resource.database_id() else { return Ok(l.resource.0.clone()) };
-    let Some(d) = tx.database(id).await? else { return Ok(l.resource.0.clone()) };
-    let retired = if d.identity_state == IdentityState::Retired { " (retired)" } else { "" };
+    let Some(id) = l.resource.database_id() else {
+        return Ok(l.resource.0.clone());
+    };
+    let Some(d) = tx.database(id).await? else {
+        return Ok(l.resource.0.clone());
+    };
+    let retired = if d.identity_state == IdentityState::Retired {
+        " (retired)"
+    } else {
+        ""
+    };
     Ok(format!("{} / {}{retired}", d.server_name, d.address.database))
 }
 

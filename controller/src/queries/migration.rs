@@ -22,7 +22,10 @@ pub enum Detail {
 
 /// Whether nothing will happen until a person acts, or ever.
 pub fn rests(m: &Migration) -> bool {
-    !matches!(m.state, MigrationState::Inspecting | MigrationState::Running | MigrationState::Unwinding)
+    !matches!(
+        m.state,
+        MigrationState::Inspecting | MigrationState::Running | MigrationState::Unwinding
+    )
 }
 
 /// A migration as a message.
@@ -48,7 +51,13 @@ pub async fn message(tx: &mut dyn Tx, m: &Migration, detail: Detail) -> Result<v
     if detail == Detail::Full {
         message.plan = m.plan.as_ref().map(|p| Document::of(schema::PLAN, p));
     }
-    for j in tx.jobs(&JobFilter { migration: Some(m.id), ..JobFilter::default() }).await? {
+    for j in tx
+        .jobs(&JobFilter {
+            migration: Some(m.id),
+            ..JobFilter::default()
+        })
+        .await?
+    {
         message.jobs.push(job(tx, &j).await?);
     }
     for g in tx.gates_of(m.id).await? {
@@ -110,7 +119,11 @@ async fn waiting_for(tx: &mut dyn Tx, m: &Migration) -> Result<String, Problem> 
                     names.push(name);
                 }
             }
-            if names.is_empty() { "the plan".to_string() } else { format!("the agents on {}", names.join(", ")) }
+            if names.is_empty() {
+                "the plan".to_string()
+            } else {
+                format!("the agents on {}", names.join(", "))
+            }
         }
         MigrationState::Planned => "an operator to apply it".to_string(),
         MigrationState::Stopped => "an operator to apply it again, or to cancel it".to_string(),
@@ -126,9 +139,27 @@ async fn running(tx: &mut dyn Tx, m: &Migration) -> Result<String, Problem> {
             return Ok(format!("a person: {}", g.title));
         }
     }
-    let at_work = |j: &Job| matches!(j.state, JobState::Ready | JobState::Offered | JobState::Running | JobState::Cancelling | JobState::UndoReady | JobState::Undoing);
+    let at_work = |j: &Job| {
+        matches!(
+            j.state,
+            JobState::Ready
+                | JobState::Offered
+                | JobState::Running
+                | JobState::Cancelling
+                | JobState::UndoReady
+                | JobState::Undoing
+        )
+    };
     let mut parts = Vec::new();
-    for j in tx.jobs(&JobFilter { migration: Some(m.id), ..JobFilter::default() }).await?.into_iter().filter(at_work) {
+    for j in tx
+        .jobs(&JobFilter {
+            migration: Some(m.id),
+            ..JobFilter::default()
+        })
+        .await?
+        .into_iter()
+        .filter(at_work)
+    {
         let host = tx.host(j.host).await?.map(|h| h.name).unwrap_or_default();
         parts.push(format!("{} on {host}", j.name));
     }

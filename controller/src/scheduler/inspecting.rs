@@ -17,9 +17,15 @@ use crate::wake::HostReason;
 const MOST_JOBS: usize = 16;
 
 /// Takes the next step of a migration that is being inspected.
-pub async fn advance(core: &Core, id: MigrationId) -> Result<(), Problem> {
+pub(super) async fn advance(core: &Core, id: MigrationId) -> Result<(), Problem> {
     let mut tx = core.store.begin("scheduler.plan").await?;
-    let Some(m) = tx.migration(id).await?.filter(|m| m.state == MigrationState::Inspecting) else { return Ok(()) };
+    let Some(m) = tx
+        .migration(id)
+        .await?
+        .filter(|m| m.state == MigrationState::Inspecting)
+    else {
+        return Ok(());
+    };
     let inspections = tx.inspections_of(id).await?;
     let limit = i64::try_from(core.config.inspection_timeout_s.saturating_mul(1000)).unwrap_or(i64::MAX);
     let now = tx.now();
@@ -39,7 +45,11 @@ pub async fn advance(core: &Core, id: MigrationId) -> Result<(), Problem> {
     let json = serde_json::to_value(&plan).map_err(|e| Problem::Internal(e.to_string()))?;
     let digest = token::digest(json.to_string().as_bytes());
     tx.set_plan(id, &json, &digest).await?;
-    let event = if plan.blocked() { MigrationEvent::PlanBlocked } else { MigrationEvent::PlanReady };
+    let event = if plan.blocked() {
+        MigrationEvent::PlanBlocked
+    } else {
+        MigrationEvent::PlanReady
+    };
     let to = m.state.next(event).map_err(|e| Problem::Internal(e.to_string()))?;
     tx.transition_migration(id, m.state, to).await?;
     let payload = serde_json::json!({
@@ -48,7 +58,8 @@ pub async fn advance(core: &Core, id: MigrationId) -> Result<(), Problem> {
         "findings": plan.findings,
         "jobs": plan.jobs().map(|j| &j.name).collect::<Vec<_>>(),
     });
-    tx.append_event(migration_event(id, "plan.made", "controller", payload)).await?;
+    tx.append_event(migration_event(id, "plan.made", "controller", payload))
+        .await?;
     tx.commit().await?;
     core.migration_changed(id);
     Ok(())
@@ -58,7 +69,10 @@ pub async fn advance(core: &Core, id: MigrationId) -> Result<(), Problem> {
 fn inventory_of(inspections: &[Inspection], host: HostId) -> (Option<Inventory>, Option<String>) {
     let mut found: Option<Inventory> = None;
     let mut error = None;
-    for i in inspections.iter().filter(|i| i.host == host && i.state != InspectionState::Pending) {
+    for i in inspections
+        .iter()
+        .filter(|i| i.host == host && i.state != InspectionState::Pending)
+    {
         match (inspect::answer(i), found.as_mut()) {
             (Ok(new), Some(old)) => {
                 old.reach.extend(new.reach);
@@ -85,8 +99,12 @@ async fn ask_for_reach(
     let (target, _) = inventory_of(inspections, request.target_host);
     let (connect, _) = inventory_of(inspections, request.connect_host);
     let instance = target.and_then(|t| t.instances.into_iter().find(|i| i.name == request.target_instance));
-    let (Some(instance), Some(_)) = (instance, connect) else { return Ok(None) };
-    let (Some(name), Some(port)) = (instance.connect_host, instance.connect_port) else { return Ok(None) };
+    let (Some(instance), Some(_)) = (instance, connect) else {
+        return Ok(None);
+    };
+    let (Some(name), Some(port)) = (instance.connect_host, instance.connect_port) else {
+        return Ok(None);
+    };
     let question = InspectionRequest {
         instances: vec![],
         databases: vec![],
@@ -99,7 +117,10 @@ async fn ask_for_reach(
 }
 
 async fn known_host(tx: &mut dyn Tx, inspections: &[Inspection], id: HostId) -> Result<KnownHost, Problem> {
-    let host = tx.host(id).await?.ok_or_else(|| Problem::Internal("a host of the request is gone".to_string()))?;
+    let host = tx
+        .host(id)
+        .await?
+        .ok_or_else(|| Problem::Internal("a host of the request is gone".to_string()))?;
     let agent = tx.agent_of_host(id).await?;
     let (inventory, error) = inventory_of(inspections, id);
     Ok(KnownHost {
@@ -131,7 +152,11 @@ async fn input(
     let mut registered = Vec::new();
     for d in tx.databases(None).await? {
         if d.host == request.target_host && d.identity_state != IdentityState::Retired {
-            registered.push((d.address.instance.clone(), d.address.database.clone(), d.physical_key.clone()));
+            registered.push((
+                d.address.instance.clone(),
+                d.address.database.clone(),
+                d.physical_key.clone(),
+            ));
         }
     }
     let active = vec![
@@ -140,8 +165,16 @@ async fn input(
         MigrationState::Stuck,
         MigrationState::Unwinding,
     ];
-    let others = tx.migrations(&MigrationFilter { site: Some(m.site), states: active }).await?;
-    let other = others.iter().find(|o| o.id != m.id).map(|o| format!("{} {} is {}", o.scenario.as_str(), o.id.short(), o.state));
+    let others = tx
+        .migrations(&MigrationFilter {
+            site: Some(m.site),
+            states: active,
+        })
+        .await?;
+    let other = others
+        .iter()
+        .find(|o| o.id != m.id)
+        .map(|o| format!("{} {} is {}", o.scenario.as_str(), o.id.short(), o.state));
     Ok(PlanInput {
         ids: PlanIds {
             migration: m.id,

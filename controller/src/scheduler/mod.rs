@@ -35,9 +35,18 @@ pub async fn run(core: Arc<Core>, stop: CancellationToken) {
 
 /// One look at the world.
 pub async fn round(core: &Core) -> Result<(), Problem> {
-    let states = vec![MigrationState::Inspecting, MigrationState::Running, MigrationState::Unwinding];
+    let states = vec![
+        MigrationState::Inspecting,
+        MigrationState::Running,
+        MigrationState::Unwinding,
+    ];
     let mut tx = core.store.read("scheduler.look").await?;
-    let migrations = tx.migrations(&MigrationFilter { states, ..MigrationFilter::default() }).await?;
+    let migrations = tx
+        .migrations(&MigrationFilter {
+            states,
+            ..MigrationFilter::default()
+        })
+        .await?;
     drop(tx);
     for m in migrations {
         match m.state {

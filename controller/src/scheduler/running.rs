@@ -17,20 +17,38 @@ use crate::problem::Problem;
 use crate::wake::HostReason;
 
 /// Takes the next step of a running migration.
-pub async fn advance(core: &Core, id: MigrationId) -> Result<(), Problem> {
+pub(super) async fn advance(core: &Core, id: MigrationId) -> Result<(), Problem> {
     let mut tx = core.store.begin("scheduler.advance").await?;
-    let Some(m) = tx.migration(id).await?.filter(|m| m.state == MigrationState::Running) else { return Ok(()) };
-    let jobs = tx.jobs(&JobFilter { migration: Some(id), ..JobFilter::default() }).await?;
+    let Some(m) = tx.migration(id).await?.filter(|m| m.state == MigrationState::Running) else {
+        return Ok(());
+    };
+    let jobs = tx
+        .jobs(&JobFilter {
+            migration: Some(id),
+            ..JobFilter::default()
+        })
+        .await?;
     let done = |j: &Job| j.state == JobState::Succeeded;
     if jobs.iter().all(done) {
-        let to = m.state.next(MigrationEvent::AllJobsDone).map_err(|e| Problem::Internal(e.to_string()))?;
+        let to = m
+            .state
+            .next(MigrationEvent::AllJobsDone)
+            .map_err(|e| Problem::Internal(e.to_string()))?;
         tx.transition_migration(id, m.state, to).await?;
-        tx.append_event(migration_event(id, "migration.succeeded", "controller", serde_json::json!({}))).await?;
+        tx.append_event(migration_event(
+            id,
+            "migration.succeeded",
+            "controller",
+            serde_json::json!({}),
+        ))
+        .await?;
         tx.commit().await?;
         core.migration_changed(id);
         return Ok(());
     }
-    let Some(stage) = jobs.iter().filter(|j| !done(j)).map(|j| j.stage).min() else { return Ok(()) };
+    let Some(stage) = jobs.iter().filter(|j| !done(j)).map(|j| j.stage).min() else {
+        return Ok(());
+    };
     // A job that was made ready keeps its specification; one that is tried again gets a new one, because leases and
     // addresses may have changed.
     let wanting: Vec<&Job> = jobs
@@ -73,7 +91,12 @@ fn outcomes(jobs: &[Job]) -> Result<BTreeMap<String, Outcome>, Problem> {
 }
 
 /// Gives a job its specification and makes it ready. Says whether something changed.
-async fn prepare(tx: &mut dyn Tx, plan: &Plan, job: &Job, outcomes: &BTreeMap<String, Outcome>) -> Result<bool, Problem> {
+async fn prepare(
+    tx: &mut dyn Tx,
+    plan: &Plan,
+    job: &Job,
+    outcomes: &BTreeMap<String, Outcome>,
+) -> Result<bool, Problem> {
     let Some(lease) = tx.lease(&job.resource).await?.filter(|l| l.state == LeaseState::Held) else {
         tracing::warn!(job = %job.name, resource = %job.resource, "a job waits: its lease is not held");
         return Ok(false);
@@ -87,7 +110,10 @@ async fn prepare(tx: &mut dyn Tx, plan: &Plan, job: &Job, outcomes: &BTreeMap<St
     };
     let known = Known {
         outcomes,
-        lease: LeaseRef { resource: job.resource.clone(), epoch: lease.epoch },
+        lease: LeaseRef {
+            resource: job.resource.clone(),
+            epoch: lease.epoch,
+        },
         source_agent: source_agent.as_ref().map(|a| a.id),
         source_address: source_agent.and_then(|a| a.transfer_address),
     };
@@ -98,10 +124,14 @@ async fn prepare(tx: &mut dyn Tx, plan: &Plan, job: &Job, outcomes: &BTreeMap<St
     }
     let digest = tx.set_job_spec(job.id, &bytes).await?;
     if job.state == JobState::Waiting {
-        let to = job.state.next(JobEvent::Prepare).map_err(|e| Problem::Internal(e.to_string()))?;
+        let to = job
+            .state
+            .next(JobEvent::Prepare)
+            .map_err(|e| Problem::Internal(e.to_string()))?;
         tx.transition_job(job.id, job.state, to).await?;
     }
     let payload = serde_json::json!({"job": job.name, "digest": digest, "epoch": lease.epoch});
-    tx.append_event(migration_event(job.migration, "job.ready", "controller", payload)).await?;
+    tx.append_event(migration_event(job.migration, "job.ready", "controller", payload))
+        .await?;
     Ok(true)
 }

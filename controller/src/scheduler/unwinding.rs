@@ -18,20 +18,36 @@ fn leaves_something(job: &Job) -> bool {
 }
 
 /// Takes the next step of a migration that is being unwound.
-pub async fn advance(core: &Core, id: MigrationId) -> Result<(), Problem> {
+pub(super) async fn advance(core: &Core, id: MigrationId) -> Result<(), Problem> {
     let mut tx = core.store.begin("scheduler.unwind").await?;
-    let Some(m) = tx.migration(id).await?.filter(|m| m.state == MigrationState::Unwinding) else { return Ok(()) };
-    let jobs = tx.jobs(&JobFilter { migration: Some(id), ..JobFilter::default() }).await?;
-    let busy = |j: &Job| matches!(j.state, JobState::Cancelling | JobState::UndoReady | JobState::Undoing | JobState::Unknown);
+    let Some(m) = tx.migration(id).await?.filter(|m| m.state == MigrationState::Unwinding) else {
+        return Ok(());
+    };
+    let jobs = tx
+        .jobs(&JobFilter {
+            migration: Some(id),
+            ..JobFilter::default()
+        })
+        .await?;
+    let busy = |j: &Job| {
+        matches!(
+            j.state,
+            JobState::Cancelling | JobState::UndoReady | JobState::Undoing | JobState::Unknown
+        )
+    };
     if jobs.iter().any(busy) {
         return Ok(());
     }
     let undoable = |j: &&Job| j.state == JobState::Succeeded && leaves_something(j);
     if let Some(job) = jobs.iter().filter(undoable).max_by_key(|j| (j.stage, j.ordinal)) {
-        let to = job.state.next(JobEvent::Undo).map_err(|e| Problem::Internal(e.to_string()))?;
+        let to = job
+            .state
+            .next(JobEvent::Undo)
+            .map_err(|e| Problem::Internal(e.to_string()))?;
         tx.transition_job(job.id, job.state, to).await?;
         let payload = serde_json::json!({"job": job.name});
-        tx.append_event(migration_event(id, "job.undo", "controller", payload)).await?;
+        tx.append_event(migration_event(id, "job.undo", "controller", payload))
+            .await?;
         let host = job.host;
         tx.commit().await?;
         core.host_changed(host, HostReason::Work);
@@ -46,9 +62,18 @@ pub async fn advance(core: &Core, id: MigrationId) -> Result<(), Problem> {
     for artifact in tx.artifacts_of(id).await? {
         tx.mark_artifact_deleted(artifact.id).await?;
     }
-    let to = m.state.next(MigrationEvent::Unwound).map_err(|e| Problem::Internal(e.to_string()))?;
+    let to = m
+        .state
+        .next(MigrationEvent::Unwound)
+        .map_err(|e| Problem::Internal(e.to_string()))?;
     tx.transition_migration(id, m.state, to).await?;
-    tx.append_event(migration_event(id, "migration.cancelled", "controller", serde_json::json!({}))).await?;
+    tx.append_event(migration_event(
+        id,
+        "migration.cancelled",
+        "controller",
+        serde_json::json!({}),
+    ))
+    .await?;
     tx.commit().await?;
     for host in hosts {
         core.host_changed(host, HostReason::Lease);

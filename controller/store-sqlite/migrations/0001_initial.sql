@@ -7,6 +7,10 @@ CREATE TABLE store_meta (
   incarnation INTEGER NOT NULL CHECK (incarnation >= 1),
   opened_at   INTEGER NOT NULL
 ) STRICT;
+-- INSERT OR REPLACE fires no DELETE trigger, so the guards of inserting look for the row themselves, here and below.
+CREATE TRIGGER store_meta_insert BEFORE INSERT ON store_meta BEGIN
+  SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM store_meta);
+END;
 CREATE TRIGGER store_meta_update BEFORE UPDATE ON store_meta BEGIN
   SELECT RAISE(ABORT, 'the store keeps its identity') WHERE NEW.store_id <> OLD.store_id;
   SELECT RAISE(ABORT, 'the incarnation never decreases') WHERE NEW.incarnation < OLD.incarnation;

@@ -70,6 +70,8 @@ INSERT INTO lease_transition(from_state, to_state) VALUES
   ('quarantined', 'fencing');
 
 CREATE TRIGGER lease_insert BEFORE INSERT ON lease BEGIN
+  SELECT RAISE(ABORT, 'a lease is never created again')
+   WHERE EXISTS (SELECT 1 FROM lease WHERE resource = NEW.resource);
   SELECT RAISE(ABORT, 'a lease begins free at epoch 0')
    WHERE NEW.state <> 'free' OR NEW.epoch <> 0 OR NEW.row_version <> 0 OR NEW.fenced_epoch <> 0;
 END;
@@ -131,6 +133,9 @@ CREATE TRIGGER lease_proof_insert BEFORE INSERT ON lease_proof BEGIN
             (l.state = 'fencing' AND NEW.epoch = l.epoch)
          OR (l.state IN ('held', 'draining') AND NEW.epoch = l.epoch + 1)
          OR (l.state = 'free' AND l.epoch = 0 AND NEW.epoch = 0 AND NEW.kind = 'never_used')));
+  -- The same kind a second time changes nothing.
+  SELECT RAISE(IGNORE) WHERE EXISTS (
+    SELECT 1 FROM lease_proof WHERE resource = NEW.resource AND epoch = NEW.epoch AND kind = NEW.kind);
 END;
 CREATE TRIGGER lease_proof_update BEFORE UPDATE ON lease_proof BEGIN
   SELECT RAISE(ABORT, 'a proof is never changed');

@@ -17,6 +17,8 @@ CREATE TABLE event (
 CREATE TRIGGER event_insert BEFORE INSERT ON event BEGIN
   SELECT RAISE(ABORT, 'an event does not follow from the one before it')
    WHERE NEW.seq < 1
+      OR EXISTS (SELECT 1 FROM event e WHERE e.stream_kind = NEW.stream_kind AND e.stream_id = NEW.stream_id
+             AND e.seq >= NEW.seq)
       OR (NEW.seq = 1 AND NEW.prev_hash <> '')
       OR (NEW.seq > 1 AND NOT EXISTS (SELECT 1 FROM event e WHERE e.stream_kind = NEW.stream_kind
              AND e.stream_id = NEW.stream_id AND e.seq = NEW.seq - 1 AND e.hash = NEW.prev_hash));

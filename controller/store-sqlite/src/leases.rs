@@ -60,6 +60,10 @@ impl Leases for SqliteTx {
         never_used: Option<&Value>,
         by: &By,
     ) -> Result<Lease> {
+        // The guard in the file would refuse it as a mistake; to a caller it is a conflict.
+        if self.lease(resource).await?.is_some() {
+            return Err(self.fail(Cause::Conflict(format!("the lease '{resource}'"))));
+        }
         let insert = sqlx::query(
             "INSERT INTO lease(resource, kind, state, epoch, fenced_epoch, row_version) VALUES (?1, ?2, 'free', 0, 0, 0)
              RETURNING *",

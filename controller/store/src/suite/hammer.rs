@@ -13,7 +13,7 @@ use super::{Bench, Time};
 use crate::{Grant, HostRole, LeaseError, LeaseResult, NewProof, Store, Tx};
 
 const TASKS: usize = 8;
-const TTL: i64 = 3;
+const TTL: i64 = 40;
 
 /// What came of it.
 #[derive(Debug, Default)]

@@ -148,7 +148,13 @@ pub(super) async fn expiry_only_loses(b: Bench) {
     );
     tx.commit().await.unwrap();
 
-    b.time.advance(1_100).await;
+    b.time.advance(1_000).await;
+    let over = b.store.read("test").await.unwrap().authorize(&r, 1, None, 0).await;
+    assert!(
+        matches!(over, Err(LeaseError::Expired { remaining_ms: 0, .. })),
+        "{over:?}"
+    );
+    b.time.advance(100).await;
     let mut tx = b.store.begin("test").await.unwrap();
     let late = tx.authorize(&r, 1, None, 0).await;
     assert!(matches!(late, Err(LeaseError::Expired { .. })), "{late:?}");

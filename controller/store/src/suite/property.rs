@@ -47,7 +47,8 @@ fn tries() -> impl Strategy<Value = Vec<Try>> {
         2 => (l(), lag()).prop_map(|(lease, lag)| Try::EndFence { lease, lag }),
         1 => (l(), lag()).prop_map(|(lease, lag)| Try::Quarantine { lease, lag }),
         3 => (l(), s(), lag()).prop_map(|(lease, server, lag)| Try::Authorize { lease, server, lag }),
-        3 => (1..150i64).prop_map(|ms| Try::Wait { ms }),
+        // In tens, as the durations are, so that the limits themselves are hit often.
+        3 => (1..15i64).prop_map(|tens| Try::Wait { ms: tens * 10 }),
         3 => Just(Try::Expire),
     ];
     prop::collection::vec(one, 1..60)
