@@ -206,6 +206,8 @@ impl Supervisor {
         let log = OpenOptions::new().create(true).append(true).open(path)?;
         Command::new(&self.exe)
             .args(&program.arguments)
+            // The output goes to a file.
+            .env("NO_COLOR", "1")
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

@@ -8,6 +8,14 @@
 //!
 //! Names and values are those that public documents and tools show for Connect. What nobody published (titles of some
 //! pages' view models, texts of some log lines) is the lab's own and marked where it stands.
+//!
+//! What it is not:
+//! - no Kerberos: Windows accounts log in to the SQL Server stand-in by name, with one password for all
+//! - no registry but Connect's, no services but ADSync, no custom actions of installers, no event log
+//! - a synchronisation cycle writes its history and changes no object; nothing is exported to anywhere
+//! - the wizard knows the two paths that matter, express and existing database, and none of its later tasks; it makes no
+//!   logins at SQL Server, as a delegated set-up could not
+//! - PowerShell reads one cmdlet per script and answers in JSON
 
 pub mod dns;
 pub mod effects;
