@@ -5,4 +5,5 @@ pub mod controller;
 pub mod host;
 pub mod journal;
 pub mod runner;
+pub mod session;
 mod wire;
