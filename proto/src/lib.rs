@@ -1,4 +1,5 @@
-//! The wire, and only the wire: generated messages and services, and their conversions to and from `syncferry-shared`.
+//! The wire, and only the wire: generated messages and services, their conversions to and from `syncferry-shared`, and the
+//! mutual TLS that carries them.
 
 /// The messages and services of `syncferry.v1`, generated from `proto/`. Their documentation is in the .proto files.
 #[expect(clippy::allow_attributes, reason = "generated code")]

@@ -1,0 +1,39 @@
+//! When the database was last synchronised, and whether a run is open. Times in these tables are UTC.
+
+use syncferry_shared::Millis;
+
+use super::{Look, statements};
+use crate::sql::errors::SqlError;
+
+const RUNS: &str = "mms_run_history";
+
+/// The newest evidence, and where it was found. History is purged after seven days by default, so an empty one does not mean
+/// that there never was a run: then the newest import of an object is taken.
+pub(super) async fn last_sync(look: &mut Look<'_>) -> Result<(Option<Millis>, Option<String>), SqlError> {
+    if look.schema.has_all(RUNS, &["end_date", "is_run_complete"]) {
+        let rows = look.ask(&statements::last_run()).await?;
+        if let Some(at) = rows.first().and_then(|r| r.utc("last_end")) {
+            return Ok((
+                Some(at),
+                Some("mms_run_history: end of the newest completed run".to_string()),
+            ));
+        }
+    }
+    if look.schema.has("mms_connectorspace", "last_import_modification_date") {
+        let rows = look.ask(&statements::last_import()).await?;
+        if let Some(at) = rows.first().and_then(|r| r.utc("last_import")) {
+            let source = "mms_connectorspace: newest import of an object; the run history is empty";
+            return Ok((Some(at), Some(source.to_string())));
+        }
+    }
+    Ok((None, None))
+}
+
+/// Whether a run is open. A backup that was taken during a run shows this too.
+pub(super) async fn run_in_progress(look: &mut Look<'_>) -> Result<Option<bool>, SqlError> {
+    if !look.schema.has(RUNS, "is_run_complete") {
+        return Ok(None);
+    }
+    let rows = look.ask(&statements::open_runs()).await?;
+    Ok(rows.first().and_then(|r| r.int("open_runs")).map(|n| n > 0))
+}

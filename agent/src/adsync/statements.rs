@@ -1,0 +1,133 @@
+//! The statements that read an ADSync database. They run in it, after its columns were discovered, and name every column they
+//! read: secrets are in none of them.
+
+use crate::sql::quote::{ident, qualified, text};
+use crate::sql::statements::{AWKWARD, Statement};
+
+/// Every column of every table.
+pub fn columns() -> Statement {
+    Statement::new(
+        "adsync-columns",
+        "SELECT s.name AS schema_name, t.name AS table_name, c.column_id, c.name AS column_name, ty.name AS type_name,
+ c.max_length, c.precision, c.scale, c.is_nullable
+FROM sys.tables t
+JOIN sys.schemas s ON s.schema_id = t.schema_id
+JOIN sys.columns c ON c.object_id = t.object_id
+JOIN sys.types ty ON ty.user_type_id = c.user_type_id
+ORDER BY s.name, t.name, c.column_id;",
+    )
+}
+
+/// Stored procedures of schema `dbo`.
+pub fn procedures() -> Statement {
+    Statement::new(
+        "adsync-procedures",
+        "SELECT p.name FROM sys.procedures p JOIN sys.schemas s ON s.schema_id = p.schema_id WHERE s.name = N'dbo';",
+    )
+}
+
+/// The lineage id.
+pub fn instance_id() -> Statement {
+    Statement::new(
+        "adsync-instance-id",
+        "SELECT instance_id FROM dbo.mms_server_configuration;",
+    )
+}
+
+/// The global settings, through the procedure that Connect itself uses.
+pub fn global_settings() -> Statement {
+    Statement::new("adsync-global-settings", "EXEC dbo.mms_get_globalsettings;")
+}
+
+/// The connectors, with those of the wanted columns that are there.
+pub fn connectors(columns: &[&str]) -> Statement {
+    let list: Vec<String> = columns
+        .iter()
+        .map(|c| match *c {
+            "private_configuration_xml" => {
+                "CAST([private_configuration_xml] AS nvarchar(max)) AS private_configuration_xml".to_string()
+            }
+            other => ident(other),
+        })
+        .collect();
+    Statement::new(
+        "adsync-connectors",
+        format!("SELECT {} FROM dbo.mms_management_agent;", list.join(", ")),
+    )
+}
+
+/// The end of the newest run that was completed.
+pub fn last_run() -> Statement {
+    Statement::new(
+        "adsync-last-run",
+        "SELECT MAX(end_date) AS last_end FROM dbo.mms_run_history WHERE is_run_complete = 1;",
+    )
+}
+
+/// Runs that were not completed.
+pub fn open_runs() -> Statement {
+    Statement::new(
+        "adsync-open-runs",
+        "SELECT COUNT_BIG(*) AS open_runs FROM dbo.mms_run_history WHERE is_run_complete = 0;",
+    )
+}
+
+/// The newest import of any object.
+pub fn last_import() -> Statement {
+    Statement::new(
+        "adsync-last-import",
+        "SELECT MAX(last_import_modification_date) AS last_import FROM dbo.mms_connectorspace;",
+    )
+}
+
+/// Exact rows of tables, one result set each.
+pub fn row_counts<'a>(tables: impl IntoIterator<Item = &'a (String, String)>) -> Statement {
+    let counts: Vec<String> = tables
+        .into_iter()
+        .map(|(schema, table)| {
+            format!(
+                "SELECT {} AS table_name, COUNT_BIG(*) AS row_count FROM {};",
+                text(&format!("{schema}.{table}")),
+                qualified(schema, table)
+            )
+        })
+        .collect();
+    Statement::new("adsync-row-counts", counts.join("\n"))
+}
+
+/// Pending exports per connector.
+pub fn pending_exports() -> Statement {
+    Statement::new(
+        "adsync-pending-exports",
+        "SELECT ma_id, COUNT_BIG(*) AS pending FROM dbo.mms_connectorspace WHERE export_operation <> 0 GROUP BY ma_id;",
+    )
+}
+
+/// Rules without the tag that Microsoft's own rules carry.
+pub fn custom_rules(tag: &str) -> Statement {
+    Statement::new(
+        "adsync-custom-rules",
+        format!(
+            "SELECT COUNT_BIG(*) AS custom_rules FROM dbo.mms_synchronization_rule WHERE {0} IS NULL OR CAST({0} AS nvarchar(400)) = N'';",
+            ident(tag)
+        ),
+    )
+}
+
+/// One sample of each.
+pub(crate) fn samples() -> Vec<Statement> {
+    let table = (AWKWARD.to_string(), AWKWARD.to_string());
+    vec![
+        columns(),
+        procedures(),
+        instance_id(),
+        global_settings(),
+        connectors(super::connectors::COLUMNS),
+        last_run(),
+        open_runs(),
+        last_import(),
+        row_counts([&("dbo".to_string(), "mms_metaverse".to_string()), &table]),
+        pending_exports(),
+        custom_rules("immutable_tag"),
+    ]
+}

@@ -1,0 +1,108 @@
+//! Everything about one database: catalogue, files, sessions, marks, and what is in it.
+
+use std::collections::BTreeMap;
+
+use syncferry_shared::inventory::{DatabaseFacts, FileFacts, InstanceFacts};
+
+use super::{or_unknown, rows, sessions};
+use crate::adsync;
+use crate::sql::errors::SqlError;
+use crate::sql::rows::Row;
+use crate::sql::session::SqlSession;
+use crate::sql::statements::database;
+
+/// How our marks on a database begin.
+pub const MARK_PREFIX: &str = "syncferry.";
+
+/// Looks at a database; `None` when no database has the name. What the login may not see stays unknown.
+pub async fn inspect_database(
+    session: &mut SqlSession,
+    instance: &InstanceFacts,
+    name: &str,
+) -> Result<Option<DatabaseFacts>, SqlError> {
+    let found = rows(session.query(&database::facts(name)).await?);
+    let Some(row) = found.first() else {
+        return Ok(None);
+    };
+    let mut facts = read(row, instance, name);
+    facts.files = files(session, name).await?;
+    facts.bytes = facts.files.iter().map(|f| f.bytes).sum();
+    if instance.can_view_state {
+        facts.sessions = or_unknown(sessions::sessions(session, name).await)?;
+    }
+    // Only an online database can be looked into.
+    if facts.state != "ONLINE" {
+        return Ok(Some(facts));
+    }
+    facts.used_bytes = used_bytes(session, name).await?;
+    facts.orphaned_users = orphans(session, name).await?;
+    facts.marks = marks(session, name).await?;
+    facts.adsync = adsync::inspect(session, name).await?;
+    Ok(Some(facts))
+}
+
+fn read(row: &Row, instance: &InstanceFacts, name: &str) -> DatabaseFacts {
+    DatabaseFacts {
+        instance: instance.name.clone(),
+        server_name: instance.server_name.clone(),
+        name: row.text("name").unwrap_or_else(|| name.to_string()),
+        state: row.text("state_desc").unwrap_or_default(),
+        database_guid: row.guid("database_guid"),
+        family_guid: row.guid("family_guid"),
+        recovery_fork_guid: row.guid("recovery_fork_guid"),
+        service_broker_guid: row.guid("service_broker_guid"),
+        group_database_id: row.guid("group_database_id"),
+        collation: row.text("collation_name"),
+        recovery_model: row.text("recovery_model_desc").unwrap_or_default(),
+        compatibility_level: row.int32("compatibility_level").unwrap_or(0),
+        internal_version: row.int32("internal_version"),
+        owner: row.text("owner_name"),
+        is_read_only: row.flag("is_read_only").unwrap_or(false),
+        is_encrypted: row.flag("is_encrypted").unwrap_or(false),
+        can_backup: row.flag("can_backup").unwrap_or(false),
+        ..DatabaseFacts::default()
+    }
+}
+
+async fn files(session: &mut SqlSession, name: &str) -> Result<Vec<FileFacts>, SqlError> {
+    let found = rows(session.query(&database::files(name)).await?);
+    let files = found.iter().filter_map(|row| {
+        Some(FileFacts {
+            name: row.text("name")?,
+            kind: row.text("type_desc").unwrap_or_default(),
+            path: row.text("physical_name").unwrap_or_default(),
+            bytes: row.size("bytes").unwrap_or(0),
+        })
+    });
+    Ok(files.collect())
+}
+
+async fn used_bytes(session: &mut SqlSession, name: &str) -> Result<Option<u64>, SqlError> {
+    let Some(sets) = or_unknown(session.query_in(name, &database::used_bytes()).await)? else {
+        return Ok(None);
+    };
+    let used: Vec<u64> = rows(sets).iter().filter_map(|r| r.size("used_bytes")).collect();
+    Ok((!used.is_empty()).then(|| used.iter().sum()))
+}
+
+async fn orphans(session: &mut SqlSession, name: &str) -> Result<Vec<String>, SqlError> {
+    let sets = or_unknown(session.query_in(name, &database::principals()).await)?;
+    let users = rows(sets.unwrap_or_default());
+    let orphaned = users.iter().filter(|row| {
+        let needs_login = row
+            .text("authentication_type_desc")
+            .is_some_and(|a| a == "INSTANCE" || a == "WINDOWS");
+        needs_login && row.text("login_name").is_none()
+    });
+    Ok(orphaned.filter_map(|row| row.text("name")).collect())
+}
+
+async fn marks(session: &mut SqlSession, name: &str) -> Result<BTreeMap<String, String>, SqlError> {
+    let sets = or_unknown(session.query_in(name, &database::extended_properties()).await)?;
+    let properties = rows(sets.unwrap_or_default());
+    let ours = properties.iter().filter_map(|row| {
+        let name = row.text("name").filter(|n| n.starts_with(MARK_PREFIX))?;
+        Some((name, row.text("value").unwrap_or_default()))
+    });
+    Ok(ours.collect())
+}
