@@ -155,7 +155,11 @@ impl Attempts {
             open.map(|a| (a.key(), v1::AttemptToken::from(&a.token)))
                 .collect::<Vec<_>>()
         });
-        let progress = |key| self.runs(key).map(|p| v1::Progress::from(&p));
+        let waiting = || Progress {
+            message: "waiting for the controller's order".into(),
+            ..Progress::default()
+        };
+        let progress = |key| Some(v1::Progress::from(&self.runs(key).unwrap_or_else(waiting)));
         open.into_iter()
             .map(|(key, token)| v1::AttemptProgress {
                 token: Some(token),

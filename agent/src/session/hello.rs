@@ -36,7 +36,6 @@ impl Session {
     /// Says hello once, and follows the orders.
     pub(super) async fn hello_once(&self) -> Result<Called<Rhythm>, JournalError> {
         let request = self.introduction().await;
-        let open = request.open_attempts.clone();
         let answer = match self.link.hello(request).await {
             Ok(answer) => answer,
             Err(e) => return Ok(Err(e)),
@@ -52,7 +51,7 @@ impl Session {
             tracing::debug!(key, "tickets are checked with the controller's key");
         }
         for order in &answer.orders {
-            self.follow(order, &open).await?;
+            self.follow(order).await?;
         }
         // Reports of attempts that ended in an earlier process, or that were not taken yet.
         let unreported: Vec<AttemptKey> = self.journal.read(|l| l.unreported().map(AttemptLog::key).collect());
@@ -83,7 +82,8 @@ impl Session {
         }
     }
 
-    /// Looks at every open attempt; what runs here is simply running.
+    /// Looks at every open attempt; what runs here is simply running. An attempt that waits because nobody could tell what
+    /// happened is only presented when a look now says something: presenting it asks for an order to go on.
     async fn look_at(&self, open: Vec<AttemptLog>) -> Vec<v1::OpenAttempt> {
         let mut seen = Vec::with_capacity(open.len());
         for attempt in open {
@@ -94,13 +94,19 @@ impl Session {
                     probe: v1::ProbeResult::InProgress.into(),
                     detail: progress.message,
                 },
-                None => runner::look(&self.deps, &attempt).await,
+                None => {
+                    let looked = runner::look(&self.deps, &attempt).await;
+                    if attempt.parked && attempt.unacked.is_empty() && !is_clear(looked.probe()) {
+                        continue;
+                    }
+                    looked
+                }
             });
         }
         seen
     }
 
-    async fn follow(&self, order: &v1::AttemptOrder, open: &[v1::OpenAttempt]) -> Result<(), JournalError> {
+    async fn follow(&self, order: &v1::AttemptOrder) -> Result<(), JournalError> {
         let Some(Ok(token)) = order.token.as_ref().map(AttemptToken::try_from) else {
             return Ok(());
         };
@@ -113,10 +119,8 @@ impl Session {
             v1::Order::Unspecified => {}
             v1::Order::Abandon => self.attempts.abandon(key, "the controller said so").await?,
             v1::Order::Cancel => self.attempts.cancel(key),
-            v1::Order::Continue if attempt.parked && !is_clear(open, &token) => {
-                tracing::warn!(attempt = %key, "it still cannot be told what happened; a person must settle it");
-                self.attempts.deliver(key);
-            }
+            // The controller does not know yet that nobody can tell; it hears so first.
+            v1::Order::Continue if attempt.parked && !attempt.unacked.is_empty() => self.attempts.deliver(key),
             v1::Order::Continue if attempt.confirmed => self.attempts.start(key),
             v1::Order::Continue => self.accept(key).await?,
         }
@@ -135,16 +139,11 @@ impl Session {
     }
 }
 
-/// Whether the look at an attempt said something that can be acted upon.
-fn is_clear(open: &[v1::OpenAttempt], token: &AttemptToken) -> bool {
-    let token = v1::AttemptToken::from(token);
-    let seen = open
-        .iter()
-        .find(|o| o.token.as_ref() == Some(&token))
-        .map(v1::OpenAttempt::probe);
+/// Whether a look at an attempt said something that can be acted upon.
+fn is_clear(seen: v1::ProbeResult) -> bool {
     !matches!(
         seen,
-        None | Some(v1::ProbeResult::Unknown | v1::ProbeResult::Partial | v1::ProbeResult::Unspecified)
+        v1::ProbeResult::Unknown | v1::ProbeResult::Partial | v1::ProbeResult::Unspecified
     )
 }
 

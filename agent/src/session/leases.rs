@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::controller::Controller;
 use crate::journal::{Journal, JournalError, Record};
+use crate::runner::LeaseBook;
 
 /// How long before its end a lease is not counted on any more, as a part of its life.
 const MARGIN_PARTS: u32 = 6;
@@ -21,21 +22,18 @@ pub(crate) struct Leases {
     controller: Arc<dyn Controller>,
     journal: Journal,
     session: SessionId,
-    duties: Mutex<BTreeMap<(Resource, i64), Duty>>,
-}
-
-struct Duty {
-    task: AbortHandle,
-    valid_until: Arc<Mutex<Option<Instant>>>,
+    book: LeaseBook,
+    duties: Mutex<BTreeMap<(Resource, i64), AbortHandle>>,
 }
 
 impl Leases {
     /// No leases yet.
-    pub(crate) fn new(controller: Arc<dyn Controller>, journal: Journal, session: SessionId) -> Self {
+    pub(crate) fn new(controller: Arc<dyn Controller>, journal: Journal, session: SessionId, book: LeaseBook) -> Self {
         Self {
             controller,
             journal,
             session,
+            book,
             duties: Mutex::new(BTreeMap::new()),
         }
     }
@@ -50,11 +48,12 @@ impl Leases {
             self.see(resource, *epoch).await?;
         }
         let mut known = self.duties.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|key, duty| {
+        known.retain(|key, task| {
             let keep = wanted.contains_key(key);
             if !keep {
                 tracing::info!(resource = %key.0, epoch = key.1, "no longer renewing this lease");
-                duty.task.abort();
+                task.abort();
+                self.book.forget(&key.0, key.1);
             }
             keep
         });
@@ -64,18 +63,11 @@ impl Leases {
         Ok(())
     }
 
-    /// Until when a lease is known to be ours; `None` when it is not this agent's to renew.
-    pub(crate) fn valid_until(&self, resource: &Resource, epoch: i64) -> Option<Instant> {
-        let known = self.duties.lock().unwrap_or_else(PoisonError::into_inner);
-        let duty = known.get(&(resource.clone(), epoch))?;
-        *duty.valid_until.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Stops renewing.
     pub(crate) fn stop(&self) {
         let mut known = self.duties.lock().unwrap_or_else(PoisonError::into_inner);
-        for duty in std::mem::take(&mut *known).into_values() {
-            duty.task.abort();
+        for task in std::mem::take(&mut *known).into_values() {
+            task.abort();
         }
     }
 
@@ -92,21 +84,20 @@ impl Leases {
         self.journal.append_with(record).await.map(|_| ())
     }
 
-    fn begin(&self, (resource, epoch): (Resource, i64), duty: &v1::LeaseDuty) -> Duty {
+    fn begin(&self, (resource, epoch): (Resource, i64), duty: &v1::LeaseDuty) -> AbortHandle {
         tracing::info!(%resource, epoch, "renewing this lease");
-        let valid_until = Arc::new(Mutex::new(None));
         let renewal = Renewal {
             controller: Arc::clone(&self.controller),
             request: v1::RenewLeaseRequest {
-                resource: resource.0,
+                resource: resource.0.clone(),
                 epoch,
                 session_id: self.session.to_string(),
             },
             every: span(duty.renew_every.as_ref(), Duration::from_secs(20)),
-            valid_until: Arc::clone(&valid_until),
+            resource,
+            book: self.book.clone(),
         };
-        let task = tokio::spawn(renewal.run()).abort_handle();
-        Duty { task, valid_until }
+        tokio::spawn(renewal.run()).abort_handle()
     }
 }
 
@@ -118,8 +109,9 @@ fn span(duration: Option<&prost_types::Duration>, otherwise: Duration) -> Durati
 struct Renewal {
     controller: Arc<dyn Controller>,
     request: v1::RenewLeaseRequest,
+    resource: Resource,
     every: Duration,
-    valid_until: Arc<Mutex<Option<Instant>>>,
+    book: LeaseBook,
 }
 
 impl Renewal {
@@ -132,20 +124,20 @@ impl Renewal {
                 Ok(r) if r.renewed => {
                     refused = false;
                     let valid = span(r.valid_for.as_ref(), Duration::ZERO);
-                    self.set(Some(sent + valid - valid / MARGIN_PARTS));
+                    self.good_until(sent + valid - valid / MARGIN_PARTS);
                     self.every
                 }
                 Ok(r) => {
-                    self.set(None);
+                    self.good_until(sent);
                     if !std::mem::replace(&mut refused, true) {
-                        tracing::error!(resource = %self.request.resource, epoch = self.request.epoch,
+                        tracing::error!(resource = %self.resource, epoch = self.request.epoch,
                             "the lease was not renewed: {}", r.reason);
                     }
                     self.every
                 }
                 // Nobody answered: try again soon, while there is time.
                 Err(e) => {
-                    tracing::debug!(resource = %self.request.resource, "the lease could not be renewed: {e}");
+                    tracing::debug!(resource = %self.resource, "the lease could not be renewed: {e}");
                     self.every / 4
                 }
             };
@@ -153,7 +145,7 @@ impl Renewal {
         }
     }
 
-    fn set(&self, until: Option<Instant>) {
-        *self.valid_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    fn good_until(&self, until: Instant) {
+        self.book.set(&self.resource, self.request.epoch, until);
     }
 }

@@ -91,7 +91,7 @@ impl Session {
             id,
             journal: deps.journal.clone(),
             attempts: Attempts::new(deps.clone(), Arc::clone(&watched)),
-            leases: Leases::new(Arc::clone(&watched), deps.journal.clone(), id),
+            leases: Leases::new(Arc::clone(&watched), deps.journal.clone(), id, deps.env.leases.clone()),
             inspections: Inspections::new(inspect, watched),
             deps,
             about,
@@ -200,7 +200,8 @@ impl Session {
         loop {
             if let Err(e) = self.pull_once().await? {
                 tracing::debug!("pull failed: {e}");
-                if matches!(e, CallError::Denied(_)) {
+                // The controller restarted and wants a hello first, or does not let us in: either way, hello says it.
+                if !e.is_passing() {
                     return Ok(());
                 }
             }
