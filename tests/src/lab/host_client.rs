@@ -288,9 +288,9 @@ impl Host for LabHost {
         let service: answers::Service = self.client.ask(SERVICE, &Request::Service { name }, TIMEOUT).await?;
         let engine = products.iter().find(|p| p.upgrade_code == UPGRADE_ENGINE);
         let version = engine.and_then(|p| p.version.parse().ok());
-        // Without a running service PowerShell has nothing to say; that is a fact, not a failure.
+        // Without a running service, or when the module does not answer, PowerShell has nothing to say: a fact, no failure.
         let running = service.as_ref().is_some_and(|s| s.state.as_str() == "running");
-        let scheduler = if running { Some(self.scheduler().await?) } else { None };
+        let scheduler = if running { self.scheduler().await.ok() } else { None };
         Ok(ConnectFacts {
             products: products
                 .into_iter()
