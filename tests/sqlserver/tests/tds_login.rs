@@ -132,7 +132,8 @@ async fn a_login_of_several_packets_is_put_together() {
         context.library_name = "l".repeat(128);
         context.database = "d".repeat(128);
         context.language = "g".repeat(128);
-        context.attach_db_file = "f".repeat(260);
+        // Longer than a path can be, so that the login needs a second packet.
+        context.attach_db_file = "f".repeat(2000);
         context.user_name = "u".repeat(128);
         let client = server
             .connect(context)
@@ -141,4 +142,17 @@ async fn a_login_of_several_packets_is_put_together() {
         drop(client);
         assert_eq!(server.stub.logins.lock().unwrap().last().unwrap().user, "u".repeat(128));
     }
+}
+
+#[tokio::test]
+async fn the_certificate_can_be_pinned_and_is_not_trusted_blindly() {
+    let server = one_server(false).await;
+    let mut context = server.context();
+    context.encryption_options.trust_server_certificate = false;
+    let error = server.connect(context).await.err().unwrap();
+    assert!(error.to_string().to_lowercase().contains("certificate"), "{error}");
+    let mut context = server.context();
+    context.encryption_options.trust_server_certificate = false;
+    context.encryption_options.server_certificate = Some(server.dir.path().join("tls-certificate.pem"));
+    server.connect(context).await.unwrap();
 }

@@ -5,13 +5,13 @@ mod tds_support;
 
 use std::sync::Arc;
 
-use mssql_tds::connection::tds_client::{ExecuteOptions, ResultSet, StatementResult};
+use mssql_tds::connection::tds_client::{ExecuteOptions, ResultSet, StatementResult, StreamedParamStatus};
 use mssql_tds::core::CancelHandle;
 use mssql_tds::datatypes::column_values::ColumnValues;
 use mssql_tds::datatypes::sql_string::SqlString;
 use mssql_tds::datatypes::sqltypes::SqlType as ClientType;
 use mssql_tds::error::Error;
-use mssql_tds::message::parameters::rpc_parameters::{RpcParameter, StatusFlags};
+use mssql_tds::message::parameters::rpc_parameters::{RpcParameter, StatusFlags, StreamedSqlType};
 use mssql_tds::message::transaction_management::TransactionIsolationLevel;
 use syncferry_sqlserver::tds::backend::TransactionRequest;
 use syncferry_sqlserver::types::{DoneKind, SqlType, Token, Value};
@@ -499,4 +499,65 @@ async fn an_attention_during_unread_rows_is_answered_at_once() {
     client.cancel_query(15).await.unwrap();
     client.execute("SELECT 1".into(), ()).await.unwrap();
     assert_eq!(client.next_row().await.unwrap(), Some(vec![ColumnValues::Int(1)]));
+}
+
+fn streamed() -> Vec<RpcParameter> {
+    vec![RpcParameter::data_at_exec(
+        Some("@blob".into()),
+        StatusFlags::NONE,
+        StreamedSqlType::VarBinaryMax,
+    )]
+}
+
+#[tokio::test]
+async fn a_request_that_the_client_takes_back_is_acknowledged() {
+    let server = Server::start(|_| one_row(vec![(SqlType::Int, Value::Int(1))])).await;
+    let mut client = server.client().await;
+    client
+        .begin_sp_executesql("SELECT @blob".into(), streamed(), ())
+        .await
+        .unwrap();
+    for _ in 0..10 {
+        client.write_streamed_chunk(&[7; 5000]).await.unwrap();
+    }
+    client.cancel_streamed_write().await;
+    assert!(server.stub.asked.lock().unwrap().is_empty());
+
+    client
+        .begin_sp_executesql("SELECT @blob".into(), streamed(), ())
+        .await
+        .unwrap();
+    client.write_streamed_chunk(&[7; 5000]).await.unwrap();
+    client.write_streamed_chunk(&[8; 5000]).await.unwrap();
+    let status = client.end_streamed_param().await.unwrap();
+    assert_eq!(status, StreamedParamStatus::Complete(StatementResult::Rows));
+    client.close_query().await.unwrap();
+    let asked = server.stub.asked.lock().unwrap().clone();
+    let [Asked::Rpc(call)] = asked.as_slice() else {
+        panic!("{asked:?}")
+    };
+    let blob: Vec<u8> = [[7; 5000], [8; 5000]].concat();
+    assert_eq!(call.params[2].value, Value::Bytes(blob.into()));
+}
+
+#[tokio::test]
+async fn an_error_of_severity_20_ends_the_connection() {
+    let server = Server::start(|_| {
+        vec![
+            Step::Send(Token::Error(tds_support::message(
+                824,
+                24,
+                "a logical consistency-based I/O error",
+            ))),
+            failed(false),
+        ]
+    })
+    .await;
+    let mut client = server.client().await;
+    match client.execute("SELECT".into(), ()).await {
+        Err(Error::SqlServerError { diagnostics }) => assert_eq!(diagnostics.errors[0].number, 824),
+        other => panic!("{other:?}"),
+    }
+    server.stub.closed.notified().await;
+    assert!(client.execute("SELECT".into(), ()).await.is_err());
 }

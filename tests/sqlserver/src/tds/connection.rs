@@ -160,15 +160,6 @@ async fn answer<W: AsyncWrite + Unpin>(
     out.finish().await
 }
 
-/// 596: what a killed session's client reads.
-pub(super) fn kill_state() -> Message {
-    message(
-        596,
-        21,
-        "Cannot continue the execution because the session is in the kill state.".into(),
-    )
-}
-
 fn broken_stream(detail: &str) -> Message {
     let text = format!("The incoming tabular data stream (TDS) protocol stream is incorrect. {detail}.");
     message(4002, 16, text)
@@ -186,7 +177,8 @@ fn no_coordinator() -> Message {
     message(8501, 16, "MSDTC on server is unavailable.".into())
 }
 
-fn message(number: i32, class: u8, text: String) -> Message {
+/// A message of the wire's own.
+pub(super) fn message(number: i32, class: u8, text: String) -> Message {
     Message {
         number,
         state: 1,

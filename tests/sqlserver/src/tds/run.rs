@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::types::{Cancel, Sink};
 
 use super::backend::BackendSession;
+use super::connection::message;
 use super::decode::Request;
 use super::packet::{Assembly, Kind, Message};
 use super::reader::{REQUEST_LIMIT, read_message};
@@ -82,7 +83,15 @@ enum Stop {
     No,
     Attention,
     Killed,
+    Shutdown,
     Gone,
+}
+
+impl Stop {
+    /// Whether the answer goes on being sent as if nothing had happened.
+    fn keeps_connection(self) -> bool {
+        matches!(self, Self::No | Self::Attention)
+    }
 }
 
 /// What happens to the connection after a request.
@@ -113,8 +122,8 @@ pub(crate) async fn run<S: BackendSession, W: AsyncWrite + Unpin + Send>(
             tokio::select! {
                 biased;
                 outcome = &mut work => break Some(outcome),
-                () = killed.cancelled(), if matches!(stop, Stop::No | Stop::Attention) => stop = Stop::Killed,
-                () = shutdown.cancelled(), if matches!(stop, Stop::No | Stop::Attention) => stop = Stop::Killed,
+                () = killed.cancelled(), if stop.keeps_connection() => stop = Stop::Killed,
+                () = shutdown.cancelled(), if stop.keeps_connection() => stop = Stop::Shutdown,
                 message = incoming.messages.recv(), if stop != Stop::Gone && incoming.early.is_none() => match message {
                     Some(message) if message.kind == Kind::Attention => {
                         if stop == Stop::No {
@@ -138,22 +147,35 @@ pub(crate) async fn run<S: BackendSession, W: AsyncWrite + Unpin + Send>(
             deadline = Some(Instant::now() + GRACE);
         }
     };
-    match (outcome, stop) {
+    let error = match (outcome, stop) {
         (Some(Ok(())), Stop::No | Stop::Attention) => {
-            sink.finish(stop == Stop::Attention).await?;
-            Ok(After::Continue)
+            let goes_on = sink.finish(stop == Stop::Attention).await?;
+            return Ok(if goes_on { After::Continue } else { After::Close });
         }
-        (Some(Ok(())), Stop::Killed) => {
-            sink.finish_fatally(&super::connection::kill_state()).await?;
-            Ok(After::Close)
-        }
-        (Some(Err(error)), Stop::No | Stop::Attention) => Err(error),
+        (Some(Ok(())), Stop::Killed) => kill_state(),
+        (Some(Ok(())), Stop::Shutdown) => shutting_down(),
+        (Some(Err(error)), Stop::No | Stop::Attention) => return Err(error),
         (None, _) => {
             tracing::warn!("a statement did not stop in time and was dropped");
-            Ok(After::Close)
+            return Ok(After::Close);
         }
-        _ => Ok(After::Close),
-    }
+        _ => return Ok(After::Close),
+    };
+    sink.finish_fatally(&error).await?;
+    Ok(After::Close)
+}
+
+/// What a killed session's client reads.
+fn kill_state() -> crate::types::Message {
+    message(
+        596,
+        21,
+        "Cannot continue the execution because the session is in the kill state.".into(),
+    )
+}
+
+fn shutting_down() -> crate::types::Message {
+    message(6005, 14, "SHUTDOWN is in progress.".into())
 }
 
 async fn perform<S: BackendSession>(

@@ -11,6 +11,9 @@ use super::encode::{self, Done, Text};
 use super::version::Version;
 use super::writer::PacketWriter;
 
+/// From this severity on an error ends the session.
+const FATAL_CLASS: u8 = 20;
+
 /// What the encoders need to know of a connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Dialect {
@@ -32,6 +35,8 @@ pub(crate) struct WireSink<'a, W> {
     columns: Vec<SqlType>,
     return_values: u16,
     held: Option<Done>,
+    /// An error of severity 20 or more was sent: SQL Server ends the session with it.
+    fatal: bool,
 }
 
 impl<'a, W: AsyncWrite + Unpin + Send> WireSink<'a, W> {
@@ -51,18 +56,21 @@ impl<'a, W: AsyncWrite + Unpin + Send> WireSink<'a, W> {
             columns: Vec::new(),
             return_values: 0,
             held: None,
+            fatal: false,
         }
     }
 
-    /// Ends the answer. An Attention is acknowledged in the place of the last DONE.
-    pub(crate) async fn finish(mut self, attention: bool) -> io::Result<()> {
+    /// Ends the answer. An Attention is acknowledged in the place of the last DONE. `false` is the end of the session.
+    pub(crate) async fn finish(mut self, attention: bool) -> io::Result<bool> {
         let last = match self.held.take() {
+            _ if self.fatal => Done::FATAL,
             _ if attention => Done::ATTENTION,
             Some(done) => done,
             None => Done::EMPTY,
         };
         encode::put_done(self.out.buffer(), last, self.dialect.version);
-        self.out.finish().await
+        self.out.finish().await?;
+        Ok(!self.fatal)
     }
 
     /// Ends the answer and says that the session is over.
@@ -107,7 +115,10 @@ impl<'a, W: AsyncWrite + Unpin + Send> WireSink<'a, W> {
                 self.put_message(Text::Info, &message);
                 return Ok(true);
             }
-            Token::Error(message) => self.put_message(Text::Error, &message),
+            Token::Error(message) => {
+                self.fatal |= message.class >= FATAL_CLASS;
+                self.put_message(Text::Error, &message);
+            }
             Token::EnvChange(change) => encode::put_env_change(self.out.buffer(), &change),
             Token::ReturnStatus(status) => encode::put_return_status(self.out.buffer(), status),
             Token::ReturnValue { name, ty, value } => {
