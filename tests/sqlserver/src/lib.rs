@@ -8,4 +8,5 @@
 //! - `storage`: database files, backup media, disks with quotas and ACLs, the ADSync sample database
 
 pub mod storage;
+pub mod engine;
 pub mod types;
