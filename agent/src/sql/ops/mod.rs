@@ -28,7 +28,7 @@ pub use drop::{Dropped, drop_ours};
 pub use identity::{DatabaseRow, database_identity, family_present};
 pub use inspect::inspect_database;
 pub use media::{Label, SetRecord, file_list, header, label, verify_only};
-pub use probe::probe_instance;
+pub use probe::{certificates, internal_version, probe_instance};
 pub use rename::{Renamed, rename};
 pub use restore::{RestoreDone, place_files, restore};
 pub use sessions::sessions;

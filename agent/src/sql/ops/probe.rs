@@ -116,6 +116,13 @@ async fn volumes(session: &mut SqlSession, major: i32) -> Result<BTreeMap<String
     Ok(volumes)
 }
 
+/// Thumbprints of the certificates in `master`, as upper-case hexadecimal.
+pub async fn certificates(session: &mut SqlSession) -> Result<Vec<String>, SqlError> {
+    let answer = or_unknown(session.query(&extras::certificates()).await)?;
+    let found = rows(answer.unwrap_or_default());
+    Ok(found.iter().filter_map(|row| row.text("thumbprint")).collect())
+}
+
 /// The internal version of databases that the instance makes: what a backup's version is compared with.
 pub async fn internal_version(session: &mut SqlSession) -> Result<Option<i32>, SqlError> {
     let row = one_row(session, &probe::instance()).await?;
