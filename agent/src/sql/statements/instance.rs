@@ -6,7 +6,7 @@ use super::Statement;
 pub fn services() -> Statement {
     Statement::new(
         "instance-services",
-        "SELECT servicename, service_account, status_desc, instant_file_initialization_enabled FROM sys.dm_server_services;",
+        "SELECT servicename, service_account FROM sys.dm_server_services;",
     )
 }
 
