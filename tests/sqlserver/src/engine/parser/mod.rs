@@ -57,16 +57,36 @@ pub fn parse_batch(text: &str, context: &Context) -> Result<Vec<Statement>> {
 
 /// Parses one data type and what follows nothing: for the parameter list of `sp_executesql`.
 pub fn parse_parameters(text: &str) -> Result<Vec<super::ast::ProcedureParam>> {
-    let mut parser = Parser::new(text, &Context { quoted_identifiers: true, ..Context::default() })?;
+    let mut parser = Parser::new(
+        text,
+        &Context {
+            quoted_identifiers: true,
+            ..Context::default()
+        },
+    )?;
     let params = parser.procedure_params()?;
-    if parser.tok() == &Tok::End { Ok(params) } else { Err(parser.syntax()) }
+    if parser.tok() == &Tok::End {
+        Ok(params)
+    } else {
+        Err(parser.syntax())
+    }
 }
 
 /// Parses one scalar expression: a column's stored default.
 pub fn parse_expression(text: &str) -> Result<super::ast::Expr> {
-    let mut parser = Parser::new(text, &Context { quoted_identifiers: true, ..Context::default() })?;
+    let mut parser = Parser::new(
+        text,
+        &Context {
+            quoted_identifiers: true,
+            ..Context::default()
+        },
+    )?;
     let expr = parser.scalar()?;
-    if parser.tok() == &Tok::End { Ok(expr) } else { Err(parser.syntax()) }
+    if parser.tok() == &Tok::End {
+        Ok(expr)
+    } else {
+        Err(parser.syntax())
+    }
 }
 
 impl<'a> Parser<'a> {
@@ -161,7 +181,11 @@ impl<'a> Parser<'a> {
     }
 
     fn expect_word(&mut self, word: &str) -> Result<()> {
-        if self.eat_word(word) { Ok(()) } else { Err(self.syntax()) }
+        if self.eat_word(word) {
+            Ok(())
+        } else {
+            Err(self.syntax())
+        }
     }
 
     fn expect_words(&mut self, words: &[&str]) -> Result<()> {
@@ -183,13 +207,23 @@ impl<'a> Parser<'a> {
         match &token.tok {
             Tok::Str(s, _) => s.chars().take(128).collect(),
             Tok::Quoted(s) => s.clone(),
-            _ => self.text.get(token.start..token.end).unwrap_or_default().chars().take(128).collect(),
+            _ => self
+                .text
+                .get(token.start..token.end)
+                .unwrap_or_default()
+                .chars()
+                .take(128)
+                .collect(),
         }
     }
 
     /// 102 or 156 at the current token; at the end of the batch, at the last one.
     fn syntax(&self) -> SqlError {
-        let at = if self.tok() == &Tok::End { self.at.saturating_sub(1) } else { self.at };
+        let at = if self.tok() == &Tok::End {
+            self.at.saturating_sub(1)
+        } else {
+            self.at
+        };
         self.syntax_at(at)
     }
 
