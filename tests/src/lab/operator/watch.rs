@@ -16,6 +16,8 @@ use crate::lab::person;
 use crate::lab::world::{INSTALLER, INSTANCE, NEW_SERVER, OLD_SERVER, SERVICE_ACCOUNT, SITE, SQL_HOST};
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often a person goes through the wizard for one gate.
+const MOST_TRIES: u32 = 3;
 
 /// Who acts at the gate.
 #[derive(Debug, Clone)]
@@ -114,7 +116,7 @@ impl Operator {
         if !accepted.is_empty() {
             words.extend(["--accept", &accepted]);
         }
-        if migration.state == "stopped" {
+        if ["stopped", "stuck"].contains(&migration.state.as_str()) {
             words.extend(["--reason", "the lab goes on"]);
         }
         self.must(&words).await
@@ -122,6 +124,7 @@ impl Operator {
 
     /// Watches until the migration rests; at the gate, a person acts.
     pub async fn watch(&mut self, id: &str, gate: &AtTheGate) -> anyhow::Result<Rest> {
+        let mut tries = 0;
         loop {
             let opened = {
                 let mut looker = Operator {
@@ -138,7 +141,15 @@ impl Operator {
                 }
             };
             match (opened, gate) {
-                (Some(opened), AtTheGate::Played { host, pause }) => self.act(&opened, host, *pause).await?,
+                (Some(opened), AtTheGate::Played { host, pause }) => {
+                    tries += 1;
+                    anyhow::ensure!(
+                        tries <= MOST_TRIES,
+                        "the agent does not see what the person did: {}",
+                        opened.observation
+                    );
+                    self.act(&opened, host, *pause).await?;
+                }
                 _ => {
                     if let Some(rest) = self.rest(id).await? {
                         return Ok(rest);
@@ -150,7 +161,11 @@ impl Operator {
 
     /// How the migration rests; `None` while it does not.
     async fn rest(&mut self, id: &str) -> anyhow::Result<Option<Rest>> {
-        let migration = self.migration(id).await?;
+        let Ok(migration) = self.migration(id).await else {
+            // The controller is away for a moment.
+            self.wait_for_controller().await?;
+            return Ok(None);
+        };
         Ok(match migration.state.as_str() {
             "succeeded" => Some(Rest::Succeeded),
             "blocked" | "planned" => Some(Rest::Refused),
@@ -163,16 +178,20 @@ impl Operator {
         })
     }
 
+    async fn gates(&mut self, migration: &str) -> anyhow::Result<Vec<v1::Gate>> {
+        let request = v1::ListGatesRequest {
+            migration: migration.to_string(),
+            open_only: true,
+        };
+        Ok(self.client.list_gates(request).await?.into_inner().gates)
+    }
+
     /// Waits for a gate that nobody has acted at.
     async fn next_gate(&mut self, id: &str) -> anyhow::Result<v1::Gate> {
         loop {
-            let request = v1::ListGatesRequest {
-                migration: id.to_string(),
-                open_only: true,
-            };
             // A controller that is away comes back; the watch says so.
-            if let Ok(gates) = self.client.list_gates(request).await
-                && let Some(gate) = gates.into_inner().gates.into_iter().find(|g| g.state == "open")
+            if let Ok(gates) = self.gates(id).await
+                && let Some(gate) = gates.into_iter().find(|g| g.state == "open")
             {
                 return Ok(gate);
             }
@@ -190,7 +209,17 @@ impl Operator {
         self.type_in(&["gate", "show", &gate.id]).await;
         println!("\nThe person on {} works through the wizard:", gate.host);
         person::work_through(host, &cards, pause, |line| println!("{line}")).await?;
-        self.must(&["gate", "complete", &gate.id]).await
+        let exit = self.type_in(&["gate", "complete", &gate.id]).await;
+        if exit != Exit::Ok {
+            // The agent may have seen it before anybody said so.
+            let open = self.gates(&gate.migration_id).await?;
+            anyhow::ensure!(
+                !open.iter().any(|g| g.id == gate.id),
+                "the gate was not completed (exit code {})",
+                exit.code()
+            );
+        }
+        Ok(())
     }
 
     /// Writes the evidence report: a page for people, JSON for whoever checks its chain.
