@@ -270,6 +270,24 @@ impl Restore {
             })
             .collect()
     }
+    /// Whether the database of the temporary name came from our set: as msdb has it, or, where msdb may not be read, because
+    /// it has exactly the files that only this migration uses.
+    async fn is_from_our_set(&self, cx: &Cx, server: &mut Server) -> Result<bool, StepError> {
+        let name = &self.0.task.temporary_name;
+        let sets = ops::msdb::restored_sets(&mut server.work, name)
+            .await
+            .unwrap_or_default();
+        if sets.contains(&self.0.task.header.backup_set_guid) {
+            return Ok(true);
+        }
+        let files = Self::our_files(cx);
+        for file in &files {
+            if ops::paths::owner_of_file(&mut server.work, file).await?.as_ref() != Some(name) {
+                return Ok(false);
+            }
+        }
+        Ok(!files.is_empty())
+    }
     fn our_files(cx: &Cx) -> Vec<String> {
         Self::moves(cx).into_iter().map(|m| m.to).collect()
     }
@@ -327,15 +345,12 @@ impl Step for Restore {
         let name = &self.0.task.temporary_name;
         let mut server = self.0.server(cx).await?;
         let row = ops::database_identity(&mut server.work, name).await?;
-        let sets = match &row {
-            Some(_) => ops::msdb::restored_sets(&mut server.work, name)
-                .await
-                .unwrap_or_default(),
-            None => vec![],
+        let ours = match &row {
+            Some(row) => row.family_guid == Some(self.0.family()) && self.is_from_our_set(cx, &mut server).await?,
+            None => false,
         };
         server.close().await;
         let Some(row) = row else { return Ok(Probe::NotStarted) };
-        let ours = row.family_guid == Some(self.0.family()) && sets.contains(&self.0.task.header.backup_set_guid);
         Ok(match row.state.as_str() {
             "ONLINE" if ours => Probe::Done(json!({"temporary_name": name, "files": Self::our_files(cx)})),
             "ONLINE" => Probe::Unknown(format!("{name} is online and not from this backup")),
