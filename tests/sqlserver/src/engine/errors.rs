@@ -456,7 +456,7 @@ fn real_number(number: i32) -> i32 {
 
 /// The message with its arguments filled in. A number that is not in the table is a mistake in the engine; it is
 /// said as an internal error rather than by a panic, so that a lab run shows it.
-pub fn message(number: i32, args: &[&dyn std::fmt::Display]) -> Message {
+pub fn message(number: i32, args: &[&(dyn std::fmt::Display + Sync)]) -> Message {
     let Some(entry) = TABLE.iter().find(|e| e.number == number) else {
         return raw(number, 16, 1, format!("The stand-in has no text for message {number}."));
     };
@@ -478,7 +478,7 @@ pub fn raw(number: i32, class: u8, state: u8, text: String) -> Message {
 }
 
 /// An error from the table.
-pub fn error(number: i32, args: &[&dyn std::fmt::Display]) -> SqlError {
+pub fn error(number: i32, args: &[&(dyn std::fmt::Display + Sync)]) -> SqlError {
     let reach = TABLE.iter().find(|e| e.number == number).map_or(Reach::Statement, |e| e.reach);
     SqlError { messages: vec![message(number, args)], reach }
 }
@@ -492,7 +492,7 @@ pub fn raw_error(number: i32, class: u8, state: u8, text: String) -> SqlError {
 /// `err!(208, name)` is the error 208 with its arguments.
 macro_rules! err {
     ($number:expr $(, $arg:expr)* $(,)?) => {
-        $crate::engine::errors::error($number, &[$(&$arg as &dyn std::fmt::Display),*])
+        $crate::engine::errors::error($number, &[$(&$arg as &(dyn std::fmt::Display + Sync)),*])
     };
 }
 pub(crate) use err;
@@ -500,7 +500,7 @@ pub(crate) use err;
 /// `msg!(3211, 10)` is the message 3211 with its arguments.
 macro_rules! msg {
     ($number:expr $(, $arg:expr)* $(,)?) => {
-        $crate::engine::errors::message($number, &[$(&$arg as &dyn std::fmt::Display),*])
+        $crate::engine::errors::message($number, &[$(&$arg as &(dyn std::fmt::Display + Sync)),*])
     };
 }
 pub(crate) use msg;

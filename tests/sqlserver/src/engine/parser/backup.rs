@@ -268,7 +268,7 @@ impl Parser<'_> {
         let at = self.at;
         let name = self.any_word()?;
         let Some((_, form)) = known.iter().find(|(n, _)| *n == name) else {
-            return Err(err!(155, self.source(&self.tokens[at]), statement).at(self.tokens[at].line));
+            return Err(err!(155, self.near(&self.tokens[at]), statement).at(self.tokens[at].line));
         };
         let value = match form {
             Flag => None,

@@ -35,7 +35,7 @@ impl Parser<'_> {
     }
 
     fn not_a_condition(&self) -> crate::engine::errors::SqlError {
-        let near = self.source(self.token());
+        let near = self.near(self.token());
         if near.is_empty() {
             return self.syntax();
         }

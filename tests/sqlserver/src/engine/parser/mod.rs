@@ -17,7 +17,6 @@ use super::ast::{Kind, Name, Statement};
 use super::errors::{Result, SqlError, err, raw_error};
 use super::lexer::{Tok, Token, is_reserved, lex};
 
-pub use types::type_from_name;
 
 /// How deep expressions and statements may nest; the original's limit depends on its stack, ours does too.
 const MAX_DEPTH: usize = 90;
@@ -179,7 +178,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn source(&self, token: &Token) -> String {
+    fn near(&self, token: &Token) -> String {
         match &token.tok {
             Tok::Str(s, _) => s.chars().take(128).collect(),
             Tok::Quoted(s) => s.clone(),
@@ -195,7 +194,7 @@ impl<'a> Parser<'a> {
 
     fn syntax_at(&self, at: usize) -> SqlError {
         let token = &self.tokens[at.min(self.tokens.len() - 1)];
-        let near = self.source(token);
+        let near = self.near(token);
         match &token.tok {
             Tok::Word(w) if is_reserved(w) => err!(156, w.to_uppercase()).at(token.line),
             _ => err!(102, near).at(token.line),

@@ -179,7 +179,7 @@ impl Session {
                 }
                 (Some(_), true) => {}
                 (None, _) => {
-                    given = Some(identity.next());
+                    given = Some(identity.next_value());
                     row[identity.column] = given.map(Value::Int);
                 }
             }

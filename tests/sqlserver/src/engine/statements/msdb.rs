@@ -28,7 +28,7 @@ fn insert(database: &mut Database, table: &str, values: Vec<(&str, Value)>) -> O
     let mut row: Row = vec![Value::Null; table.columns.len()];
     let mut given = None;
     if let Some(identity) = &mut table.identity {
-        let next = identity.next();
+        let next = identity.next_value();
         row[identity.column] = Value::Int(next);
         given = Some(next);
     }

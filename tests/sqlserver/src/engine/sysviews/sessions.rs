@@ -7,7 +7,7 @@ use crate::engine::eval::text::prefix;
 use crate::engine::instance::{Activity, SessionInfo};
 use crate::engine::locks::{Held, Owner, Resource};
 use crate::storage::Row;
-use crate::types::SqlType::{BigInt, Bit, DateTime, Guid, Int, NVarChar, Real, SmallInt, TinyInt, VarBinary};
+use crate::types::SqlType::{BigInt, Bit, DateTime, Guid, Int, NVarChar, Real, SmallInt, VarBinary};
 use crate::types::Value;
 
 const NVARCHAR30: crate::types::SqlType = NVarChar(Some(30));
