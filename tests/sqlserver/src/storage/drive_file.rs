@@ -1,4 +1,4 @@
-//! An open file on a drive: `std::fs::File` plus the drive's quota and this process's sharing rules.
+//! An open file on a drive: `std::fs::File` plus the drive's quota. It holds the file's lock.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -19,17 +19,10 @@ pub struct DriveFile {
     len: u64,
     /// Bytes this file may still grow before free space is measured again.
     allowance: u64,
-    exclusive: bool,
 }
 
 impl DriveFile {
-    pub(crate) fn new(
-        drives: Drives,
-        path: &str,
-        real: PathBuf,
-        file: File,
-        exclusive: bool,
-    ) -> Result<DriveFile, OsError> {
+    pub(crate) fn new(drives: Drives, path: &str, real: PathBuf, file: File) -> Result<DriveFile, OsError> {
         let len = file.metadata()?.len();
         Ok(DriveFile {
             drives,
@@ -38,7 +31,6 @@ impl DriveFile {
             file,
             len,
             allowance: 0,
-            exclusive,
         })
     }
     /// The Windows path it was opened with.
@@ -98,13 +90,5 @@ impl DriveFile {
         }
         self.allowance -= growth;
         Ok(())
-    }
-}
-
-impl Drop for DriveFile {
-    fn drop(&mut self) {
-        if self.exclusive {
-            self.drives.unlock(&self.real);
-        }
     }
 }

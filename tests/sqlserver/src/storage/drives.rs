@@ -3,10 +3,9 @@
 //! Other processes of the lab use the same folders; they grant rights by writing `.acl.json` into a drive's root
 //! (see [`acl`](super::acl)). Rights, sizes and free space are therefore read anew each time.
 
-use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::acl::{ACL_FILE, DriveRules};
 use super::table::same_name;
@@ -60,8 +59,6 @@ pub struct Drives {
     account: Arc<str>,
     base: Arc<Path>,
     specs: Arc<[DriveSpec]>,
-    /// Files that a database or a backup of this process has open for writing: others get error 32.
-    in_use: Arc<Mutex<HashSet<PathBuf>>>,
 }
 
 impl Drives {
@@ -71,7 +68,6 @@ impl Drives {
             account: account.into(),
             base: base.into(),
             specs: specs.into(),
-            in_use: Arc::default(),
         }
     }
     /// The same drives seen by another account.
@@ -102,22 +98,19 @@ impl Drives {
         let resolved = self.resolve(path)?;
         resolved.expect_file()?;
         self.check_resolved(&resolved, Access::Read)?;
-        if self.lock_set().contains(&resolved.real) {
-            return Err(OsError::SharingViolation);
-        }
         let file = fs::File::open(&resolved.real)?;
-        DriveFile::new(self.clone(), path, resolved.real, file, false)
+        not_shared(file.try_lock_shared())?;
+        DriveFile::new(self.clone(), path, resolved.real, file)
     }
-    /// Opens an existing file for reading and writing. Nobody else of this process can open it meanwhile.
+    /// Opens an existing file for reading and writing. Nobody else can open it meanwhile through drives, in this process
+    /// or in another; the lock goes with the process.
     pub fn open_write(&self, path: &str) -> Result<DriveFile, OsError> {
         let resolved = self.resolve(path)?;
         resolved.expect_file()?;
         self.check_resolved(&resolved, Access::Write)?;
-        let lock = self.lock(&resolved.real)?;
         let file = fs::OpenOptions::new().read(true).write(true).open(&resolved.real)?;
-        let file = DriveFile::new(self.clone(), path, resolved.real, file, true)?;
-        lock.keep();
-        Ok(file)
+        not_shared(file.try_lock())?;
+        DriveFile::new(self.clone(), path, resolved.real, file)
     }
     /// Creates a file or empties an existing one. The folder must exist.
     pub fn create(&self, path: &str) -> Result<DriveFile, OsError> {
@@ -127,16 +120,17 @@ impl Drives {
         if resolved.real.is_dir() {
             return Err(OsError::AccessDenied);
         }
-        let lock = self.lock(&resolved.real)?;
-        let file = fs::OpenOptions::new()
+        let mut options = fs::OpenOptions::new();
+        let file = options
             .read(true)
             .write(true)
             .create(true)
-            .truncate(true)
+            .truncate(false)
             .open(&resolved.real)?;
-        let file = DriveFile::new(self.clone(), path, resolved.real, file, true)?;
-        lock.keep();
-        Ok(file)
+        // Emptied only when nobody else has it.
+        not_shared(file.try_lock())?;
+        file.set_len(0)?;
+        DriveFile::new(self.clone(), path, resolved.real, file)
     }
     /// Creates a folder and those above it (`xp_create_subdir`).
     pub fn create_dir(&self, path: &str) -> Result<(), OsError> {
@@ -149,9 +143,7 @@ impl Drives {
         let resolved = self.resolve(path)?;
         resolved.expect_file()?;
         self.check_resolved(&resolved, Access::Write)?;
-        if self.lock_set().contains(&resolved.real) {
-            return Err(OsError::SharingViolation);
-        }
+        not_shared(fs::File::open(&resolved.real)?.try_lock())?;
         Ok(fs::remove_file(&resolved.real)?)
     }
     /// The names in a folder and whether each is a file (`xp_dirtree`), sorted.
@@ -263,44 +255,6 @@ impl Drives {
             Err(OsError::AccessDenied)
         }
     }
-
-    fn lock_set(&self) -> std::sync::MutexGuard<'_, HashSet<PathBuf>> {
-        self.in_use.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock(&self, real: &Path) -> Result<LockGuard<'_>, OsError> {
-        if !self.lock_set().insert(real.to_path_buf()) {
-            return Err(OsError::SharingViolation);
-        }
-        Ok(LockGuard {
-            drives: self,
-            real: Some(real.to_path_buf()),
-        })
-    }
-
-    pub(crate) fn unlock(&self, real: &Path) {
-        self.lock_set().remove(real);
-    }
-}
-
-/// Gives the lock back unless the opened file took it over.
-struct LockGuard<'a> {
-    drives: &'a Drives,
-    real: Option<PathBuf>,
-}
-
-impl LockGuard<'_> {
-    fn keep(mut self) {
-        self.real = None;
-    }
-}
-
-impl Drop for LockGuard<'_> {
-    fn drop(&mut self) {
-        if let Some(real) = &self.real {
-            self.drives.unlock(real);
-        }
-    }
 }
 
 impl Resolved<'_> {
@@ -323,6 +277,15 @@ impl Resolved<'_> {
         } else {
             Err(OsError::FileNotFound)
         }
+    }
+}
+
+/// A lock that is not to be had is error 32.
+fn not_shared(lock: Result<(), fs::TryLockError>) -> Result<(), OsError> {
+    match lock {
+        Ok(()) => Ok(()),
+        Err(fs::TryLockError::WouldBlock) => Err(OsError::SharingViolation),
+        Err(fs::TryLockError::Error(e)) => Err(e.into()),
     }
 }
 

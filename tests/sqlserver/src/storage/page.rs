@@ -78,6 +78,11 @@ impl PageWriter {
         }
     }
 
+    /// The next record begins a page.
+    pub(crate) fn end_page(&mut self) {
+        self.used = PAGE_SIZE - HEADER;
+    }
+
     fn put(&mut self, flags: u8, part: &[u8]) {
         let Some(page) = self.pages.last_mut() else { return };
         let at = HEADER + self.used;

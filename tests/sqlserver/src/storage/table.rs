@@ -67,7 +67,7 @@ pub struct Identity {
 
 impl Identity {
     /// Gives out the next value.
-    pub fn next(&mut self) -> i64 {
+    pub fn next_value(&mut self) -> i64 {
         let value = self.last.map_or(self.seed, |last| last.saturating_add(self.increment));
         self.last = Some(value);
         value

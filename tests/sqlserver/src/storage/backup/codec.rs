@@ -1,4 +1,5 @@
-//! The payload of a PAGE block: sequence number, page count, codec, pages.
+//! The payload of a PAGE block: sequence number, page count, codec, pages. There is one codec: pages as they are. A
+//! "compressed" backup is only declared to be one.
 
 use crate::storage::PAGE_SIZE;
 
@@ -9,8 +10,7 @@ const PREFIX: usize = 11;
 const STORED: u8 = 0;
 
 /// Packs pages.
-pub(crate) fn encode(first: u64, pages: &[u8], compress: bool) -> Vec<u8> {
-    let _ = compress;
+pub(crate) fn encode(first: u64, pages: &[u8]) -> Vec<u8> {
     let mut payload = Vec::with_capacity(PREFIX + pages.len());
     payload.extend_from_slice(&first.to_le_bytes());
     // At most PAGES_PER_FRAME.

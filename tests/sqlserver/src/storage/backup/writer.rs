@@ -92,7 +92,6 @@ pub struct BackupJob {
     snapshot: PageSnapshot,
     set: BackupSet,
     checksum: bool,
-    compression: bool,
     total: usize,
     done: usize,
     frame: usize,
@@ -111,13 +110,12 @@ impl BackupJob {
         let (targets, position) = open_targets(drives, devices, &request)?;
         let set = describe::set(database, config, &request, position, snapshot.page_count());
         let total = usize::try_from(snapshot.page_count()).unwrap_or(usize::MAX);
-        let (checksum, compression) = (request.checksum, request.compression);
+        let checksum = request.checksum;
         let mut job = BackupJob {
             targets,
             snapshot,
             set,
             checksum,
-            compression,
             total,
             done: 0,
             frame: 0,
@@ -144,7 +142,7 @@ impl BackupJob {
                 self.read_page(self.done + index, page)?;
             }
         }
-        let payload = codec::encode(self.done as u64, &pages, self.compression);
+        let payload = codec::encode(self.done as u64, &pages);
         let stripe = self.frame % self.targets.len();
         self.targets[stripe].write(&block::encode(Tag::Pages, &payload))?;
         self.done += count;
@@ -175,11 +173,9 @@ impl BackupJob {
         let written: u64 = self.targets.iter().map(|t| t.at - t.start).sum();
         let header = &mut self.set.header;
         header.backup_finish_date = finished;
-        header.compressed_backup_size = if self.compression {
-            i64::try_from(written).unwrap_or(i64::MAX)
-        } else {
-            header.backup_size
-        };
+        if header.compressed {
+            header.compressed_backup_size = i64::try_from(written).unwrap_or(i64::MAX);
+        }
         let result = self.targets.iter_mut().try_for_each(|target| target.finish(header));
         match result {
             Ok(()) => Ok(self.set),

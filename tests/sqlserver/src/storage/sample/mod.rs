@@ -112,12 +112,29 @@ impl AdSync {
     }
 }
 
+impl AdSync {
+    /// The same on full SQL Server: default folders, that engine's version, and a domain account as the owner (give it
+    /// a login with [`windows_login`](super::InstanceSpec::windows_login)).
+    pub fn on_full_sql(now: OffsetDateTime, internal_version: u16, service_account: &str) -> AdSync {
+        AdSync {
+            data_folder: String::new(),
+            service_account: service_account.into(),
+            internal_version,
+            ..AdSync::new(now)
+        }
+    }
+}
+
 /// Builds the database.
 pub fn adsync(spec: &AdSync) -> Database {
     let mut dice = Dice::new(spec.seed);
     let made = spec.now - Duration::days(900);
     let mut database = Database::new(&spec.name, &spec.collation, spec.internal_version, made);
     identify(&mut database, &mut dice);
+    for file in &mut database.files {
+        // 8 MiB steps: the file stays about as big as what is in it.
+        file.growth = 1024;
+    }
     for file in database.files.iter_mut().filter(|_| !spec.data_folder.is_empty()) {
         let ending = if file.kind == FileKind::Data { ".mdf" } else { ".ldf" };
         file.physical_name = format!("{}{}{ending}", spec.data_folder, file.name);
