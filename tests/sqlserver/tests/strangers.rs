@@ -65,6 +65,8 @@ impl Server {
             store.drives().create_dir(folder).ok();
         }
         drop(store);
+        // Slow enough that progress can be seen and a BACKUP be cancelled.
+        fs::write(dir.path().join("lab.json"), r#"{ "io_mb_per_s": 4 }"#).unwrap();
         let instance = Instance::open(dir.path()).unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
