@@ -17,7 +17,7 @@ fn text(value: impl Into<Arc<str>>) -> Value {
 }
 
 /// A random GUID.
-pub fn guid() -> uuid::Uuid {
+pub(super) fn guid() -> uuid::Uuid {
     uuid::Builder::from_random_bytes(rand::random()).into_uuid()
 }
 
@@ -34,7 +34,7 @@ fn year(major: u8) -> &'static str {
 }
 
 /// `@@VERSION`.
-pub fn version_text(config: &InstanceConfig) -> String {
+pub(super) fn version_text(config: &InstanceConfig) -> String {
     let update = config.product_update_level.as_ref().map_or(String::new(), |cu| format!("-{cu}"));
     format!(
         "Microsoft SQL Server {} ({}{update}) - {} (X64) \n\tSyncferry lab stand-in, not Microsoft SQL Server\n\t{} on Windows Server 2022 Standard 10.0 <X64>\n",
@@ -46,12 +46,12 @@ pub fn version_text(config: &InstanceConfig) -> String {
 }
 
 /// The product's name as errors name it: `SQL Server 2019 Express Edition`.
-pub fn edition_name(config: &InstanceConfig) -> String {
+pub(super) fn edition_name(config: &InstanceConfig) -> String {
     config.edition.clone()
 }
 
 /// `SERVERPROPERTY`. What a version does not have is NULL.
-pub fn server_property(session: &Session, name: &str) -> Value {
+pub(super) fn server_property(session: &Session, name: &str) -> Value {
     let config = session.inst.config();
     let (major, minor, build) = config.version();
     let since = |version: u8, value: Value| if major >= version { value } else { Value::Null };
@@ -101,7 +101,7 @@ pub fn server_property(session: &Session, name: &str) -> Value {
 }
 
 /// `DATABASEPROPERTYEX`.
-pub fn database_property(session: &Session, handle: &Handle, name: &str) -> Value {
+pub(super) fn database_property(session: &Session, handle: &Handle, name: &str) -> Value {
     let database = handle.database();
     let meta = &database.meta;
     let flag = |on: bool| Value::Int(on.into());
@@ -137,7 +137,7 @@ pub fn database_property(session: &Session, handle: &Handle, name: &str) -> Valu
 
 /// An object of a schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Object {
+pub(super) struct Object {
     /// `object_id`; negative for the server's own.
     pub id: i32,
     /// The schema.
@@ -149,7 +149,7 @@ pub struct Object {
 }
 
 /// Splits `[a].[b]` as OBJECT_ID reads it.
-pub fn split_name(text: &str) -> Option<Name> {
+pub(super) fn split_name(text: &str) -> Option<Name> {
     let tokens = lex(text, true).ok()?;
     let mut parts = vec![String::new()];
     for token in &tokens {
@@ -167,7 +167,7 @@ pub fn split_name(text: &str) -> Option<Name> {
 }
 
 /// An object by its written name.
-pub fn find_object(session: &Session, written: &str) -> Option<Object> {
+pub(super) fn find_object(session: &Session, written: &str) -> Option<Object> {
     let name = split_name(written)?;
     let handle = match name.database() {
         Some(database) => session.inst.find(database)?,
@@ -195,7 +195,7 @@ fn system_id(name: &str) -> i32 {
 }
 
 /// A user object by id.
-pub fn object_by_id(database: &Database, id: i32) -> Option<Object> {
+pub(super) fn object_by_id(database: &Database, id: i32) -> Option<Object> {
     if let Some(table) = database.tables.iter().find(|t| t.object_id == id) {
         return Some(Object { id, schema: table.schema.clone(), name: table.name.clone(), kind: "U" });
     }
@@ -204,7 +204,7 @@ pub fn object_by_id(database: &Database, id: i32) -> Option<Object> {
 }
 
 /// Schemas with their ids: the fixed ones, those of fixed roles, and whatever objects are in.
-pub fn schemas(database: &Database) -> Vec<(i32, String)> {
+pub(super) fn schemas(database: &Database) -> Vec<(i32, String)> {
     let mut all: Vec<(i32, String)> =
         vec![(1, "dbo".into()), (2, "guest".into()), (3, "INFORMATION_SCHEMA".into()), (4, "sys".into())];
     let used = database.tables.iter().map(|t| &t.schema).chain(database.procedures.iter().map(|p| &p.schema));
@@ -220,7 +220,7 @@ pub fn schemas(database: &Database) -> Vec<(i32, String)> {
 }
 
 /// The id of a schema by name.
-pub fn schema_id(database: &Database, name: &str) -> i32 {
+pub(super) fn schema_id(database: &Database, name: &str) -> i32 {
     schemas(database).into_iter().find(|s| s.1.eq_ignore_ascii_case(name)).map_or(1, |s| s.0)
 }
 
@@ -228,7 +228,7 @@ pub fn schema_id(database: &Database, name: &str) -> i32 {
 
 /// A row of `sys.types`.
 #[derive(Debug, Clone, Copy)]
-pub struct TypeRow {
+pub(super) struct TypeRow {
     /// The name.
     pub name: &'static str,
     /// `system_type_id`.
@@ -248,7 +248,7 @@ const fn ty(name: &'static str, id: u8, max_length: i16, precision: u8, scale: u
 }
 
 /// `sys.types`.
-pub const TYPES: &[TypeRow] = &[
+pub(super) const TYPES: &[TypeRow] = &[
     ty("image", 34, 16, 0, 0),
     ty("text", 35, 16, 0, 0),
     ty("uniqueidentifier", 36, 16, 0, 0),
@@ -283,13 +283,13 @@ pub const TYPES: &[TypeRow] = &[
 ];
 
 /// The row of a type.
-pub fn type_row(ty: &SqlType) -> TypeRow {
+pub(super) fn type_row(ty: &SqlType) -> TypeRow {
     let name = super::eval::types::type_name(ty).trim_end_matches("(max)");
     TYPES.iter().find(|t| t.name == name).copied().unwrap_or(TYPES[9])
 }
 
 /// `max_length`, `precision` and `scale` of a column of a type.
-pub fn storage(ty: &SqlType) -> (i16, u8, u8) {
+pub(super) fn storage(ty: &SqlType) -> (i16, u8, u8) {
     let row = type_row(ty);
     let short = |n: u16| i16::try_from(n).unwrap_or(-1);
     match ty {
@@ -314,7 +314,7 @@ pub fn storage(ty: &SqlType) -> (i16, u8, u8) {
 }
 
 /// RAISERROR's `%s`, `%d`, `%i`, `%u`, `%x`, `%%`.
-pub fn printf(template: &str, args: &[Value]) -> Result<String> {
+pub(super) fn printf(template: &str, args: &[Value]) -> Result<String> {
     let mut out = String::new();
     let mut args = args.iter();
     let mut chars = template.chars().peekable();

@@ -24,7 +24,7 @@ pub struct SqlError {
 }
 
 /// What fallible engine functions return.
-pub type Result<T> = std::result::Result<T, SqlError>;
+pub(super) type Result<T> = std::result::Result<T, SqlError>;
 
 impl SqlError {
     /// The number that `@@ERROR` and `ERROR_NUMBER()` report: the last message's.
@@ -456,7 +456,7 @@ fn real_number(number: i32) -> i32 {
 
 /// The message with its arguments filled in. A number that is not in the table is a mistake in the engine; it is
 /// said as an internal error rather than by a panic, so that a lab run shows it.
-pub fn message(number: i32, args: &[&(dyn std::fmt::Display + Sync)]) -> Message {
+pub(super) fn message(number: i32, args: &[&(dyn std::fmt::Display + Sync)]) -> Message {
     let Some(entry) = TABLE.iter().find(|e| e.number == number) else {
         return raw(number, 16, 1, format!("The stand-in has no text for message {number}."));
     };
@@ -473,18 +473,18 @@ pub fn message(number: i32, args: &[&(dyn std::fmt::Display + Sync)]) -> Message
 }
 
 /// A message that is not in the table: RAISERROR, THROW, PRINT, a fault plan's number.
-pub fn raw(number: i32, class: u8, state: u8, text: String) -> Message {
+pub(super) fn raw(number: i32, class: u8, state: u8, text: String) -> Message {
     Message { number, state, class, text, server: String::new(), procedure: String::new(), line: 0 }
 }
 
 /// An error from the table.
-pub fn error(number: i32, args: &[&(dyn std::fmt::Display + Sync)]) -> SqlError {
+pub(super) fn error(number: i32, args: &[&(dyn std::fmt::Display + Sync)]) -> SqlError {
     let reach = TABLE.iter().find(|e| e.number == number).map_or(Reach::Statement, |e| e.reach);
     SqlError { messages: vec![message(number, args)], reach }
 }
 
 /// An error that is not in the table.
-pub fn raw_error(number: i32, class: u8, state: u8, text: String) -> SqlError {
+pub(super) fn raw_error(number: i32, class: u8, state: u8, text: String) -> SqlError {
     let reach = if class >= 20 { Reach::Connection } else { Reach::Statement };
     SqlError { messages: vec![raw(number, class, state, text)], reach }
 }

@@ -18,7 +18,7 @@ use crate::types::{EnvChange, Sink, SqlType, Value};
 
 /// Why a statement did not come to its end.
 #[derive(Debug)]
-pub enum Stop {
+pub(super) enum Stop {
     /// An error of the statement.
     Sql(SqlError),
     /// The client is gone, or has to go.
@@ -38,11 +38,11 @@ impl From<io::Error> for Stop {
 }
 
 /// What statements return.
-pub type Run<T> = std::result::Result<T, Stop>;
+pub(super) type Run<T> = std::result::Result<T, Stop>;
 
 /// Where execution goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flow {
+pub(super) enum Flow {
     /// With the next statement.
     Next,
     /// Behind the loop.
@@ -57,7 +57,7 @@ pub enum Flow {
 
 /// How a statement ended well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub(super) enum Outcome {
     /// Without a DONE: DECLARE.
     Silent,
     /// With a DONE: rows affected or returned, and the command.
@@ -69,7 +69,7 @@ pub enum Outcome {
 type Future_<'a, T> = Pin<Box<dyn Future<Output = Run<T>> + Send + 'a>>;
 
 /// The connection has to close: a fault plan or KILL wants it.
-pub fn aborted() -> io::Error {
+pub(super) fn aborted() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionAborted, "the session was ended by the server")
 }
 

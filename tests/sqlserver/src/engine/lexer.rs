@@ -4,7 +4,7 @@ use super::errors::{Result, err};
 
 /// One token.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Tok {
+pub(super) enum Tok {
     /// An unquoted identifier or a keyword, as written.
     Word(String),
     /// `[name]`, or `"name"` while QUOTED_IDENTIFIER is on.
@@ -33,7 +33,7 @@ pub enum Tok {
 
 /// A token and where it stands.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Token {
+pub(super) struct Token {
     /// What it is.
     pub tok: Tok,
     /// First byte.
@@ -57,7 +57,7 @@ struct Lexer<'a> {
 }
 
 /// Splits a batch into tokens; the last one is [`Tok::End`].
-pub fn lex(text: &str, quoted_identifiers: bool) -> Result<Vec<Token>> {
+pub(super) fn lex(text: &str, quoted_identifiers: bool) -> Result<Vec<Token>> {
     let mut lexer = Lexer { text, at: 0, line: 1, quoted_identifiers };
     let mut tokens = Vec::new();
     loop {
@@ -294,7 +294,7 @@ const RESERVED: &[&str] = &[
 ];
 
 /// Whether a word is reserved.
-pub fn is_reserved(word: &str) -> bool {
+pub(super) fn is_reserved(word: &str) -> bool {
     let upper = word.to_ascii_uppercase();
     RESERVED.binary_search(&upper.as_str()).is_ok()
 }

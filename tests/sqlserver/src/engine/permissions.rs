@@ -4,12 +4,12 @@ use super::session::Session;
 use crate::storage::{Database, DatabasePrincipal, InstanceConfig, Login, PermissionState};
 
 /// Whether a login is in a server role. Everybody is in public; sysadmin is in none but itself.
-pub fn in_server_role(login: &Login, role: &str) -> bool {
+pub(super) fn in_server_role(login: &Login, role: &str) -> bool {
     role.eq_ignore_ascii_case("public") || login.sid == [1] && role.eq_ignore_ascii_case("sysadmin") || login.roles.iter().any(|r| r.eq_ignore_ascii_case(role))
 }
 
 /// Whether a login is sysadmin.
-pub fn is_sysadmin(login: &Login) -> bool {
+pub(super) fn is_sysadmin(login: &Login) -> bool {
     in_server_role(login, "sysadmin")
 }
 
@@ -38,7 +38,7 @@ fn role_permissions(role: &str) -> &'static [&'static str] {
 }
 
 /// Whether a login has a server permission.
-pub fn has_server(login: &Login, permission: &str) -> bool {
+pub(super) fn has_server(login: &Login, permission: &str) -> bool {
     let permission = permission.to_uppercase();
     if is_sysadmin(login) {
         return true;
@@ -54,7 +54,7 @@ pub fn has_server(login: &Login, permission: &str) -> bool {
 }
 
 /// The user a login is in a database; None when it may not enter.
-pub fn user<'a>(config: &InstanceConfig, database: &'a Database, database_id: i32, login: &str) -> Option<&'a DatabasePrincipal> {
+pub(super) fn user<'a>(config: &InstanceConfig, database: &'a Database, database_id: i32, login: &str) -> Option<&'a DatabasePrincipal> {
     let login = config.login(login)?;
     if is_sysadmin(login) || database.meta.owner_sid == login.sid {
         return database.principal("dbo");
@@ -82,7 +82,7 @@ fn can_connect(database: &Database, user: &DatabasePrincipal) -> bool {
 }
 
 /// Whether a user is in a database role, also through other roles.
-pub fn in_role(database: &Database, user: &DatabasePrincipal, role: &str) -> bool {
+pub(super) fn in_role(database: &Database, user: &DatabasePrincipal, role: &str) -> bool {
     if role.eq_ignore_ascii_case("public") {
         return true;
     }
@@ -101,7 +101,7 @@ pub fn in_role(database: &Database, user: &DatabasePrincipal, role: &str) -> boo
 }
 
 /// Whether a user has a permission in a database, on an object if one is given.
-pub fn has_database(database: &Database, user: &DatabasePrincipal, permission: &str, object: Option<i32>) -> bool {
+pub(super) fn has_database(database: &Database, user: &DatabasePrincipal, permission: &str, object: Option<i32>) -> bool {
     let permission = permission.to_uppercase();
     if user.principal_id == 1 || in_role(database, user, "db_owner") && !denied(database, user, &permission, object) {
         return true;

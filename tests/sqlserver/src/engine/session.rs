@@ -15,7 +15,7 @@ use crate::types::{Cancel, Message, SqlType, Value};
 
 /// A variable.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Variable {
+pub(super) struct Variable {
     /// Its declared type.
     pub ty: SqlType,
     /// Its value.
@@ -24,7 +24,7 @@ pub struct Variable {
 
 /// The variables of a batch or a procedure.
 #[derive(Debug, Clone, Default)]
-pub struct Scope {
+pub(super) struct Scope {
     /// By lower-case name.
     pub variables: HashMap<String, Variable>,
     /// Table variables.
@@ -37,7 +37,7 @@ pub struct Scope {
 
 /// `SET` options.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Options {
+pub(super) struct Options {
     /// NOCOUNT.
     pub nocount: bool,
     /// XACT_ABORT.
@@ -106,7 +106,7 @@ impl Default for Options {
 
 /// A prepared statement (`sp_prepare`).
 #[derive(Debug, Clone)]
-pub struct Prepared {
+pub(super) struct Prepared {
     /// Its parameters' declaration.
     pub declaration: String,
     /// Its text.

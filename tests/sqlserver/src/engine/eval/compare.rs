@@ -8,7 +8,7 @@ use crate::types::Value;
 
 /// What a comparison of texts looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Collation {
+pub(crate) enum Collation {
     /// `_CI_`: case does not count.
     #[default]
     Insensitive,
@@ -20,7 +20,7 @@ pub enum Collation {
 
 impl Collation {
     /// From a collation's name.
-    pub fn from_name(name: &str) -> Collation {
+    pub(crate) fn from_name(name: &str) -> Collation {
         let upper = name.to_ascii_uppercase();
         if upper.contains("_BIN") {
             Collation::Binary
@@ -33,7 +33,7 @@ impl Collation {
 }
 
 /// The order of two values; None when one is NULL.
-pub fn compare(a: &Value, b: &Value, collation: Collation) -> Option<Ordering> {
+pub(crate) fn compare(a: &Value, b: &Value, collation: Collation) -> Option<Ordering> {
     if matches!(a, Value::Null) || matches!(b, Value::Null) {
         return None;
     }
@@ -41,7 +41,7 @@ pub fn compare(a: &Value, b: &Value, collation: Collation) -> Option<Ordering> {
 }
 
 /// The order of ORDER BY: NULL comes first.
-pub fn order(a: &Value, b: &Value, collation: Collation) -> Ordering {
+pub(crate) fn order(a: &Value, b: &Value, collation: Collation) -> Ordering {
     match (a, b) {
         (Value::Null, Value::Null) => Ordering::Equal,
         (Value::Null, _) => Ordering::Less,
@@ -103,7 +103,7 @@ fn rescale(value: i128, digits: u8) -> Option<i128> {
 }
 
 /// A number as float.
-pub fn approximate(value: &Value) -> f64 {
+pub(crate) fn approximate(value: &Value) -> f64 {
     match value {
         Value::Bit(b) => f64::from(u8::from(*b)),
         #[expect(clippy::cast_precision_loss, reason = "float arithmetic is what was asked for")]
@@ -147,7 +147,7 @@ fn guid_key(guid: &Uuid) -> [u8; 16] {
 
 /// A value as a key of a hash table: equal values have equal keys.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Key {
+pub(crate) enum Key {
     /// NULL: one group, but never joined.
     Null,
     /// Numbers: without trailing zeros.
@@ -165,7 +165,7 @@ pub enum Key {
 }
 
 /// The key of a value.
-pub fn key(value: &Value, collation: Collation) -> Key {
+pub(crate) fn key(value: &Value, collation: Collation) -> Key {
     match value {
         Value::Null => Key::Null,
         Value::Bit(_) | Value::Int(_) | Value::Decimal(..) => {

@@ -27,7 +27,7 @@ impl Default for Setting {
 }
 
 /// Converts a value. `from` is the declared type: error texts name it.
-pub fn cast(value: &Value, from: &SqlType, to: &SqlType, style: i32, setting: &Setting) -> Result<Value> {
+pub(crate) fn cast(value: &Value, from: &SqlType, to: &SqlType, style: i32, setting: &Setting) -> Result<Value> {
     if matches!(value, Value::Null) {
         return Ok(Value::Null);
     }
@@ -226,7 +226,7 @@ fn float_scaled(f: f64, scale: u8) -> Option<i128> {
 }
 
 /// Changes the scale; digits that fall off are rounded half away from zero.
-pub fn rescale(value: i128, from: u8, to: u8) -> Option<i128> {
+pub(crate) fn rescale(value: i128, from: u8, to: u8) -> Option<i128> {
     if to >= from {
         return value.checked_mul(10_i128.checked_pow(u32::from(to - from))?);
     }
@@ -285,7 +285,7 @@ fn to_text(value: &Value, from: &SqlType, to: &SqlType, style: i32) -> Result<Va
 }
 
 /// A value as text before it is cut to a length.
-pub fn plain_text(value: &Value, from: &SqlType, to: &SqlType, style: i32) -> Result<Arc<str>> {
+pub(crate) fn plain_text(value: &Value, from: &SqlType, to: &SqlType, style: i32) -> Result<Arc<str>> {
     Ok(match value {
         Value::Null => "".into(),
         Value::Str(s) => Arc::clone(s),
@@ -465,7 +465,7 @@ fn shape_date(local: PrimitiveDateTime, offset: Option<UtcOffset>, from: &SqlTyp
 }
 
 /// A moment as the value of a date type, in the server's local time.
-pub fn moment_value(at: OffsetDateTime, offset: UtcOffset, ty: &SqlType) -> Value {
+pub(crate) fn moment_value(at: OffsetDateTime, offset: UtcOffset, ty: &SqlType) -> Value {
     let local = dates::local(at, offset);
     match ty {
         SqlType::DateTime => Value::DateTime(dates::round_datetime(local)),

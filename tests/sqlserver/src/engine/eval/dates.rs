@@ -6,7 +6,7 @@ use crate::engine::errors::{Result, err};
 
 /// A date and time as text gave it: parts that are missing take SQL Server's defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment {
+pub(crate) struct Moment {
     /// Date and time.
     pub local: PrimitiveDateTime,
     /// The offset, where the text has one.
@@ -14,13 +14,13 @@ pub struct Moment {
 }
 
 /// 1900-01-01, day zero of datetime.
-pub fn epoch() -> PrimitiveDateTime {
+pub(crate) fn epoch() -> PrimitiveDateTime {
     // A constant that exists.
     PrimitiveDateTime::new(Date::from_calendar_date(1900, Month::January, 1).unwrap_or(Date::MIN), Time::MIDNIGHT)
 }
 
 /// datetime counts in 1/300 s.
-pub fn round_datetime(at: PrimitiveDateTime) -> PrimitiveDateTime {
+pub(crate) fn round_datetime(at: PrimitiveDateTime) -> PrimitiveDateTime {
     let nanos = i64::from(at.nanosecond());
     let ticks = (nanos * 3 + 5_000_000) / 10_000_000;
     let base = at.replace_nanosecond(0).unwrap_or(at);
@@ -28,7 +28,7 @@ pub fn round_datetime(at: PrimitiveDateTime) -> PrimitiveDateTime {
 }
 
 /// smalldatetime counts in minutes; 30 s rounds up.
-pub fn round_minute(at: PrimitiveDateTime) -> PrimitiveDateTime {
+pub(crate) fn round_minute(at: PrimitiveDateTime) -> PrimitiveDateTime {
     let seconds = i64::from(at.second());
     let up = if f64::from(at.second()) + f64::from(at.nanosecond()) / 1e9 >= 29.999 { 60 } else { 0 };
     let base = at.replace_nanosecond(0).unwrap_or(at);
@@ -36,7 +36,7 @@ pub fn round_minute(at: PrimitiveDateTime) -> PrimitiveDateTime {
 }
 
 /// Rounds to a scale of 0 to 7 digits.
-pub fn round_scale(at: PrimitiveDateTime, scale: u8) -> PrimitiveDateTime {
+pub(crate) fn round_scale(at: PrimitiveDateTime, scale: u8) -> PrimitiveDateTime {
     let unit = 10_i64.pow(9 - u32::from(scale.min(7)));
     let nanos = i64::from(at.nanosecond());
     let rounded = (nanos + unit / 2) / unit * unit;
@@ -88,7 +88,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Reads a date and time from text; `format` is DATEFORMAT (`mdy`, `dmy`, `ymd`).
-pub fn parse(text: &str, format: &str) -> Result<Moment> {
+pub(crate) fn parse(text: &str, format: &str) -> Result<Moment> {
     read(text, format).ok_or_else(|| err!(241))
 }
 
@@ -239,7 +239,7 @@ fn read_offset(r: &mut Reader<'_>) -> Option<Option<UtcOffset>> {
 
 /// What of a moment a type shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
+pub(crate) enum Shape {
     /// date.
     Date,
     /// time, with a scale.
@@ -257,7 +257,7 @@ pub enum Shape {
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// A moment as text in one of CONVERT's styles.
-pub fn format(at: PrimitiveDateTime, offset: UtcOffset, shape: Shape, style: i32) -> Option<String> {
+pub(crate) fn format(at: PrimitiveDateTime, offset: UtcOffset, shape: Shape, style: i32) -> Option<String> {
     let new_type = !matches!(shape, Shape::DateTime | Shape::SmallDateTime);
     // The new types write ISO when no style was given.
     let style = if new_type && style == 0 { 121 } else { style };
@@ -350,7 +350,7 @@ fn fraction(at: PrimitiveDateTime, shape: Shape, style: i32) -> String {
 
 /// A part of a date, as DATEPART and DATEADD name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub(crate) enum Part {
     /// `year`, `yy`, `yyyy`.
     Year,
     /// `quarter`.
@@ -384,7 +384,7 @@ pub enum Part {
 }
 
 /// A date part by name.
-pub fn part(name: &str) -> Option<Part> {
+pub(crate) fn part(name: &str) -> Option<Part> {
     Some(match name.to_ascii_lowercase().as_str() {
         "year" | "yy" | "yyyy" => Part::Year,
         "quarter" | "qq" | "q" => Part::Quarter,
@@ -406,7 +406,7 @@ pub fn part(name: &str) -> Option<Part> {
 }
 
 /// `DATEADD`; None when it leaves year 1 to 9999.
-pub fn add(at: PrimitiveDateTime, part: Part, n: i64) -> Option<PrimitiveDateTime> {
+pub(crate) fn add(at: PrimitiveDateTime, part: Part, n: i64) -> Option<PrimitiveDateTime> {
     let added = match part {
         Part::Year => add_months(at, n.checked_mul(12)?)?,
         Part::Quarter => add_months(at, n.checked_mul(3)?)?,
@@ -436,7 +436,7 @@ fn add_months(at: PrimitiveDateTime, n: i64) -> Option<PrimitiveDateTime> {
 }
 
 /// `DATEDIFF`: boundaries crossed.
-pub fn diff(from: PrimitiveDateTime, to: PrimitiveDateTime, part: Part) -> i128 {
+pub(crate) fn diff(from: PrimitiveDateTime, to: PrimitiveDateTime, part: Part) -> i128 {
     let days = i128::from(to.date().to_julian_day()) - i128::from(from.date().to_julian_day());
     let months = |d: PrimitiveDateTime| i128::from(d.year()) * 12 + i128::from(u8::from(d.month())) - 1;
     let nanos = |d: PrimitiveDateTime| d.assume_utc().unix_timestamp_nanos();
@@ -462,7 +462,7 @@ pub fn diff(from: PrimitiveDateTime, to: PrimitiveDateTime, part: Part) -> i128 
 }
 
 /// `DATEPART`.
-pub fn extract(at: PrimitiveDateTime, offset: UtcOffset, part: Part) -> i64 {
+pub(crate) fn extract(at: PrimitiveDateTime, offset: UtcOffset, part: Part) -> i64 {
     match part {
         Part::Year => at.year().into(),
         Part::Quarter => i64::from((u8::from(at.month()) - 1) / 3 + 1),
@@ -483,7 +483,7 @@ pub fn extract(at: PrimitiveDateTime, offset: UtcOffset, part: Part) -> i64 {
 }
 
 /// A moment in the server's local time without its offset.
-pub fn local(at: OffsetDateTime, offset: UtcOffset) -> PrimitiveDateTime {
+pub(crate) fn local(at: OffsetDateTime, offset: UtcOffset) -> PrimitiveDateTime {
     let at = at.to_offset(offset);
     PrimitiveDateTime::new(at.date(), at.time())
 }

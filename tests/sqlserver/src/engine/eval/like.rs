@@ -10,7 +10,7 @@ enum Piece {
 }
 
 /// Whether a text matches a pattern.
-pub fn like(text: &str, pattern: &str, escape: Option<char>, collation: Collation) -> bool {
+pub(super) fn like(text: &str, pattern: &str, escape: Option<char>, collation: Collation) -> bool {
     let fold = |s: &str| -> Vec<char> {
         if collation == Collation::Insensitive { s.chars().flat_map(char::to_lowercase).collect() } else { s.chars().collect() }
     };

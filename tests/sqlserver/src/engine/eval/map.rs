@@ -5,7 +5,7 @@ use crate::engine::errors::Result;
 
 impl Bound {
     /// Rebuilds the expression. Where `replace` answers, its answer stands; elsewhere the children are rebuilt.
-    pub fn map(&self, replace: &dyn Fn(&Bound) -> Result<Option<Bound>>) -> Result<Bound> {
+    pub(crate) fn map(&self, replace: &dyn Fn(&Bound) -> Result<Option<Bound>>) -> Result<Bound> {
         if let Some(replaced) = replace(self)? {
             return Ok(replaced);
         }

@@ -14,7 +14,7 @@ fn text(value: impl Into<Arc<str>>) -> Value {
 }
 
 /// The name behind a SID: a login, or a well-known Windows account.
-pub fn name_of_sid(session: &Session, sid: &[u8]) -> Option<String> {
+pub(super) fn name_of_sid(session: &Session, sid: &[u8]) -> Option<String> {
     session.inst.config().login_by_sid(sid).map(|l| l.name.clone())
 }
 

@@ -1,7 +1,7 @@
 //! Numbers and bytes as text, and text as bytes: Windows-1252 for varchar, UTF-16 for nvarchar.
 
 /// The first `n` UTF-16 units; a pair is never split.
-pub fn prefix(text: &str, n: usize) -> String {
+pub(crate) fn prefix(text: &str, n: usize) -> String {
     let mut units = 0;
     text.chars()
         .take_while(|c| {
@@ -12,7 +12,7 @@ pub fn prefix(text: &str, n: usize) -> String {
 }
 
 /// From the `skip`th UTF-16 unit, `n` of them.
-pub fn slice(text: &str, skip: usize, n: usize) -> String {
+pub(crate) fn slice(text: &str, skip: usize, n: usize) -> String {
     if text.is_ascii() {
         let from = skip.min(text.len());
         return text[from..from.saturating_add(n).min(text.len())].to_owned();
@@ -22,17 +22,17 @@ pub fn slice(text: &str, skip: usize, n: usize) -> String {
 }
 
 /// Its length in UTF-16 units.
-pub fn units(text: &str) -> usize {
+pub(crate) fn units(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.encode_utf16().count() }
 }
 
 /// Upper-case hex.
-pub fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02X}")).collect()
 }
 
 /// `-1.50`.
-pub fn decimal(value: i128, scale: u8) -> String {
+pub(crate) fn decimal(value: i128, scale: u8) -> String {
     let scale = usize::from(scale);
     let digits = format!("{:0>width$}", value.unsigned_abs(), width = scale + 1);
     let (whole, fraction) = digits.split_at(digits.len() - scale);
@@ -41,7 +41,7 @@ pub fn decimal(value: i128, scale: u8) -> String {
 }
 
 /// Money shows two digits, four with style 2, thousands with style 1.
-pub fn money(value: i128, scale: u8, style: i32) -> String {
+pub(crate) fn money(value: i128, scale: u8, style: i32) -> String {
     let four = super::convert::rescale(value, scale, 4).unwrap_or(value);
     if style == 2 {
         return decimal(four, 4);
@@ -63,7 +63,7 @@ pub fn money(value: i128, scale: u8, style: i32) -> String {
 }
 
 /// Style 0 shows six digits at most, 1 eight, 2 sixteen; 3 what reads back the same.
-pub fn float(value: f64, style: i32) -> String {
+pub(crate) fn float(value: f64, style: i32) -> String {
     match style {
         1 => exponent(value, 7),
         2 => exponent(value, 15),
@@ -106,7 +106,7 @@ const HIGH: [char; 32] = [
 ];
 
 /// Text as Windows-1252; what it does not have becomes `?`.
-pub fn code_page_bytes(text: &str) -> Vec<u8> {
+pub(crate) fn code_page_bytes(text: &str) -> Vec<u8> {
     text.chars()
         .map(|c| match u8::try_from(u32::from(c)) {
             Ok(b) if !(0x80..0xa0).contains(&b) => b,
@@ -116,23 +116,23 @@ pub fn code_page_bytes(text: &str) -> Vec<u8> {
 }
 
 /// Windows-1252 as text.
-pub fn code_page_text(bytes: &[u8]) -> String {
+pub(crate) fn code_page_text(bytes: &[u8]) -> String {
     bytes.iter().map(|b| if (0x80..0xa0).contains(b) { HIGH[usize::from(b - 0x80)] } else { char::from(*b) }).collect()
 }
 
 /// UTF-16, little-endian.
-pub fn utf16_bytes(text: &str) -> Vec<u8> {
+pub(crate) fn utf16_bytes(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
 /// The same, back.
-pub fn utf16_text(bytes: &[u8]) -> String {
+pub(crate) fn utf16_text(bytes: &[u8]) -> String {
     let units: Vec<u16> = bytes.chunks_exact(2).map(|p| u16::from_le_bytes([p[0], p[1]])).collect();
     String::from_utf16_lossy(&units)
 }
 
 /// `[a]]b]`.
-pub fn quote_name(name: &str) -> String {
+pub(crate) fn quote_name(name: &str) -> String {
     format!("[{}]", name.replace(']', "]]"))
 }
 

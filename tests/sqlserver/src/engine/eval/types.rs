@@ -5,7 +5,7 @@ use crate::engine::errors::{Result, err};
 use crate::types::{SqlType, Value};
 
 /// `int`, `nvarchar`, `varchar(max)`: as error texts name a type.
-pub fn type_name(ty: &SqlType) -> &'static str {
+pub(crate) fn type_name(ty: &SqlType) -> &'static str {
     match ty {
         SqlType::Bit => "bit",
         SqlType::TinyInt => "tinyint",
@@ -39,7 +39,7 @@ pub fn type_name(ty: &SqlType) -> &'static str {
 
 /// The kinds of type that behave alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
+pub(crate) enum Family {
     /// bit to bigint.
     Integer,
     /// numeric, money.
@@ -61,7 +61,7 @@ pub enum Family {
 }
 
 /// The family of a type.
-pub fn family(ty: &SqlType) -> Family {
+pub(crate) fn family(ty: &SqlType) -> Family {
     match ty {
         SqlType::Bit | SqlType::TinyInt | SqlType::SmallInt | SqlType::Int | SqlType::BigInt => Family::Integer,
         SqlType::Numeric { .. } | SqlType::Money => Family::Exact,
@@ -76,12 +76,12 @@ pub fn family(ty: &SqlType) -> Family {
 }
 
 /// Whether a text type holds UTF-16.
-pub fn is_national(ty: &SqlType) -> bool {
+pub(crate) fn is_national(ty: &SqlType) -> bool {
     matches!(ty, SqlType::NChar(_) | SqlType::NVarChar(_) | SqlType::Xml)
 }
 
 /// A number, a date or a bit: what arithmetic works on.
-pub fn is_numeric(ty: &SqlType) -> bool {
+pub(crate) fn is_numeric(ty: &SqlType) -> bool {
     matches!(family(ty), Family::Integer | Family::Exact | Family::Approximate)
 }
 
@@ -116,7 +116,7 @@ fn precedence(ty: &SqlType) -> u8 {
 }
 
 /// The length of a text or binary type; `None` is max.
-pub fn length(ty: &SqlType) -> Option<u16> {
+pub(crate) fn length(ty: &SqlType) -> Option<u16> {
     match ty {
         SqlType::Char(n) | SqlType::NChar(n) | SqlType::Binary(n) => Some(*n),
         SqlType::VarChar(n) | SqlType::NVarChar(n) | SqlType::VarBinary(n) => *n,
@@ -140,7 +140,7 @@ fn display_width(ty: &SqlType) -> Option<u16> {
 }
 
 /// nvarchar or varchar of a length, max when it does not fit.
-pub fn text_type(national: bool, length: Option<usize>) -> SqlType {
+pub(crate) fn text_type(national: bool, length: Option<usize>) -> SqlType {
     let limit = if national { 4000 } else { 8000 };
     let length = length.and_then(|n| u16::try_from(n.max(1)).ok()).filter(|n| *n <= limit);
     if national { SqlType::NVarChar(length) } else { SqlType::VarChar(length) }
@@ -161,7 +161,7 @@ fn as_numeric(ty: &SqlType) -> (u8, u8) {
 }
 
 /// The type of CASE, COALESCE, UNION and comparison operands.
-pub fn common_type(a: &SqlType, b: &SqlType) -> SqlType {
+pub(crate) fn common_type(a: &SqlType, b: &SqlType) -> SqlType {
     let (high, low) = if precedence(a) >= precedence(b) { (a, b) } else { (b, a) };
     match (high, family(low)) {
         (SqlType::Numeric { .. }, Family::Integer | Family::Exact) => common_numeric(high, low),
@@ -212,7 +212,7 @@ fn numeric(precision: u16, scale: u16) -> SqlType {
 }
 
 /// The type of `a op b`.
-pub fn arithmetic_type(op: BinaryOp, a: &SqlType, b: &SqlType) -> Result<SqlType> {
+pub(crate) fn arithmetic_type(op: BinaryOp, a: &SqlType, b: &SqlType) -> Result<SqlType> {
     use BinaryOp::{Add, And, Div, Mod, Mul, Or, Sub, Xor};
     let (fa, fb) = (family(a), family(b));
     if op == Add && fa == Family::Text && fb == Family::Text {
@@ -287,7 +287,7 @@ fn concatenation(a: &SqlType, b: &SqlType) -> SqlType {
 }
 
 /// How an operator is named in errors.
-pub fn operator_name(op: BinaryOp) -> &'static str {
+pub(crate) fn operator_name(op: BinaryOp) -> &'static str {
     match op {
         BinaryOp::Add => "add",
         BinaryOp::Sub => "subtract",
@@ -308,7 +308,7 @@ fn incompatible(op: BinaryOp, a: &SqlType, b: &SqlType) -> crate::engine::errors
 }
 
 /// Whether a value of one type becomes another without CAST.
-pub fn implicit(from: &SqlType, to: &SqlType) -> bool {
+pub(crate) fn implicit(from: &SqlType, to: &SqlType) -> bool {
     let (f, t) = (family(from), family(to));
     if f == t || t == Family::Variant {
         return true;
@@ -328,7 +328,7 @@ pub fn implicit(from: &SqlType, to: &SqlType) -> bool {
 }
 
 /// The type of a value inside a sql_variant.
-pub fn type_of(value: &Value) -> SqlType {
+pub(crate) fn type_of(value: &Value) -> SqlType {
     match value {
         Value::Null => SqlType::Int,
         Value::Bit(_) => SqlType::Bit,

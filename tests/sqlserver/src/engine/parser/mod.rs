@@ -23,7 +23,7 @@ const MAX_DEPTH: usize = 90;
 
 /// What the batch's surroundings say.
 #[derive(Debug, Clone, Default)]
-pub struct Context {
+pub(super) struct Context {
     /// `SET QUOTED_IDENTIFIER`.
     pub quoted_identifiers: bool,
     /// Variables that exist already: the parameters of `sp_executesql`.
@@ -48,21 +48,21 @@ pub(super) struct Parser<'a> {
 }
 
 /// Parses a batch.
-pub fn parse_batch(text: &str, context: &Context) -> Result<Vec<Statement>> {
+pub(super) fn parse_batch(text: &str, context: &Context) -> Result<Vec<Statement>> {
     let mut parser = Parser::new(text, context)?;
     let statements = parser.batch()?;
     parser.later.map_or(Ok(statements), Err)
 }
 
 /// Parses one data type and what follows nothing: for the parameter list of `sp_executesql`.
-pub fn parse_parameters(text: &str) -> Result<Vec<super::ast::ProcedureParam>> {
+pub(super) fn parse_parameters(text: &str) -> Result<Vec<super::ast::ProcedureParam>> {
     let mut parser = Parser::new(text, &Context { quoted_identifiers: true, ..Context::default() })?;
     let params = parser.procedure_params()?;
     if parser.tok() == &Tok::End { Ok(params) } else { Err(parser.syntax()) }
 }
 
 /// Parses one scalar expression: a column's stored default.
-pub fn parse_expression(text: &str) -> Result<super::ast::Expr> {
+pub(super) fn parse_expression(text: &str) -> Result<super::ast::Expr> {
     let mut parser = Parser::new(text, &Context { quoted_identifiers: true, ..Context::default() })?;
     let expr = parser.scalar()?;
     if parser.tok() == &Tok::End { Ok(expr) } else { Err(parser.syntax()) }

@@ -6,7 +6,7 @@ use crate::engine::lexer::Tok;
 use crate::types::SqlType;
 
 /// A system type by name, with its arguments: length, or precision and scale. `-1` is `max`.
-pub fn type_from_name(name: &str, args: &[i64], default_length: u16) -> Option<SqlType> {
+pub(super) fn type_from_name(name: &str, args: &[i64], default_length: u16) -> Option<SqlType> {
     let scale = |default: u8| args.first().map_or(Some(default), |s| u8::try_from(*s).ok().filter(|s| *s <= 7));
     let plain = |ty: SqlType| args.is_empty().then_some(ty);
     let length = |limit: u16| match args {

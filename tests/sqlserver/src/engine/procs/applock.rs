@@ -42,7 +42,7 @@ fn check_principal(session: &Session, principal: &str) -> Result<()> {
 }
 
 /// `sp_getapplock`: 0 at once, 1 after waiting, -1 timeout, -2 cancelled, -3 deadlock victim.
-pub async fn get(session: &Session, call: &Call) -> Run<i32> {
+pub(crate) async fn get(session: &Session, call: &Call) -> Run<i32> {
     let args = call.bind("sp_getapplock", &["@Resource", "@LockMode", "@LockOwner", "@LockTimeout", "@DbPrincipal"])?;
     let name = args.required(0, "@Resource")?;
     let mode = args.required(1, "@LockMode")?;
@@ -76,7 +76,7 @@ pub async fn get(session: &Session, call: &Call) -> Run<i32> {
 }
 
 /// `sp_releaseapplock`: as often as it was taken. 1223 for a lock that is not held.
-pub fn release(session: &Session, call: &Call) -> Result<i32> {
+pub(crate) fn release(session: &Session, call: &Call) -> Result<i32> {
     let args = call.bind("sp_releaseapplock", &["@Resource", "@LockOwner", "@DbPrincipal"])?;
     let name = args.required(0, "@Resource")?;
     let owner = owner(&args.text(1).unwrap_or_else(|| "Transaction".to_owned())).ok_or_else(|| invalid("sys.sp_releaseapplock"))?;
@@ -89,13 +89,13 @@ pub fn release(session: &Session, call: &Call) -> Result<i32> {
 }
 
 /// `APPLOCK_MODE`.
-pub fn mode(session: &Session, principal: &str, name: &str, owned_by: &str) -> &'static str {
+pub(crate) fn mode(session: &Session, principal: &str, name: &str, owned_by: &str) -> &'static str {
     let owner = owner(owned_by).unwrap_or(Owner::Transaction);
     session.inst.locks.mode(session.spid(), &resource(session, name, principal), owner).map_or("NoLock", Mode::name)
 }
 
 /// `APPLOCK_TEST`.
-pub fn test(session: &Session, principal: &str, name: &str, mode: &str) -> bool {
+pub(crate) fn test(session: &Session, principal: &str, name: &str, mode: &str) -> bool {
     let mode = Mode::from_name(mode).unwrap_or(Mode::Exclusive);
     session.inst.locks.would_grant(session.spid(), &resource(session, name, principal), mode)
 }

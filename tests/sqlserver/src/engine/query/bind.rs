@@ -17,7 +17,7 @@ use crate::types::{SqlType, Value};
 
 /// A user table that a statement reads, for permissions and locks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Used {
+pub(crate) struct Used {
     /// Its database.
     pub database_id: i32,
     /// Its id.
@@ -27,7 +27,7 @@ pub struct Used {
 }
 
 /// Binds the names of one statement.
-pub struct Binder<'s> {
+pub(crate) struct Binder<'s> {
     /// The session.
     pub session: &'s Session,
     /// Common table expressions in sight, the innermost last.
@@ -41,7 +41,7 @@ pub struct Binder<'s> {
 }
 
 /// Binds the expressions of one clause.
-pub struct Exprs<'a> {
+pub(crate) struct Exprs<'a> {
     /// The statement's binder.
     pub binder: &'a Binder<'a>,
     /// What can be named.
@@ -54,24 +54,24 @@ pub struct Exprs<'a> {
 
 impl<'s> Binder<'s> {
     /// A binder for a statement.
-    pub fn new(session: &'s Session) -> Binder<'s> {
+    pub(crate) fn new(session: &'s Session) -> Binder<'s> {
         Binder { session, ctes: RefCell::default(), used: RefCell::default(), target: RefCell::default(), collation: session.collation() }
     }
 
     /// Binds an expression without columns: a SET, an argument.
-    pub fn constant(&self, expr: &Expr) -> Result<Bound> {
+    pub(crate) fn constant(&self, expr: &Expr) -> Result<Bound> {
         let scope = Scope::new(Vec::new(), None);
         self.within(&scope).scalar(expr)
     }
 
     /// Binds expressions over a scope, without aggregates.
-    pub fn within<'a>(&'a self, scope: &'a Scope<'a>) -> Exprs<'a> {
+    pub(crate) fn within<'a>(&'a self, scope: &'a Scope<'a>) -> Exprs<'a> {
         Exprs { binder: self, scope, aggregates: None, windows: None }
     }
 }
 
 /// Converts to a type, unless it has it already.
-pub fn convert(bound: Bound, ty: &SqlType) -> Bound {
+pub(crate) fn convert(bound: Bound, ty: &SqlType) -> Bound {
     if bound.ty == *ty {
         return bound;
     }
@@ -80,7 +80,7 @@ pub fn convert(bound: Bound, ty: &SqlType) -> Bound {
 }
 
 /// Converts to a type as an assignment does: 257 where only CAST would.
-pub fn assign(bound: Bound, ty: &SqlType) -> Result<Bound> {
+pub(crate) fn assign(bound: Bound, ty: &SqlType) -> Result<Bound> {
     if bound.is_null_literal() || bound.ty == *ty || implicit(&bound.ty, ty) {
         return Ok(convert(bound, ty));
     }
@@ -89,7 +89,7 @@ pub fn assign(bound: Bound, ty: &SqlType) -> Result<Bound> {
 
 impl Exprs<'_> {
     /// Binds a value.
-    pub fn scalar(&self, expr: &Expr) -> Result<Bound> {
+    pub(crate) fn scalar(&self, expr: &Expr) -> Result<Bound> {
         match expr {
             Expr::Null | Expr::Default => Ok(Bound::constant(Value::Null, SqlType::Int)),
             Expr::Int(i) => Ok(Bound::constant(Value::Int(*i), SqlType::Int)),
@@ -294,7 +294,7 @@ impl Exprs<'_> {
     // ---- conditions ----
 
     /// Binds a condition.
-    pub fn condition(&self, expr: &Expr) -> Result<Bound> {
+    pub(crate) fn condition(&self, expr: &Expr) -> Result<Bound> {
         Ok(match expr {
             Expr::Paren(inner) => self.condition(inner)?,
             Expr::And(a, b) => Bound::condition(Node::And(Box::new(self.condition(a)?), Box::new(self.condition(b)?))),
@@ -424,7 +424,7 @@ fn unbounded(ty: &SqlType) -> SqlType {
 }
 
 /// Both sides of a comparison in a common type.
-pub fn pair(a: Bound, b: Bound, op: CompareOp) -> Result<(Bound, Bound)> {
+pub(crate) fn pair(a: Bound, b: Bound, op: CompareOp) -> Result<(Bound, Bound)> {
     if a.is_null_literal() || b.is_null_literal() {
         return Ok((a, b));
     }

@@ -16,7 +16,7 @@ use crate::types::{SqlType, Value};
 
 /// A source ready to be read.
 #[derive(Debug, Clone)]
-pub enum SourcePlan {
+pub(crate) enum SourcePlan {
     /// A table; with row numbers as a last column for UPDATE and DELETE.
     Table(Arc<Table>, bool),
     /// A view or function of the system, in a database.
@@ -39,14 +39,14 @@ impl PartialEq for SourcePlan {
 }
 
 /// The numbered table that an UPDATE or DELETE changes, until its FROM has named it.
-pub struct Target {
+pub(crate) struct Target {
     exposed: String,
     columns: Vec<ScopeColumn>,
     plan: SourcePlan,
 }
 
 /// A bound source.
-pub struct BoundSource {
+pub(crate) struct BoundSource {
     /// How to read it.
     pub plan: SourcePlan,
     /// Its columns.
@@ -61,7 +61,7 @@ fn scope_column(table: &str, schema: Option<&str>, name: &str, ty: SqlType, null
 
 impl Binder<'_> {
     /// Binds all of a FROM, several as a cross join.
-    pub fn from(&self, sources: &[Source], outer: Option<&Scope<'_>>) -> Result<Option<BoundSource>> {
+    pub(crate) fn from(&self, sources: &[Source], outer: Option<&Scope<'_>>) -> Result<Option<BoundSource>> {
         let mut whole: Option<BoundSource> = None;
         for source in sources {
             let next = self.source(source, outer, None)?;
@@ -78,7 +78,7 @@ impl Binder<'_> {
 
     /// The FROM of an UPDATE or DELETE: where it names the target, the numbered table stands. The target's columns are
     /// first; a FROM that names it as the first source of a join keeps that order by itself.
-    pub fn around(&self, own: BoundSource, exposed: &str, from: &[Source]) -> Result<BoundSource> {
+    pub(crate) fn around(&self, own: BoundSource, exposed: &str, from: &[Source]) -> Result<BoundSource> {
         if from.is_empty() {
             return Ok(own);
         }
@@ -208,7 +208,7 @@ impl Binder<'_> {
     }
 
     /// A table that is changed: its database, itself.
-    pub fn target(&self, name: &Name) -> Result<(Arc<Handle>, Arc<Table>)> {
+    pub(crate) fn target(&self, name: &Name) -> Result<(Arc<Handle>, Arc<Table>)> {
         match self.lookup(name)? {
             (handle, Found::Table(table)) => Ok((handle, table)),
             (_, Found::View(_)) => Err(raw_error(259, 16, 1, "Ad hoc updates to system catalogs are not allowed.".to_owned()).ends_batch()),
@@ -329,7 +329,7 @@ fn exposed_once(columns: &[ScopeColumn]) -> Result<()> {
 }
 
 /// A table as a source.
-pub fn table_source(table: Arc<Table>, alias: Option<&str>, numbered: bool) -> BoundSource {
+pub(crate) fn table_source(table: Arc<Table>, alias: Option<&str>, numbered: bool) -> BoundSource {
     let exposed = alias.unwrap_or(&table.name).to_owned();
     let schema = if alias.is_none() { Some(table.schema.clone()) } else { None };
     let mut columns: Vec<ScopeColumn> =
@@ -351,7 +351,7 @@ fn view_source(binder: &Binder<'_>, view: &'static View, handle: &Handle, alias:
 }
 
 /// Reads a source, row by row. `each` says whether to go on.
-pub fn visit(env: &Env<'_>, plan: &SourcePlan, each: &mut dyn FnMut(&[Value]) -> Result<bool>) -> Result<bool> {
+pub(crate) fn visit(env: &Env<'_>, plan: &SourcePlan, each: &mut dyn FnMut(&[Value]) -> Result<bool>) -> Result<bool> {
     match plan {
         SourcePlan::Table(table, false) => visit_rows(&table.rows, each),
         SourcePlan::Table(table, true) => {

@@ -12,7 +12,7 @@ use crate::types::Value;
 
 /// A join ready to run.
 #[derive(Debug, Clone)]
-pub struct JoinPlan {
+pub(crate) struct JoinPlan {
     kind: JoinKind,
     left: SourcePlan,
     right: SourcePlan,
@@ -26,7 +26,7 @@ pub struct JoinPlan {
 
 impl JoinPlan {
     /// Finds the equalities that a hash table can use.
-    pub fn new(
+    pub(crate) fn new(
         kind: JoinKind,
         left: SourcePlan,
         right: SourcePlan,
@@ -103,7 +103,7 @@ fn key_of(env: &Env<'_>, row: &[Value], exprs: &mut dyn Iterator<Item = &Bound>,
 }
 
 /// Reads a join, row by row.
-pub fn visit(env: &Env<'_>, plan: &JoinPlan, each: &mut dyn FnMut(&[Value]) -> Result<bool>) -> Result<bool> {
+pub(super) fn visit(env: &Env<'_>, plan: &JoinPlan, each: &mut dyn FnMut(&[Value]) -> Result<bool>) -> Result<bool> {
     let mut right: Vec<Row> = Vec::new();
     visit_source(env, &plan.right, &mut |row| {
         right.push(row.to_vec());

@@ -20,7 +20,7 @@ use crate::types::{Column, SqlType, Value};
 
 /// Where rows come from.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Shape {
+pub(crate) enum Shape {
     /// One SELECT.
     Select(Box<SelectPlan>),
     /// Two, combined; columns converted to the common types.
@@ -29,7 +29,7 @@ pub enum Shape {
 
 /// One SELECT ready to run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct SelectPlan {
+pub(crate) struct SelectPlan {
     source: Option<SourcePlan>,
     filter: Option<Bound>,
     group: Option<GroupPlan>,
@@ -47,7 +47,7 @@ pub struct SelectPlan {
 
 impl Shape {
     /// Whether equal rows are one: TOP cannot stop early then.
-    pub fn is_distinct(&self) -> bool {
+    pub(crate) fn is_distinct(&self) -> bool {
         match self {
             Shape::Select(select) => select.distinct,
             Shape::Set(..) => true,
@@ -55,7 +55,7 @@ impl Shape {
     }
 
     /// The variables a SELECT assigns.
-    pub fn assigns(&self) -> &[(String, SqlType)] {
+    pub(crate) fn assigns(&self) -> &[(String, SqlType)] {
         match self {
             Shape::Select(select) => &select.assigns,
             Shape::Set(..) => &[],
@@ -65,7 +65,7 @@ impl Shape {
 
 impl Plan {
     /// Converts an output column, for `x IN (SELECT …)`.
-    pub fn convert_column(&mut self, at: usize, ty: &SqlType) {
+    pub(crate) fn convert_column(&mut self, at: usize, ty: &SqlType) {
         self.columns[at].ty = ty.clone();
         convert_in(&mut self.shape, at, ty);
     }
@@ -94,7 +94,7 @@ struct BoundBody {
 
 impl Binder<'_> {
     /// Binds a query.
-    pub fn query(&self, query: &Query, outer: Option<&Scope<'_>>) -> Result<Plan> {
+    pub(crate) fn query(&self, query: &Query, outer: Option<&Scope<'_>>) -> Result<Plan> {
         let before = self.ctes.borrow().len();
         self.ctes.borrow_mut().extend(query.ctes.iter().cloned());
         let bound = self.query_in(query, outer);
@@ -461,7 +461,7 @@ fn distinct(rows: &mut Vec<Row>, visible: usize, collation: Collation) {
 }
 
 /// The rows of a shape, with hidden sort keys.
-pub fn rows(env: &Env<'_>, shape: &Shape, limit: Option<usize>) -> Result<Vec<Row>> {
+pub(crate) fn rows(env: &Env<'_>, shape: &Shape, limit: Option<usize>) -> Result<Vec<Row>> {
     match shape {
         Shape::Select(select) => select.rows(env, limit),
         Shape::Set(op, left, right, types, collation) => {

@@ -20,7 +20,7 @@ enum Kind {
 
 /// A window function of a query.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Window {
+pub(crate) struct Window {
     kind: Kind,
     partition: Vec<Bound>,
     order: Vec<(Bound, bool)>,
@@ -29,7 +29,7 @@ pub struct Window {
 
 impl Window {
     /// Binds `f() OVER (…)`. Aggregates other than COUNT(*) over a window are not there.
-    pub fn bind(exprs: &Exprs<'_>, call: &Call) -> Result<Window> {
+    pub(crate) fn bind(exprs: &Exprs<'_>, call: &Call) -> Result<Window> {
         let kind = match call.name.as_str() {
             "ROW_NUMBER" => Kind::RowNumber,
             "RANK" => Kind::Rank,
@@ -50,12 +50,12 @@ impl Window {
     }
 
     /// The result type.
-    pub fn ty(&self) -> SqlType {
+    pub(crate) fn ty(&self) -> SqlType {
         if self.kind == Kind::Count { SqlType::Int } else { SqlType::BigInt }
     }
 
     /// Computes the function for all rows, in their order.
-    pub fn compute(&self, env: &Env<'_>, rows: &[Row]) -> Result<Vec<Value>> {
+    pub(crate) fn compute(&self, env: &Env<'_>, rows: &[Row]) -> Result<Vec<Value>> {
         let mut partitions: HashMap<Vec<_>, Vec<usize>> = HashMap::new();
         let mut keys = Vec::with_capacity(rows.len());
         for (at, row) in rows.iter().enumerate() {

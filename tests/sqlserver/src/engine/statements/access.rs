@@ -10,7 +10,7 @@ use crate::engine::session::Session;
 use crate::storage::{Table, UserAccess};
 
 /// Whether SINGLE_USER or RESTRICTED_USER leaves room for a session of this login.
-pub fn allowed(inst: &Inner, handle: &Handle, login: &str, spid: u16) -> bool {
+pub(crate) fn allowed(inst: &Inner, handle: &Handle, login: &str, spid: u16) -> bool {
     let database = handle.database();
     match database.meta.user_access {
         UserAccess::Multi => true,

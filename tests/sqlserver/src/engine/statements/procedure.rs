@@ -10,7 +10,7 @@ use crate::engine::session::Session;
 use crate::storage::Procedure;
 
 /// A stored definition as a tree.
-pub fn parse(definition: &str) -> Result<CreateProcedure> {
+pub(crate) fn parse(definition: &str) -> Result<CreateProcedure> {
     let context = Context { quoted_identifiers: true, ..Context::default() };
     let statements = parse_batch(definition, &context)?;
     for statement in statements {
@@ -22,7 +22,7 @@ pub fn parse(definition: &str) -> Result<CreateProcedure> {
 }
 
 /// The parameters of a stored definition.
-pub fn parameters(definition: &str) -> Result<Vec<ProcedureParam>> {
+pub(crate) fn parameters(definition: &str) -> Result<Vec<ProcedureParam>> {
     Ok(parse(definition)?.params)
 }
 

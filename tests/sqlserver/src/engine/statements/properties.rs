@@ -9,7 +9,7 @@ use crate::types::Value;
 
 /// What a property belongs to.
 #[derive(Debug, Clone, Default)]
-pub struct PropertyTarget {
+pub(crate) struct PropertyTarget {
     /// `@level0name`: a schema.
     pub schema: Option<String>,
     /// `@level1name`: an object of it.
@@ -18,7 +18,7 @@ pub struct PropertyTarget {
 
 /// What becomes of a property.
 #[derive(Debug, Clone, PartialEq)]
-pub enum PropertyChange {
+pub(crate) enum PropertyChange {
     /// `sp_addextendedproperty`.
     Add(Value),
     /// `sp_updateextendedproperty`.
