@@ -21,7 +21,10 @@ const PASSWORD: &str = "Passw0rd!";
 #[test]
 fn serve_role() {
     let Some(dir) = std::env::var_os(ROLE) else { return };
-    let args = ServeArgs { dir: PathBuf::from(dir), listen: ([127, 0, 0, 1], 0).into() };
+    let args = ServeArgs {
+        dir: PathBuf::from(dir),
+        listen: ([127, 0, 0, 1], 0).into(),
+    };
     tokio::runtime::Runtime::new().unwrap().block_on(run(args)).unwrap();
 }
 
@@ -34,7 +37,10 @@ fn start(dir: &Path) -> (Child, Lines<BufReader<ChildStdout>>) {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let listening = lines.by_ref().map_while(Result::ok).any(|line| line.contains("listening on 127.0.0.1:"));
+    let listening = lines
+        .by_ref()
+        .map_while(Result::ok)
+        .any(|line| line.contains("listening on 127.0.0.1:"));
     assert!(listening, "the server did not start");
     (child, lines)
 }
@@ -46,7 +52,10 @@ async fn connect(dir: &Path) -> TdsClient {
     context.password = PASSWORD.into();
     context.encryption_options.mode = EncryptionSetting::On;
     context.encryption_options.server_certificate = Some(dir.join("tls-certificate.pem"));
-    TdsConnectionProvider {}.create_client(context, &format!("tcp:localhost,{port}"), None).await.unwrap()
+    TdsConnectionProvider {}
+        .create_client(context, &format!("tcp:localhost,{port}"), None)
+        .await
+        .unwrap()
 }
 
 /// All informational numbers of a batch, one result after the other.
@@ -72,9 +81,18 @@ async fn a_process_serves_and_ends_in_order() {
     let (mut child, _output) = start(dir.path());
 
     let mut client = connect(dir.path()).await;
-    client.execute("SELECT CAST(SERVERPROPERTY('ServerName') AS nvarchar(128)), 1 + 1".into(), ()).await.unwrap();
+    client
+        .execute(
+            "SELECT CAST(SERVERPROPERTY('ServerName') AS nvarchar(128)), 1 + 1".into(),
+            (),
+        )
+        .await
+        .unwrap();
     let row = client.next_row().await.unwrap().unwrap();
-    assert!(matches!(&row[0], ColumnValues::String(name) if name.to_utf8_string() == "SQL01"), "{row:?}");
+    assert!(
+        matches!(&row[0], ColumnValues::String(name) if name.to_utf8_string() == "SQL01"),
+        "{row:?}"
+    );
     assert_eq!(row[1], ColumnValues::Int(2));
     client.close_query().await.unwrap();
     let backup = r"BACKUP DATABASE model TO DISK = N'D:\Backup\model.bak' WITH FORMAT, STATS = 50";
@@ -83,7 +101,13 @@ async fn a_process_serves_and_ends_in_order() {
     assert!(numbers.contains(&3211) && numbers.contains(&4035), "{numbers:?}");
 
     // The client stays connected: the server ends its session.
-    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .arg(child.id().to_string())
+            .status()
+            .unwrap()
+            .success()
+    );
     assert!(child.wait().unwrap().success());
     assert!(!dir.path().join(PORT_FILE).exists());
     assert!(client.execute("SELECT 1".into(), ()).await.is_err());
