@@ -6,36 +6,35 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use syncferry_shared::artifact::{CHUNK_SIZE, Counts, Manifest, SetHeader};
+use syncferry_shared::artifact::{Counts, Manifest, SetHeader};
 use syncferry_shared::outcome::{Level, Outcome};
 use syncferry_shared::spec::BackupTask;
 use syncferry_shared::Finding;
 
-use super::Tools;
-use super::common::{OURS, Server, count, delete_file, file_exists, minutes, same_database, staging};
+use super::common::{OURS, Server, count, delete_file, file_exists, minutes, same_database, service_account, staging};
 use super::steps::SecureStaging;
 use crate::runner::{Cx, Job, Policy, Probe, SYNC_CYCLE, Step, StepError};
 use crate::sql::ops::{self, backup::BackupOptions};
-use crate::transfer::manifest;
+use crate::transfer::{HashError, hash_file};
 
 /// The job.
-pub(super) fn job(tools: Arc<Tools>, task: &BackupTask) -> Job {
-    let of = |tools: &Arc<Tools>| Base { tools: tools.clone(), task: task.clone() };
+pub(super) fn job(task: &BackupTask) -> Job {
+    let base = Base { task: Arc::new(task.clone()) };
     let mut steps: Vec<Box<dyn Step>> = vec![
-        Box::new(LookAtSource(of(&tools))),
+        Box::new(LookAtSource(base.clone())),
         Box::new(SecureStaging { account_of: "look-at-source", needs: task.expected_bytes }),
     ];
     if task.hold_scheduler {
         steps.push(Box::new(HoldScheduler));
     }
-    steps.push(Box::new(WaitUntilIdle(of(&tools))));
-    steps.push(Box::new(CountRows(of(&tools))));
-    steps.push(Box::new(BackUp(of(&tools))));
+    steps.push(Box::new(WaitUntilIdle(base.clone())));
+    steps.push(Box::new(CountRows(base.clone())));
+    steps.push(Box::new(BackUp(base.clone())));
     if task.hold_scheduler {
         steps.push(Box::new(ReleaseScheduler));
     }
-    steps.push(Box::new(VerifySet(of(&tools))));
-    steps.push(Box::new(HashFile(of(&tools))));
+    steps.push(Box::new(VerifySet(base.clone())));
+    steps.push(Box::new(HashFile(base.clone())));
     Job::new(steps, finish)
 }
 
@@ -60,13 +59,12 @@ fn finish(cx: &Cx) -> Outcome {
 
 #[derive(Clone)]
 struct Base {
-    tools: Arc<Tools>,
-    task: BackupTask,
+    task: Arc<BackupTask>,
 }
 
 impl Base {
     async fn server(&self, cx: &Cx) -> Result<Server, StepError> {
-        Server::open(&self.tools, cx, &self.task.database.address.instance).await
+        Server::open(cx, &self.task.database.address.instance).await
     }
     fn database(&self) -> &str {
         &self.task.database.address.database
@@ -108,7 +106,8 @@ impl Step for LookAtSource {
         cx.saw("SERVERPROPERTY('ServerName')", &facts.server_name);
         cx.saw("SERVERPROPERTY('Edition')", format!("{} {}", facts.edition, facts.product_version));
         cx.saw("database_guid", self.0.task.database.database_guid);
-        Ok(json!({"service_account": facts.service_account, "server_name": facts.server_name}))
+        let account = service_account(cx, &self.0.task.database.address.instance, facts.service_account);
+        Ok(json!({"service_account": account, "server_name": facts.server_name}))
     }
 }
 
@@ -334,7 +333,7 @@ impl Step for BackUp {
         true
     }
     async fn undo(&self, cx: &mut Cx, evidence: &Value) -> Result<(), StepError> {
-        self.0.tools.shelf.remove(self.0.task.artifact);
+        forget(cx, self.0.task.artifact);
         match evidence.get("path").and_then(Value::as_str) {
             Some(path) => delete_file(&cx.env.host, path).await,
             None => Ok(()),
@@ -445,23 +444,43 @@ impl Step for HashFile {
         let made: Value = cx.evidence_as("backup-database")?;
         let path = made.get("path").and_then(Value::as_str).unwrap_or_default().to_string();
         let header: SetHeader = cx.evidence_as("verify-set")?;
-        let sink = cx.progress_sink();
-        let hashed = manifest::hash_file(&cx.env.host.local_path(&path), CHUNK_SIZE, &cx.cancel_token(), move |p| sink.set(p)).await?;
+        let local = cx.env.host.local_path(&path);
+        let hashed = hash_file(local, "hashing the backup", Some(cx.progress_sink()), cx.cancel_token()).await;
+        let hashed = hashed.map_err(|e| match e {
+            HashError::Cancelled => StepError::Cancelled,
+            HashError::Io { error, .. } => unreadable(&path, &error),
+        })?;
         let manifest = Manifest {
             artifact: self.0.task.artifact,
             migration: cx.spec.migration,
             host: cx.spec.host,
             path,
             size: hashed.size,
-            chunk_size: CHUNK_SIZE,
+            chunk_size: hashed.chunk_size,
             chunks: hashed.chunks,
             root: hashed.root,
             header,
             taken_at: cx.env.clocks.now(),
         };
-        self.0.tools.shelf.put(&manifest).await?;
+        cx.env.artifacts.put(&manifest).map_err(|e| unreadable(&manifest.path, &e))?;
         cx.saw("BLAKE3", &manifest.root);
         cx.saw("bytes", manifest.size);
         Ok(serde_json::to_value(manifest).unwrap_or_default())
+    }
+}
+
+fn unreadable(path: &str, error: &dyn std::fmt::Display) -> StepError {
+    StepError::failed(
+        Finding::blocker("backup-file-unusable", format!("{path} cannot be read by the agent, or not be handed out"))
+            .saw(path, error)
+            .source(OURS)
+            .next("Give the agent's account read access to its staging folder and its data directory, then run the job again."),
+    )
+}
+
+/// Hands an artifact out no more.
+fn forget(cx: &Cx, artifact: syncferry_shared::ArtifactId) {
+    if let Err(error) = cx.env.artifacts.remove(artifact) {
+        tracing::warn!(%error, %artifact, "a manifest could not be removed; without its file it cannot be handed out");
     }
 }

@@ -8,25 +8,12 @@ use syncferry_shared::artifact::Counts;
 use syncferry_shared::inventory::{ConnectParameters, SessionFacts};
 use syncferry_shared::spec::{DatabaseIdentity, ExpectedConnect};
 
-use super::Tools;
 use crate::host::Host;
 use crate::runner::{Cx, StepError};
 use crate::sql::ops::{self, DatabaseRow, Watch};
-use crate::sql::{Role, SqlError, SqlErrorKind, SqlInstance, SqlSession};
+use crate::sql::{Role, SqlInstance, SqlSession};
 
 pub(super) const OURS: &str = "Syncferry: nothing is used that was not proven";
-
-impl From<SqlError> for StepError {
-    fn from(e: SqlError) -> Self {
-        if e.kind == SqlErrorKind::Cancelled {
-            StepError::Cancelled
-        } else if e.is_transient() {
-            StepError::passing(e.finding())
-        } else {
-            StepError::failed(e.finding())
-        }
-    }
-}
 
 /// Sessions on one instance for one attempt.
 pub(super) struct Server {
@@ -37,9 +24,9 @@ pub(super) struct Server {
 
 impl Server {
     /// Connects. The monitor session is a help, not a must.
-    pub(super) async fn open(tools: &Tools, cx: &Cx, name: &str) -> Result<Self, StepError> {
-        let known = tools.instances.get(name).ok_or_else(|| unknown_instance(name))?;
-        let instance = known.for_purpose(cx.spec.migration.short());
+    pub(super) async fn open(cx: &Cx, name: &str) -> Result<Self, StepError> {
+        let known = cx.env.sql.get(name).map_err(|f| StepError::failed(*f))?;
+        let instance = known.sql.for_purpose(cx.spec.migration.short());
         let work = SqlSession::connect(&instance, Role::Work).await?;
         let monitor = SqlSession::connect(&instance, Role::Monitor).await.ok();
         Ok(Self { instance, work, monitor })
@@ -59,13 +46,10 @@ impl Server {
     }
 }
 
-fn unknown_instance(name: &str) -> StepError {
-    StepError::failed(
-        Finding::blocker("instance-unknown", format!("This agent's configuration has no instance '{name}'"))
-            .saw("[[sql]]", "no such name")
-            .source(OURS)
-            .next("Add the instance to the agent's configuration and restart the agent."),
-    )
+/// The account that the engine runs as: as configured, or as it says itself.
+pub(super) fn service_account(cx: &Cx, instance: &str, said: Option<String>) -> Option<String> {
+    let configured = cx.env.sql.get(instance).ok().and_then(|i| i.service_account.clone());
+    configured.or(said)
 }
 
 /// The database of that identity, or a refusal: name, server and both GUIDs must be what the plan was made for.

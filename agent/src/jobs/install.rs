@@ -12,6 +12,7 @@ use syncferry_shared::outcome::{Outcome, SeenConnect};
 use syncferry_shared::spec::{ExpectedConnect, InstallTask};
 
 use super::common::{OURS, minutes, parameters_fit, shown};
+use crate::connect::exit_code::{self, Verdict};
 use crate::connect::msi;
 use crate::host::WizardSight;
 use crate::journal::Sight;
@@ -58,7 +59,14 @@ impl Step for CheckInstaller {
     }
     async fn act(&self, cx: &mut Cx) -> Result<Value, StepError> {
         let path = &self.0.installer;
-        let facts = msi::read(cx.env.host.local_path(path), path.clone()).await.map_err(|f| StepError::failed(*f))?;
+        let (named, local) = (path.clone(), cx.env.host.local_path(path));
+        // Hashing some hundred megabytes must not hold up the heartbeat.
+        let read = tokio::task::spawn_blocking(move || msi::read(&named, &local)).await;
+        let facts = match read {
+            Ok(Ok(facts)) => facts,
+            Ok(Err(e)) => return Err(unreadable(path, &e)),
+            Err(e) => return Err(unreadable(path, &e)),
+        };
         if facts.hash != self.0.installer_hash || !facts.product_code.eq_ignore_ascii_case(&self.0.product_code) {
             return Err(Finding::blocker("installer-changed", format!("{path} is not the file that the plan was made for"))
                 .saw("BLAKE3 now", &facts.hash)
@@ -79,6 +87,43 @@ impl Step for CheckInstaller {
         cx.saw("ProductVersion", &facts.product_version);
         cx.saw("BLAKE3", &facts.hash);
         Ok(json!({"product_code": facts.product_code, "version": facts.product_version}))
+    }
+}
+
+fn unreadable(path: &str, error: &dyn std::fmt::Display) -> StepError {
+    StepError::failed(
+        Finding::blocker("installer-unreadable", format!("{path} cannot be read as an installer"))
+            .saw(path, error)
+            .source(OURS)
+            .next("Put the planned installer back, then run the job again."),
+    )
+}
+
+/// What an exit code of msiexec says. One that nobody knows is a failure.
+struct Said {
+    code: i32,
+    verdict: Verdict,
+    meaning: &'static str,
+    next: &'static str,
+}
+
+impl Said {
+    fn of(code: i32) -> Self {
+        match exit_code::explain(code) {
+            Some(e) => Self { code, verdict: e.verdict, meaning: e.meaning, next: e.next_step },
+            None => Self {
+                code,
+                verdict: Verdict::Failed,
+                meaning: "an exit code that is not known",
+                next: "Look for 'Return value 3' in the log; the lines above it say why.",
+            },
+        }
+    }
+    fn done(&self) -> bool {
+        matches!(self.verdict, Verdict::Done | Verdict::DoneReboot)
+    }
+    fn shown(&self) -> String {
+        format!("{}: {}", self.code, self.meaning)
     }
 }
 
@@ -120,11 +165,11 @@ impl Step for RunInstaller {
         cx.env.host.secure_dir(&cx.env.staging_dir, &[]).await?;
         cx.progress(syncferry_shared::progress::Progress { message: "msiexec runs".to_string(), ..Default::default() });
         let exit = cx.env.host.install_msi(&self.0.installer, &log).await?;
-        let meaning = msi::exit_meaning(exit.code);
-        cx.saw("msiexec", format!("{}: {}", exit.code, meaning.text));
+        let said = Said::of(exit.code);
+        cx.saw("msiexec", said.shown());
         cx.saw("log", &exit.log);
-        if meaning.success {
-            if meaning.reboot {
+        if said.done() {
+            if said.verdict == Verdict::DoneReboot {
                 cx.findings.push(
                     Finding::warning("reboot-required", "Windows asks for a restart after the installation")
                         .saw("msiexec", exit.code)
@@ -135,14 +180,14 @@ impl Step for RunInstaller {
             return Ok(json!({"code": exit.code, "log": exit.log, "product_code": self.0.product_code}));
         }
         let mut finding = Finding::blocker("installer-failed", format!("The installer ended with {}", exit.code))
-            .saw("msiexec", format!("{}: {}", exit.code, meaning.text))
+            .saw("msiexec", said.shown())
             .saw("log", &exit.log)
             .source("Windows Installer")
-            .next(meaning.next);
+            .next(said.next);
         for line in exit.excerpt.iter().take(10) {
             finding = finding.saw("from the log", line);
         }
-        Err(if meaning.passing { StepError::passing(finding) } else { finding.into() })
+        Err(if said.verdict == Verdict::TryAgain { StepError::passing(finding) } else { finding.into() })
     }
     fn undoes_on_failure(&self) -> bool {
         true
@@ -161,16 +206,16 @@ impl Step for RunInstaller {
         }
         let log = cx.env.host.join(&cx.env.staging_dir, &format!("connect_uninstall_{}.log", cx.spec.migration.short()));
         let exit = cx.env.host.uninstall_msi(&self.0.product_code, &log).await?;
-        let meaning = msi::exit_meaning(exit.code);
+        let said = Said::of(exit.code);
         // 1605: it is not installed.
-        if meaning.success || exit.code == 1605 {
+        if said.done() || exit.code == 1605 {
             return Ok(());
         }
         Err(Finding::blocker("uninstall-failed", format!("Uninstalling ended with {}", exit.code))
-            .saw("msiexec", format!("{}: {}", exit.code, meaning.text))
+            .saw("msiexec", said.shown())
             .saw("log", exit.log)
             .source("Windows Installer")
-            .next(meaning.next)
+            .next(said.next)
             .into())
     }
 }

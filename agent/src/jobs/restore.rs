@@ -10,17 +10,16 @@ use syncferry_shared::Finding;
 use syncferry_shared::outcome::{Level, Outcome, Restored};
 use syncferry_shared::spec::RestoreTask;
 
-use super::Tools;
-use super::common::{OURS, Server, count, delete_file, differences, file_exists, minutes, staging};
+use super::common::{OURS, Server, count, delete_file, differences, file_exists, minutes, service_account, staging};
 use super::steps::{SecureStaging, differs};
 use crate::runner::{Cx, Job, Policy, Probe, Step, StepError};
 use crate::sql::capability;
 use crate::sql::ops::{self, AfterRestore, Dropped, Expectations, Renamed, restore::FileMove, restore::RestoreOptions};
-use crate::transfer::Wanted;
+use crate::transfer::{self, Wanted};
 
 /// The job.
-pub(super) fn job(tools: Arc<Tools>, task: &RestoreTask) -> Job {
-    let base = Base { tools, task: Arc::new(task.clone()) };
+pub(super) fn job(task: &RestoreTask) -> Job {
+    let base = Base { task: Arc::new(task.clone()) };
     let steps: Vec<Box<dyn Step>> = vec![
         Box::new(LookAtTarget(base.clone())),
         Box::new(SecureStaging { account_of: "look-at-target", needs: task.size }),
@@ -58,16 +57,24 @@ fn finish(cx: &Cx) -> Outcome {
 
 #[derive(Clone)]
 struct Base {
-    tools: Arc<Tools>,
     task: Arc<RestoreTask>,
 }
 
 impl Base {
     async fn server(&self, cx: &Cx) -> Result<Server, StepError> {
-        Server::open(&self.tools, cx, &self.task.instance).await
+        Server::open(cx, &self.task.instance).await
     }
     fn file(&self, cx: &Cx) -> String {
         cx.env.host.join(&staging(cx), &format!("{}.bak", self.task.artifact.short()))
+    }
+    fn wanted(&self, cx: &Cx) -> Wanted {
+        Wanted {
+            artifact: self.task.artifact,
+            manifest_digest: self.task.manifest_digest.clone(),
+            size: self.task.size,
+            root: self.task.root.clone(),
+            destination: cx.env.host.local_path(&self.file(cx)),
+        }
     }
     fn family(&self) -> uuid::Uuid {
         self.task.header.family_guid
@@ -123,7 +130,7 @@ impl Step for LookAtTarget {
         cx.saw("SERVERPROPERTY('ServerName')", &facts.server_name);
         cx.saw("SERVERPROPERTY('Edition')", format!("{} {}", facts.edition, facts.product_version));
         Ok(json!({
-            "service_account": facts.service_account,
+            "service_account": service_account(cx, &task.instance, facts.service_account),
             "major": facts.major,
             "data_path": task.data_dir.clone().or(facts.data_path),
             "log_path": task.log_dir.clone().or(facts.log_path),
@@ -142,35 +149,36 @@ impl Step for Fetch {
         minutes(24 * 60)
     }
     async fn probe(&self, cx: &mut Cx) -> Result<Probe, StepError> {
-        let path = self.0.file(cx);
-        if !file_exists(&cx.env.host, &path).await {
-            // What was fetched before is beside it, and is not fetched again.
-            return Ok(Probe::NotStarted);
-        }
-        // The file gets its name only when every chunk and the root hash were right.
-        Ok(Probe::Done(json!({"path": path, "root": self.0.task.root, "size": self.0.task.size})))
+        let wanted = self.0.wanted(cx);
+        // What an earlier try fetched is beside the file and is not fetched again.
+        Ok(match transfer::is_there(cx, &wanted).await? {
+            true => Probe::Done(self.evidence(cx)),
+            false => Probe::NotStarted,
+        })
     }
     async fn act(&self, cx: &mut Cx) -> Result<Value, StepError> {
-        let task = &self.0.task;
-        let path = self.0.file(cx);
-        let wanted = Wanted {
-            artifact: task.artifact,
-            source_agent: task.source_agent,
-            source_address: task.source_address.clone(),
-            size: task.size,
-            root: task.root.clone(),
-            manifest_digest: task.manifest_digest.clone(),
-        };
-        let fetched = self.0.tools.fetcher.fetch(cx, &wanted, &path).await?;
-        cx.saw("bytes fetched", fetched);
-        cx.saw("BLAKE3", &task.root);
-        Ok(json!({"path": path, "root": task.root, "size": task.size, "fetched": fetched}))
+        let wanted = self.0.wanted(cx);
+        let manifest = transfer::pull(cx, &wanted).await?;
+        cx.saw("chunks, each with its hash", manifest.chunks.len());
+        cx.saw("bytes", manifest.size);
+        cx.saw("BLAKE3", &manifest.root);
+        Ok(self.evidence(cx))
+    }
+    async fn confirm(&self, _cx: &mut Cx, _evidence: &Value) -> Result<(), StepError> {
+        // The file got its name only after the whole of it was read again from the disk.
+        Ok(())
     }
     fn undoes_on_failure(&self) -> bool {
         true
     }
     async fn undo(&self, cx: &mut Cx, _evidence: &Value) -> Result<(), StepError> {
-        delete_file(&cx.env.host, &self.0.file(cx)).await
+        Ok(transfer::discard(&self.0.wanted(cx).destination)?)
+    }
+}
+
+impl Fetch {
+    fn evidence(&self, cx: &Cx) -> Value {
+        json!({"path": self.0.file(cx), "root": self.0.task.root, "size": self.0.task.size})
     }
 }
 

@@ -1,6 +1,5 @@
 //! `verify` on the SQL host: the restored database is used by the new server and by nobody else, and holds what it held.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,7 +9,6 @@ use syncferry_shared::inventory::SessionFacts;
 use syncferry_shared::outcome::Outcome;
 use syncferry_shared::spec::VerifyTargetTask;
 
-use super::Tools;
 use super::common::{OURS, Server, count, differences, foreign_services, is_from, minutes, same_database};
 use crate::runner::{Cx, Job, Probe, Step, StepError};
 use crate::sql::ops;
@@ -19,8 +17,8 @@ use crate::sql::ops;
 const LOOKS: u32 = 30;
 
 /// The job.
-pub(super) fn job(tools: Arc<Tools>, task: &VerifyTargetTask) -> Job {
-    Job::new(vec![Box::new(LookAtDatabase { tools, task: task.clone() })], |cx| {
+pub(super) fn job(task: &VerifyTargetTask) -> Job {
+    Job::new(vec![Box::new(LookAtDatabase { task: task.clone() })], |cx| {
         let seen = cx.evidence("look-at-database").cloned().unwrap_or_default();
         Outcome {
             counts: seen.get("counts").cloned().and_then(|c| serde_json::from_value(c).ok()),
@@ -32,7 +30,6 @@ pub(super) fn job(tools: Arc<Tools>, task: &VerifyTargetTask) -> Job {
 }
 
 struct LookAtDatabase {
-    tools: Arc<Tools>,
     task: VerifyTargetTask,
 }
 
@@ -73,7 +70,7 @@ impl Step for LookAtDatabase {
     }
     async fn act(&self, cx: &mut Cx) -> Result<Value, StepError> {
         let name = &self.task.database.address.database;
-        let mut server = Server::open(&self.tools, cx, &self.task.database.address.instance).await?;
+        let mut server = Server::open(cx, &self.task.database.address.instance).await?;
         same_database(cx, &mut server, &self.task.database).await?;
         let sessions = self.sessions(cx, &mut server).await?;
         if let Some(other) = foreign_services(&sessions, &self.task.server_name).first() {

@@ -1,6 +1,5 @@
 //! `verify` on the old server: it is as it was. Then the backup file, which carries credentials, is deleted.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,21 +8,19 @@ use syncferry_shared::Finding;
 use syncferry_shared::outcome::Outcome;
 use syncferry_shared::spec::VerifyOldServerTask;
 
-use super::Tools;
 use super::common::{OURS, Server, delete_file, file_exists, minutes, same_database};
 use crate::runner::{Cx, Job, Probe, Step, StepError};
 
 /// The job.
-pub(super) fn job(tools: Arc<Tools>, task: &VerifyOldServerTask) -> Job {
-    let mut steps: Vec<Box<dyn Step>> = vec![Box::new(LookAtOldServer { tools: tools.clone(), task: task.clone() })];
+pub(super) fn job(task: &VerifyOldServerTask) -> Job {
+    let mut steps: Vec<Box<dyn Step>> = vec![Box::new(LookAtOldServer { task: task.clone() })];
     if let Some(path) = &task.delete_artifact {
-        steps.push(Box::new(DeleteBackup { tools, path: path.clone() }));
+        steps.push(Box::new(DeleteBackup { path: path.clone() }));
     }
     Job::new(steps, |cx| Outcome { findings: cx.findings.clone(), ..Outcome::default() })
 }
 
 struct LookAtOldServer {
-    tools: Arc<Tools>,
     task: VerifyOldServerTask,
 }
 
@@ -42,7 +39,7 @@ impl Step for LookAtOldServer {
         Ok(Probe::NotStarted)
     }
     async fn act(&self, cx: &mut Cx) -> Result<Value, StepError> {
-        let mut server = Server::open(&self.tools, cx, &self.task.database.address.instance).await?;
+        let mut server = Server::open(cx, &self.task.database.address.instance).await?;
         let row = same_database(cx, &mut server, &self.task.database).await?;
         server.close().await;
         cx.saw("database_guid", self.task.database.database_guid);
@@ -86,7 +83,6 @@ impl LookAtOldServer {
 }
 
 struct DeleteBackup {
-    tools: Arc<Tools>,
     path: String,
 }
 
@@ -106,7 +102,7 @@ impl Step for DeleteBackup {
         Ok(if there { Probe::NotStarted } else { Probe::Done(json!({"deleted": self.path})) })
     }
     async fn act(&self, cx: &mut Cx) -> Result<Value, StepError> {
-        self.tools.shelf.remove_path(&self.path);
+        // Without its file an artifact cannot be handed out; the manifest stays as evidence.
         delete_file(&cx.env.host, &self.path).await?;
         cx.saw("deleted", &self.path);
         Ok(json!({"deleted": self.path}))

@@ -1,6 +1,5 @@
 //! `verify` before anything is done: the source is what the plan was made for, and its server is the one that holds it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,14 +8,13 @@ use syncferry_shared::Finding;
 use syncferry_shared::outcome::Outcome;
 use syncferry_shared::spec::VerifySourceTask;
 
-use super::Tools;
 use super::common::{OURS, Server, count, foreign_services, minutes, same_database};
 use crate::runner::{Cx, Job, Probe, Step, StepError};
 use crate::sql::ops;
 
 /// The job.
-pub(super) fn job(tools: Arc<Tools>, task: &VerifySourceTask) -> Job {
-    let look = LookAgain { tools, task: task.clone() };
+pub(super) fn job(task: &VerifySourceTask) -> Job {
+    let look = LookAgain { task: task.clone() };
     Job::new(vec![Box::new(look)], |cx| {
         let seen = cx.evidence("look-again").cloned().unwrap_or_default();
         Outcome {
@@ -29,7 +27,6 @@ pub(super) fn job(tools: Arc<Tools>, task: &VerifySourceTask) -> Job {
 }
 
 struct LookAgain {
-    tools: Arc<Tools>,
     task: VerifySourceTask,
 }
 
@@ -49,7 +46,7 @@ impl Step for LookAgain {
     }
     async fn act(&self, cx: &mut Cx) -> Result<Value, StepError> {
         let name = &self.task.database.address.database;
-        let mut server = Server::open(&self.tools, cx, &self.task.database.address.instance).await?;
+        let mut server = Server::open(cx, &self.task.database.address.instance).await?;
         same_database(cx, &mut server, &self.task.database).await?;
         let sessions = ops::sessions(&mut server.work, name).await.unwrap_or_default();
         if let Some(holder) = &self.task.holder_name

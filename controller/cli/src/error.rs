@@ -102,7 +102,10 @@ impl CliError {
                 why: transport::explain(status),
             };
         }
-        let message = status.message().to_string();
+        let message = match status.message() {
+            "" => status.code().description().to_string(),
+            text => text.to_string(),
+        };
         match status.code() {
             Code::NotFound => Self::NotFound(message),
             Code::Unauthenticated | Code::PermissionDenied => Self::Denied(message),
