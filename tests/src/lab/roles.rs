@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use syncferry_agent::host::Host as _;
+use syncferry_sqlserver::cli::{ServeArgs, run_instance};
+use syncferry_sqlserver::engine::Instance;
 use tokio_util::sync::CancellationToken;
 
 use super::host;
@@ -37,6 +39,9 @@ pub fn run(args: &[OsString]) -> Option<ExitCode> {
     })
 }
 
+/// The SQL client tells of every row.
+const LOG: &str = "info,mssql_tds=warn";
+
 #[derive(Debug, Parser)]
 #[command(name = HOST)]
 struct HostArgs {
@@ -53,8 +58,19 @@ fn host(args: Vec<OsString>) -> ExitCode {
     })
 }
 
-fn sqlserver(_args: Vec<OsString>) -> ExitCode {
-    in_runtime(async move { anyhow::bail!("not yet") })
+#[derive(Debug, Parser)]
+#[command(name = SQLSERVER)]
+struct SqlServerArgs {
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+fn sqlserver(args: Vec<OsString>) -> ExitCode {
+    let args = SqlServerArgs::parse_from(std::iter::once(SQLSERVER.into()).chain(args)).serve;
+    in_runtime(async move {
+        let instance = Instance::open(&args.dir)?;
+        run_instance(instance, &args).await
+    })
 }
 
 #[derive(Debug, Parser)]
@@ -114,7 +130,7 @@ fn stopping() -> CancellationToken {
 }
 
 fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| LOG.into());
     // The controller and the agent set up their own logs; here nobody has.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
