@@ -29,7 +29,11 @@ impl Server {
         let instance = known.sql.for_purpose(cx.spec.migration.short());
         let work = SqlSession::connect(&instance, Role::Work).await?;
         let monitor = SqlSession::connect(&instance, Role::Monitor).await.ok();
-        Ok(Self { instance, work, monitor })
+        Ok(Self {
+            instance,
+            work,
+            monitor,
+        })
     }
 
     /// The work session, and how to watch what it does.
@@ -53,7 +57,11 @@ pub(super) fn service_account(cx: &Cx, instance: &str, said: Option<String>) -> 
 }
 
 /// The database of that identity, or a refusal: name, server and both GUIDs must be what the plan was made for.
-pub(super) async fn same_database(cx: &Cx, server: &mut Server, known: &DatabaseIdentity) -> Result<DatabaseRow, StepError> {
+pub(super) async fn same_database(
+    cx: &Cx,
+    server: &mut Server,
+    known: &DatabaseIdentity,
+) -> Result<DatabaseRow, StepError> {
     let facts = ops::probe_instance(&mut server.work, &server.instance, cx.env.clocks.as_ref()).await?;
     let name = &known.address.database;
     let refuse = |what: &str, found: String| {
@@ -81,17 +89,23 @@ pub(super) async fn same_database(cx: &Cx, server: &mut Server, known: &Database
 pub(super) async fn count(server: &mut Server, database: &str) -> Result<Counts, StepError> {
     crate::adsync::count(&mut server.work, database).await?.ok_or_else(|| {
         StepError::failed(
-            Finding::blocker("not-adsync", format!("{database} is not a database of Microsoft Entra Connect"))
-                .saw("dbo.mms_server_configuration and dbo.mms_management_agent", "not there")
-                .source(OURS)
-                .next("Find out which database the ADSync service uses, register that one and plan again."),
+            Finding::blocker(
+                "not-adsync",
+                format!("{database} is not a database of Microsoft Entra Connect"),
+            )
+            .saw("dbo.mms_server_configuration and dbo.mms_management_agent", "not there")
+            .source(OURS)
+            .next("Find out which database the ADSync service uses, register that one and plan again."),
         )
     })
 }
 
 /// Sessions of synchronisation services that are not on `server`.
 pub(super) fn foreign_services<'a>(sessions: &'a [SessionFacts], server: &str) -> Vec<&'a SessionFacts> {
-    sessions.iter().filter(|s| s.is_sync_service() && !is_from(s, server)).collect()
+    sessions
+        .iter()
+        .filter(|s| s.is_sync_service() && !is_from(s, server))
+        .collect()
 }
 
 /// Whether a session comes from a server, as the client says it.
@@ -115,7 +129,10 @@ pub(super) fn parameters_fit(p: &ConnectParameters, expect: &ExpectedConnect) ->
 
 /// What the registry names, for people.
 pub(super) fn shown(p: &ConnectParameters) -> String {
-    format!("Server {}, SQLInstance '{}', DBName {}", p.server, p.instance, p.database)
+    format!(
+        "Server {}, SQLInstance '{}', DBName {}",
+        p.server, p.instance, p.database
+    )
 }
 
 /// Deletes a file of ours, if it is there.
@@ -155,15 +172,27 @@ pub(super) fn differences(before: &Counts, after: &Counts) -> Vec<(String, Strin
             found.push((what, a, b));
         }
     };
-    differ("columns of all tables".to_string(), before.schema_digest.clone(), after.schema_digest.clone());
+    differ(
+        "columns of all tables".to_string(),
+        before.schema_digest.clone(),
+        after.schema_digest.clone(),
+    );
     let tables: std::collections::BTreeSet<&String> = before.rows.keys().chain(after.rows.keys()).collect();
     let rows = |c: &Counts, t: &String| c.rows.get(t).map_or("missing".to_string(), i64::to_string);
     for table in tables {
         differ(format!("rows of {table}"), rows(before, table), rows(after, table));
     }
-    differ("connectors".to_string(), before.connectors.join(", "), after.connectors.join(", "));
+    differ(
+        "connectors".to_string(),
+        before.connectors.join(", "),
+        after.connectors.join(", "),
+    );
     let number = |n: Option<i64>| n.map_or("unknown".to_string(), |n| n.to_string());
-    differ("synchronisation rules".to_string(), number(before.rules), number(after.rules));
+    differ(
+        "synchronisation rules".to_string(),
+        number(before.rules),
+        number(after.rules),
+    );
     found
 }
 
@@ -196,7 +225,10 @@ mod tests {
 
     #[test]
     fn differences_name_what_and_both_values() {
-        let mut a = Counts { rules: Some(3), ..Counts::default() };
+        let mut a = Counts {
+            rules: Some(3),
+            ..Counts::default()
+        };
         a.rows.insert("dbo.t".into(), 5);
         let mut b = a.clone();
         assert!(differences(&a, &b).is_empty());

@@ -20,10 +20,13 @@ use crate::runner::Job;
 pub fn build(spec: &JobSpec) -> Result<Job, Box<Finding>> {
     if spec.schema_version != 1 {
         return Err(Box::new(
-            Finding::blocker("job-too-new", "The job's specification is of a version that this agent does not know")
-                .saw("schema_version", spec.schema_version)
-                .source("the agent's version")
-                .next("Give agent and controller the same version, then apply the migration again."),
+            Finding::blocker(
+                "job-too-new",
+                "The job's specification is of a version that this agent does not know",
+            )
+            .saw("schema_version", spec.schema_version)
+            .source("the agent's version")
+            .next("Give agent and controller the same version, then apply the migration again."),
         ));
     }
     Ok(match &spec.task {
@@ -39,5 +42,7 @@ pub fn build(spec: &JobSpec) -> Result<Job, Box<Finding>> {
 
 /// What this agent can do, as it says in hello.
 pub fn capabilities() -> Vec<String> {
-    ["job.backup.v1", "job.restore.v1", "job.install.v1", "job.verify.v1"].map(str::to_string).to_vec()
+    ["job.backup.v1", "job.restore.v1", "job.install.v1", "job.verify.v1"]
+        .map(str::to_string)
+        .to_vec()
 }

@@ -22,7 +22,11 @@ pub(super) fn job(task: &VerifyTargetTask) -> Job {
         let seen = cx.evidence("look-at-database").cloned().unwrap_or_default();
         Outcome {
             counts: seen.get("counts").cloned().and_then(|c| serde_json::from_value(c).ok()),
-            sessions: seen.get("sessions").cloned().and_then(|s| serde_json::from_value(s).ok()).unwrap_or_default(),
+            sessions: seen
+                .get("sessions")
+                .cloned()
+                .and_then(|s| serde_json::from_value(s).ok())
+                .unwrap_or_default(),
             findings: cx.findings.clone(),
             ..Outcome::default()
         }
@@ -74,16 +78,25 @@ impl Step for LookAtDatabase {
         same_database(cx, &mut server, &self.task.database).await?;
         let sessions = self.sessions(cx, &mut server).await?;
         if let Some(other) = foreign_services(&sessions, &self.task.server_name).first() {
-            return Err(Finding::blocker("database-is-shared", format!("Another Connect server is connected to {name}"))
-                .saw(format!("session {}", other.id), format!("{} from {}", other.login, other.host.as_deref().unwrap_or("?")))
-                .saw("the new server", &self.task.server_name)
-                .source("Microsoft Learn: several Connect servers must not share an ADSync database")
-                .next("Stop the ADSync service of that server for good, at once.")
-                .into());
+            return Err(Finding::blocker(
+                "database-is-shared",
+                format!("Another Connect server is connected to {name}"),
+            )
+            .saw(
+                format!("session {}", other.id),
+                format!("{} from {}", other.login, other.host.as_deref().unwrap_or("?")),
+            )
+            .saw("the new server", &self.task.server_name)
+            .source("Microsoft Learn: several Connect servers must not share an ADSync database")
+            .next("Stop the ADSync service of that server for good, at once.")
+            .into());
         }
         let counts = count(&mut server, name).await?;
         server.close().await;
-        cx.saw("sessions of ADSync", sessions.iter().filter(|s| s.is_sync_service()).count());
+        cx.saw(
+            "sessions of ADSync",
+            sessions.iter().filter(|s| s.is_sync_service()).count(),
+        );
         cx.saw("connectors", counts.connectors.join(", "));
         self.judge(cx, &counts)?;
         Ok(json!({"counts": counts, "sessions": sessions}))
@@ -95,13 +108,21 @@ impl LookAtDatabase {
     /// differs is told; that a connector is gone is an error.
     fn judge(&self, cx: &mut Cx, counts: &syncferry_shared::artifact::Counts) -> Result<(), StepError> {
         let before = &self.task.counts;
-        let gone: Vec<&str> = before.connectors.iter().filter(|c| !counts.connectors.contains(c)).map(String::as_str).collect();
+        let gone: Vec<&str> = before
+            .connectors
+            .iter()
+            .filter(|c| !counts.connectors.contains(c))
+            .map(String::as_str)
+            .collect();
         if !gone.is_empty() {
-            return Err(Finding::blocker("connectors-gone", "Connectors of the source are not in the restored database any more")
-                .saw("gone", gone.join(", "))
-                .source(OURS)
-                .next("Look at the new server's configuration. The old server still has them.")
-                .into());
+            return Err(Finding::blocker(
+                "connectors-gone",
+                "Connectors of the source are not in the restored database any more",
+            )
+            .saw("gone", gone.join(", "))
+            .source(OURS)
+            .next("Look at the new server's configuration. The old server still has them.")
+            .into());
         }
         let lines = differences(before, counts);
         if lines.is_empty() {

@@ -17,7 +17,10 @@ pub(super) fn job(task: &VerifyOldServerTask) -> Job {
     if let Some(path) = &task.delete_artifact {
         steps.push(Box::new(DeleteBackup { path: path.clone() }));
     }
-    Job::new(steps, |cx| Outcome { findings: cx.findings.clone(), ..Outcome::default() })
+    Job::new(steps, |cx| Outcome {
+        findings: cx.findings.clone(),
+        ..Outcome::default()
+    })
 }
 
 struct LookAtOldServer {
@@ -62,10 +65,14 @@ impl LookAtOldServer {
                 .next("Syncferry put back what it had changed, so somebody else changed this. Find out who, and decide which server is to be active.")
         };
         let shown = |b: Option<bool>| b.map_or("unknown".to_string(), |b| b.to_string());
-        let state = facts.service.as_ref().map_or("not there".to_string(), |s| s.state.clone());
+        let state = facts
+            .service
+            .as_ref()
+            .map_or("not there".to_string(), |s| s.state.clone());
         cx.saw("service ADSync", &state);
         if !state.eq_ignore_ascii_case("running") {
-            cx.findings.push(changed("service ADSync", state, "running".to_string()));
+            cx.findings
+                .push(changed("service ADSync", state, "running".to_string()));
         }
         let staging = facts.scheduler.as_ref().map(|s| s.staging_mode);
         let enabled = facts.scheduler.as_ref().map(|s| s.sync_cycle_enabled);
@@ -99,7 +106,11 @@ impl Step for DeleteBackup {
     }
     async fn probe(&self, cx: &mut Cx) -> Result<Probe, StepError> {
         let there = file_exists(&cx.env.host, &self.path).await;
-        Ok(if there { Probe::NotStarted } else { Probe::Done(json!({"deleted": self.path})) })
+        Ok(if there {
+            Probe::NotStarted
+        } else {
+            Probe::Done(json!({"deleted": self.path}))
+        })
     }
     async fn act(&self, cx: &mut Cx) -> Result<Value, StepError> {
         // Without its file an artifact cannot be handed out; the manifest stays as evidence.

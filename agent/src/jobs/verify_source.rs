@@ -19,7 +19,11 @@ pub(super) fn job(task: &VerifySourceTask) -> Job {
         let seen = cx.evidence("look-again").cloned().unwrap_or_default();
         Outcome {
             counts: seen.get("counts").cloned().and_then(|c| serde_json::from_value(c).ok()),
-            sessions: seen.get("sessions").cloned().and_then(|s| serde_json::from_value(s).ok()).unwrap_or_default(),
+            sessions: seen
+                .get("sessions")
+                .cloned()
+                .and_then(|s| serde_json::from_value(s).ok())
+                .unwrap_or_default(),
             findings: cx.findings.clone(),
             ..Outcome::default()
         }
@@ -52,28 +56,41 @@ impl Step for LookAgain {
         if let Some(holder) = &self.task.holder_name
             && let Some(other) = foreign_services(&sessions, holder).first()
         {
-            return Err(Finding::blocker("source-is-shared", format!("Another Connect server is connected to {name}"))
-                .saw(format!("session {}", other.id), format!("{} from {}", other.login, other.host.as_deref().unwrap_or("?")))
-                .saw("holder of the lease", holder)
-                .source(OURS)
-                .next("Find out which server that is and stop its ADSync service for good.")
-                .into());
+            return Err(Finding::blocker(
+                "source-is-shared",
+                format!("Another Connect server is connected to {name}"),
+            )
+            .saw(
+                format!("session {}", other.id),
+                format!("{} from {}", other.login, other.host.as_deref().unwrap_or("?")),
+            )
+            .saw("holder of the lease", holder)
+            .source(OURS)
+            .next("Find out which server that is and stop its ADSync service for good.")
+            .into());
         }
         let facts = crate::adsync::inspect(&mut server.work, name).await?;
         let version = facts.as_ref().and_then(|f| f.connect_version);
         if version != self.task.connect_version {
-            let shown = |v: Option<syncferry_shared::ConnectVersion>| v.map_or("unknown".to_string(), |v| v.to_string());
-            return Err(Finding::blocker("source-was-upgraded", "The Connect version of the source is not what it was when the plan was made")
-                .saw("ServerConfigurationVersion now", shown(version))
-                .saw("in the plan", shown(self.task.connect_version))
-                .source(OURS)
-                .next("Connect was upgraded meanwhile, perhaps by itself. Plan again: the installer must not be older.")
-                .into());
+            let shown =
+                |v: Option<syncferry_shared::ConnectVersion>| v.map_or("unknown".to_string(), |v| v.to_string());
+            return Err(Finding::blocker(
+                "source-was-upgraded",
+                "The Connect version of the source is not what it was when the plan was made",
+            )
+            .saw("ServerConfigurationVersion now", shown(version))
+            .saw("in the plan", shown(self.task.connect_version))
+            .source(OURS)
+            .next("Connect was upgraded meanwhile, perhaps by itself. Plan again: the installer must not be older.")
+            .into());
         }
         let counts = count(&mut server, name).await?;
         server.close().await;
         cx.saw("database_guid", self.task.database.database_guid);
-        cx.saw("sessions of ADSync", sessions.iter().filter(|s| s.is_sync_service()).count());
+        cx.saw(
+            "sessions of ADSync",
+            sessions.iter().filter(|s| s.is_sync_service()).count(),
+        );
         cx.saw("rows in all tables", counts.rows.values().sum::<i64>());
         cx.saw("connectors", counts.connectors.join(", "));
         Ok(json!({"counts": counts, "sessions": sessions}))

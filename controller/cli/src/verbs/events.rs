@@ -85,9 +85,10 @@ async fn resolve(session: &Session, stream: Stream, id: String) -> Result<String
             Ok(found.lease.map_or(id, |l| l.resource))
         }
         // The controller's own history is that of its store.
-        Stream::System if id.is_empty() => {
-            Ok(session.call(session.service().get_version(GetVersionRequest {})).await?.store_id)
-        }
+        Stream::System if id.is_empty() => Ok(session
+            .call(session.service().get_version(GetVersionRequest {}))
+            .await?
+            .store_id),
         Stream::Migration | Stream::System => Ok(id),
     }
 }

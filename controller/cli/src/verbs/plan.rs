@@ -195,7 +195,10 @@ pub(super) fn read(m: &Migration) -> Result<Plan, CliError> {
         // What is shown must be what is applied.
         return Err(CliError::Controller {
             code: tonic::Code::DataLoss,
-            message: format!("the plan of {} has the digest {digest}, but the controller names {}", m.id, m.plan_digest),
+            message: format!(
+                "the plan of {} has the digest {digest}, but the controller names {}",
+                m.id, m.plan_digest
+            ),
         });
     }
     let plan: Result<Plan, InvalidMessage> = document.read(schema::PLAN);

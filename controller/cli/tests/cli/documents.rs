@@ -28,7 +28,10 @@ pub(crate) fn report() -> Report {
     let digest = plan_digest(&document);
     let payloads = [
         ("migration.created", json!({"scenario": "move-to-full-sql"})),
-        ("migration.applied", json!({"plan_digest": digest, "accepted_warnings": ["target-engine-old"]})),
+        (
+            "migration.applied",
+            json!({"plan_digest": digest, "accepted_warnings": ["target-engine-old"]}),
+        ),
         ("job.succeeded", json!({"job": "backup", "outcome": backup_outcome()})),
     ];
     let mut events: Vec<Event> = Vec::new();
@@ -52,7 +55,11 @@ pub(crate) fn report() -> Report {
         schema: SCHEMA.into(),
         migration: MIGRATION.parse().unwrap(),
         scenario: syncferry_shared::plan::Scenario::MoveToFullSql,
-        site: ReportSite { id: SiteId(Uuid::from_u128(1)), name: "contoso".into(), tenant_id: "t".into() },
+        site: ReportSite {
+            id: SiteId(Uuid::from_u128(1)),
+            name: "contoso".into(),
+            tenant_id: "t".into(),
+        },
         state: MigrationState::Succeeded,
         created_by: "operator:ada".into(),
         created_at: NOW.plus(-3_600_000),
@@ -91,7 +98,12 @@ pub(crate) fn report() -> Report {
 async fn the_page_shows_what_the_command_answers() {
     let world = World {
         migrations: [planned(vec![warning()])].into(),
-        watches: [vec![message(events().drain(..1).collect(), migration("succeeded"), true)]].into(),
+        watches: [vec![message(
+            events().drain(..1).collect(),
+            migration("succeeded"),
+            true,
+        )]]
+        .into(),
         report: Some(report_document()),
         ..World::default()
     };
@@ -103,7 +115,10 @@ async fn the_page_shows_what_the_command_answers() {
         ("site list", &["site", "list"]),
         ("site show SITE (site add)", &["site", "show", "contoso"]),
         ("host list", &["host", "list"]),
-        ("host add NAME", &["host", "add", "SYNC02", "--site", "contoso", "--role", "connect-server"]),
+        (
+            "host add NAME",
+            &["host", "add", "SYNC02", "--site", "contoso", "--role", "connect-server"],
+        ),
         ("host token HOST", &["host", "token", "SYNC02"]),
         ("database list", &["database", "list"]),
         ("plan show MIGRATION (plan SCENARIO)", &plan),
@@ -112,10 +127,19 @@ async fn the_page_shows_what_the_command_answers() {
         ("gate show GATE (gate complete)", &["gate", "show", "0a6a7e"]),
         ("lease list", &["lease", "list"]),
         ("lease show RESOURCE", &["lease", "show", "ADSync"]),
-        ("events migration MIGRATION", &["events", "migration", "ac120002", "--limit", "1"]),
+        (
+            "events migration MIGRATION",
+            &["events", "migration", "ac120002", "--limit", "1"],
+        ),
         ("watch MIGRATION (one document per line)", &["watch", "ac120002"]),
-        ("report MIGRATION --html FILE (report verify FILE)", &["report", "ac120002", "--html", "/dev/null"]),
-        ("anything that fails", &["--credentials", "/nowhere/credentials.toml", "status"]),
+        (
+            "report MIGRATION --html FILE (report verify FILE)",
+            &["report", "ac120002", "--html", "/dev/null"],
+        ),
+        (
+            "anything that fails",
+            &["--credentials", "/nowhere/credentials.toml", "status"],
+        ),
     ] {
         let mut all = args.to_vec();
         all.push("--json");
@@ -131,14 +155,20 @@ async fn the_page_shows_what_the_command_answers() {
                 value["html"] = json!("report.html");
             }
             shorten(&mut value);
-            page.push_str(&format!("```json\n{}\n```\n", serde_json::to_string_pretty(&value).unwrap()));
+            page.push_str(&format!(
+                "```json\n{}\n```\n",
+                serde_json::to_string_pretty(&value).unwrap()
+            ));
         }
     }
     if std::env::var_os("UPDATE_SAMPLES").is_some() {
         std::fs::write(PAGE, &page).unwrap();
     }
     let written = std::fs::read_to_string(PAGE).unwrap_or_default();
-    assert!(written == page, "docs/samples/cli-json.md is not what the command answers; UPDATE_SAMPLES=1 writes it");
+    assert!(
+        written == page,
+        "docs/samples/cli-json.md is not what the command answers; UPDATE_SAMPLES=1 writes it"
+    );
 }
 
 /// Leaves out what the controller's documents hold: it is documented with them.

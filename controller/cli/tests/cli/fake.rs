@@ -93,12 +93,23 @@ impl Controller {
         });
         let operator_id = OperatorId(uuid::Uuid::from_u128(1));
         let (cert_pem, key_pem) = issue(&authority, &operator_uri(operator_id));
-        let credentials =
-            OperatorCredentials { controller: address.to_string(), ca_pem, cert_pem, key_pem, operator_id, name: "ada".into() };
+        let credentials = OperatorCredentials {
+            controller: address.to_string(),
+            ca_pem,
+            cert_pem,
+            key_pem,
+            operator_id,
+            name: "ada".into(),
+        };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("credentials.toml");
         credentials.save(&path).unwrap();
-        Self { world, credentials: path, folder, serving }
+        Self {
+            world,
+            credentials: path,
+            folder,
+            serving,
+        }
     }
 
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
@@ -112,7 +123,11 @@ impl Controller {
 
     /// Runs a command line with somebody who gives these answers; nobody, when there are none.
     pub(crate) async fn run_answering(&self, args: &[&str], answers: &[&str]) -> Ran {
-        let mut all: Vec<OsString> = vec!["syncferry".into(), "--credentials".into(), self.credentials.clone().into()];
+        let mut all: Vec<OsString> = vec![
+            "syncferry".into(),
+            "--credentials".into(),
+            self.credentials.clone().into(),
+        ];
         all.extend(args.iter().map(OsString::from));
         run(all, answers).await
     }
@@ -127,7 +142,11 @@ pub(crate) async fn run(args: Vec<OsString>, answers: &[&str]) -> Ran {
         console.answers = Answers::Given(answers.iter().map(|a| a.to_string()).collect());
     }
     let exit = syncferry_cli::run(args, &mut console).await;
-    Ran { exit, out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
+    Ran {
+        exit,
+        out: String::from_utf8(out).unwrap(),
+        err: String::from_utf8(err).unwrap(),
+    }
 }
 
 fn issue(authority: &CertifiedIssuer<'static, KeyPair>, uri: &str) -> (String, Secret) {
@@ -142,7 +161,9 @@ fn issue(authority: &CertifiedIssuer<'static, KeyPair>, uri: &str) -> (String, S
 pub(crate) fn refused(title: &str, findings: &[Finding]) -> Status {
     let mut status = Status::failed_precondition(title);
     let json = serde_json::to_vec(findings).unwrap();
-    status.metadata_mut().insert_bin("syncferry-findings-bin", MetadataValue::from_bytes(&json));
+    status
+        .metadata_mut()
+        .insert_bin("syncferry-findings-bin", MetadataValue::from_bytes(&json));
     status
 }
 
@@ -187,8 +208,20 @@ impl Operator for Fake {
         self.answer(r, v)
     }
     async fn add_site(&self, r: Request<AddSiteRequest>) -> Answer<Site> {
-        let AddSiteRequest { name, tenant_id, labels } = r.get_ref().clone();
-        self.answer(r, Site { name, tenant_id, labels, ..site() })
+        let AddSiteRequest {
+            name,
+            tenant_id,
+            labels,
+        } = r.get_ref().clone();
+        self.answer(
+            r,
+            Site {
+                name,
+                tenant_id,
+                labels,
+                ..site()
+            },
+        )
     }
     async fn list_sites(&self, r: Request<ListSitesRequest>) -> Answer<ListSitesResponse> {
         self.answer(r, ListSitesResponse { sites: vec![site()] })
@@ -198,31 +231,64 @@ impl Operator for Fake {
     }
     async fn add_host(&self, r: Request<AddHostRequest>) -> Answer<AddHostResponse> {
         let AddHostRequest { name, roles, .. } = r.get_ref().clone();
-        let host = Host { name, roles, ..fresh_host() };
-        self.answer(r, AddHostResponse { host: Some(host), token: "sft1.ABC.012".into(), token_expires_at: ago(-60) })
+        let host = Host {
+            name,
+            roles,
+            ..fresh_host()
+        };
+        self.answer(
+            r,
+            AddHostResponse {
+                host: Some(host),
+                token: "sft1.ABC.012".into(),
+                token_expires_at: ago(-60),
+            },
+        )
     }
     async fn list_hosts(&self, r: Request<ListHostsRequest>) -> Answer<ListHostsResponse> {
-        self.answer(r, ListHostsResponse { hosts: vec![host("SYNC01"), fresh_host()] })
+        self.answer(
+            r,
+            ListHostsResponse {
+                hosts: vec![host("SYNC01"), fresh_host()],
+            },
+        )
     }
     async fn get_host(&self, r: Request<GetHostRequest>) -> Answer<Host> {
         let name = r.get_ref().host.clone();
         self.answer(r, host(&name))
     }
     async fn create_token(&self, r: Request<CreateTokenRequest>) -> Answer<CreateTokenResponse> {
-        self.answer(r, CreateTokenResponse { token: "sft1.ABC.012".into(), expires_at: ago(-60) })
+        self.answer(
+            r,
+            CreateTokenResponse {
+                token: "sft1.ABC.012".into(),
+                expires_at: ago(-60),
+            },
+        )
     }
     async fn add_database(&self, r: Request<AddDatabaseRequest>) -> Answer<Database> {
         self.answer(r, database())
     }
     async fn list_databases(&self, r: Request<ListDatabasesRequest>) -> Answer<ListDatabasesResponse> {
-        self.answer(r, ListDatabasesResponse { databases: vec![database()] })
+        self.answer(
+            r,
+            ListDatabasesResponse {
+                databases: vec![database()],
+            },
+        )
     }
     async fn get_database(&self, r: Request<GetDatabaseRequest>) -> Answer<Database> {
         self.answer(r, database())
     }
     async fn create_plan(&self, r: Request<CreatePlanRequest>) -> Answer<Migration> {
         self.enter(&r)?.planned.push(r.get_ref().clone());
-        self.answer(r, Migration { waiting_for: "SQL01 and SYNC02".into(), ..migration("inspecting") })
+        self.answer(
+            r,
+            Migration {
+                waiting_for: "SQL01 and SYNC02".into(),
+                ..migration("inspecting")
+            },
+        )
     }
     async fn apply(&self, r: Request<ApplyRequest>) -> Answer<Migration> {
         self.enter(&r)?.applied.push(r.get_ref().clone());
@@ -235,13 +301,21 @@ impl Operator for Fake {
         Ok(Response::new(next(&mut *self.enter(&r)?)?))
     }
     async fn list_migrations(&self, r: Request<ListMigrationsRequest>) -> Answer<ListMigrationsResponse> {
-        self.answer(r, ListMigrationsResponse { migrations: vec![running()] })
+        self.answer(
+            r,
+            ListMigrationsResponse {
+                migrations: vec![running()],
+            },
+        )
     }
     type WatchStream = std::pin::Pin<Box<dyn Stream<Item = Result<WatchResponse, Status>> + Send>>;
     async fn watch(&self, r: Request<WatchRequest>) -> Answer<Self::WatchStream> {
         let mut world = self.enter(&r)?;
         world.watched_after.push(r.get_ref().after_seq);
-        let script = world.watches.pop_front().ok_or_else(|| Status::not_found("there is no migration 'nope'"))?;
+        let script = world
+            .watches
+            .pop_front()
+            .ok_or_else(|| Status::not_found("there is no migration 'nope'"))?;
         Ok(Response::new(Box::pin(tokio_stream::iter(script))))
     }
     async fn list_events(&self, r: Request<ListEventsRequest>) -> Answer<ListEventsResponse> {
@@ -251,26 +325,46 @@ impl Operator for Fake {
         self.answer(r, ListEventsResponse { events })
     }
     async fn list_gates(&self, r: Request<ListGatesRequest>) -> Answer<ListGatesResponse> {
-        self.answer(r, ListGatesResponse { gates: vec![gate("open")] })
+        self.answer(
+            r,
+            ListGatesResponse {
+                gates: vec![gate("open")],
+            },
+        )
     }
     async fn complete_gate(&self, r: Request<CompleteGateRequest>) -> Answer<Gate> {
         self.answer(r, gate("claimed"))
     }
     async fn list_leases(&self, r: Request<ListLeasesRequest>) -> Answer<ListLeasesResponse> {
-        self.answer(r, ListLeasesResponse { leases: vec![lease(), seat()] })
+        self.answer(
+            r,
+            ListLeasesResponse {
+                leases: vec![lease(), seat()],
+            },
+        )
     }
     async fn get_lease(&self, r: Request<GetLeaseRequest>) -> Answer<GetLeaseResponse> {
         self.answer(r, lease_detail())
     }
     async fn get_report(&self, r: Request<GetReportRequest>) -> Answer<GetReportResponse> {
         let report = self.enter(&r)?.report.clone();
-        self.answer(r, GetReportResponse { report, html: "<!doctype html><title>from the controller</title>".into() })
+        self.answer(
+            r,
+            GetReportResponse {
+                report,
+                html: "<!doctype html><title>from the controller</title>".into(),
+            },
+        )
     }
 }
 
 /// A message of `Watch`.
 pub(crate) fn message(events: Vec<Event>, migration: Migration, rests: bool) -> Result<WatchResponse, Status> {
-    Ok(WatchResponse { events, migration: Some(migration), rests })
+    Ok(WatchResponse {
+        events,
+        migration: Some(migration),
+        rests,
+    })
 }
 
 /// A report whose chain holds.

@@ -7,7 +7,11 @@ use syncferry_shared::Finding;
 
 use crate::samples::*;
 
-const LOOK: Look = Look { color: false, width: 100, now: NOW };
+const LOOK: Look = Look {
+    color: false,
+    width: 100,
+    now: NOW,
+};
 
 #[test]
 fn a_plan_that_can_be_applied() {
@@ -83,7 +87,10 @@ fn nothing_yet() {
 
 #[test]
 fn status_of_all() {
-    assert_snapshot!(render::migrations(&[running(), stopped(), migration("succeeded")], &LOOK));
+    assert_snapshot!(render::migrations(
+        &[running(), stopped(), migration("succeeded")],
+        &LOOK
+    ));
 }
 
 #[test]
@@ -125,7 +132,14 @@ fn health() {
         incarnation: 1,
         catalogue_signed_off: "2026-11-01".into(),
     };
-    assert_snapshot!(render::health(&v, "controller:7443", "ada", NOW.plus(86_400_000 * 90), 12, &LOOK));
+    assert_snapshot!(render::health(
+        &v,
+        "controller:7443",
+        "ada",
+        NOW.plus(86_400_000 * 90),
+        12,
+        &LOOK
+    ));
 }
 
 #[test]
@@ -145,10 +159,19 @@ fn colours_change_nothing_but_colours() {
     let pairs = [
         (render::plan(&m, &p, &LOOK), render::plan(&m, &p, &colored)),
         (render::status(&stopped(), &LOOK), render::status(&stopped(), &colored)),
-        (render::lease(&lease_detail(), &LOOK), render::lease(&lease_detail(), &colored)),
-        (render::gate(&gate("open"), &LOOK), render::gate(&gate("open"), &colored)),
+        (
+            render::lease(&lease_detail(), &LOOK),
+            render::lease(&lease_detail(), &colored),
+        ),
+        (
+            render::gate(&gate("open"), &LOOK),
+            render::gate(&gate("open"), &colored),
+        ),
         (render::events(&events(), &LOOK), render::events(&events(), &colored)),
-        (render::hosts(&[host("A")], &LOOK), render::hosts(&[host("A")], &colored)),
+        (
+            render::hosts(&[host("A")], &LOOK),
+            render::hosts(&[host("A")], &colored),
+        ),
     ];
     for (plain, colored) in pairs {
         assert!(colored.contains("\u{1b}["));
@@ -177,7 +200,12 @@ fn nobody_else_steers_the_terminal() {
     p.rollback = vec![evil.into()];
     p.stages[0].name = evil.into();
     p.stages[0].jobs[0].host_name = evil.into();
-    let host = Host { name: evil.into(), agent_state: evil.into(), agent_id: evil.into(), ..host(evil) };
+    let host = Host {
+        name: evil.into(),
+        agent_state: evil.into(),
+        agent_id: evil.into(),
+        ..host(evil)
+    };
     let mut events = events();
     events[0].r#type = evil.into();
     events[0].actor = evil.into();
@@ -200,7 +228,9 @@ fn nobody_else_steers_the_terminal() {
         m.jobs.iter().map(|j| render::job_line(j, &LOOK)).collect(),
     ];
     for text in texts {
-        let bad = text.chars().find(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}');
+        let bad = text
+            .chars()
+            .find(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}');
         assert_eq!(bad, None, "{text}");
     }
 }

@@ -91,17 +91,23 @@ pub(crate) fn blocker() -> Finding {
 }
 
 pub(crate) fn warning() -> Finding {
-    Finding::warning("target-engine-old", "The target's SQL Server version is out of mainstream support")
-        .saw("SERVERPROPERTY('ProductVersion') on SQL01", "15.0.4415.2")
-        .saw("SERVERPROPERTY('Edition') on SQL01", "Standard Edition (64-bit)")
-        .source("Microsoft Learn: Prerequisites for Microsoft Entra Connect")
-        .next("Connect supports mainstream-supported versions, up to SQL Server 2022. Choose 2022, or accept it.")
+    Finding::warning(
+        "target-engine-old",
+        "The target's SQL Server version is out of mainstream support",
+    )
+    .saw("SERVERPROPERTY('ProductVersion') on SQL01", "15.0.4415.2")
+    .saw("SERVERPROPERTY('Edition') on SQL01", "Standard Edition (64-bit)")
+    .source("Microsoft Learn: Prerequisites for Microsoft Entra Connect")
+    .next("Connect supports mainstream-supported versions, up to SQL Server 2022. Choose 2022, or accept it.")
 }
 
 pub(crate) fn note() -> Finding {
-    Finding::note("installer-is-newer", "The installer upgrades Connect from 2.4.18.0 to 2.5.3.0")
-        .saw(r"ProductVersion of C:\Install\AzureADConnect.msi", "2.5.3.0")
-        .next("Default rules may change; verify-database allows for it.")
+    Finding::note(
+        "installer-is-newer",
+        "The installer upgrades Connect from 2.4.18.0 to 2.5.3.0",
+    )
+    .saw(r"ProductVersion of C:\Install\AzureADConnect.msi", "2.5.3.0")
+    .next("Default rules may change; verify-database allows for it.")
 }
 
 fn planned_job(n: u128, name: &str, kind: JobKind, host: &str, steps: &[&str], changes: &[&str]) -> PlannedJob {
@@ -127,7 +133,10 @@ pub(crate) fn plan(findings: Vec<Finding>) -> Plan {
                 "verify-source",
                 JobKind::Verify,
                 "SYNC01",
-                &["look at the instance and the database again", "count rows, connectors, rules"],
+                &[
+                    "look at the instance and the database again",
+                    "count rows, connectors, rules",
+                ],
                 &[],
             )],
         },
@@ -193,7 +202,11 @@ pub(crate) fn migration(state: &str) -> Migration {
 /// A migration with its plan.
 pub(crate) fn planned(findings: Vec<Finding>) -> Migration {
     let plan = plan(findings);
-    let state = if plan.findings.iter().any(Finding::blocks) { "blocked" } else { "planned" };
+    let state = if plan.findings.iter().any(Finding::blocks) {
+        "blocked"
+    } else {
+        "planned"
+    };
     let json = serde_json::to_value(&plan).unwrap();
     Migration {
         plan_digest: plan_digest(&json),
@@ -278,7 +291,12 @@ pub(crate) fn running() -> Migration {
         attempt: 2,
         started_at: ago(9),
         progress: Some(transfer(1_800_000_000, 4_000_000_000)),
-        steps: vec![Step { ordinal: 1, name: "fetch".into(), state: "running".into(), ..Step::default() }],
+        steps: vec![Step {
+            ordinal: 1,
+            name: "fetch".into(),
+            state: "running".into(),
+            ..Step::default()
+        }],
         ..job(22, 3, "restore", "restore", "SQL01", "running")
     };
     Migration {
@@ -290,10 +308,17 @@ pub(crate) fn running() -> Migration {
 
 pub(crate) fn stopped() -> Migration {
     let finding = Finding::blocker("disk-full", "The disk for the restored database is full")
-        .saw("RESTORE DATABASE on SQL01", "error 3257: There is insufficient free space on disk volume 'D:\\'")
+        .saw(
+            "RESTORE DATABASE on SQL01",
+            "error 3257: There is insufficient free space on disk volume 'D:\\'",
+        )
         .source("SQL Server error 3257")
         .next("Free 4.1 GiB on D: of SQL01, then run: syncferry apply ac120002");
-    let failure = Failure { step: "restore".into(), findings: vec![finding], undone: true };
+    let failure = Failure {
+        step: "restore".into(),
+        findings: vec![finding],
+        undone: true,
+    };
     let mut m = running();
     m.state = "stopped".into();
     m.waiting_for = "an operator: apply it again, or cancel it".into();
@@ -359,11 +384,31 @@ pub(crate) fn event(seq: i64, kind: &str, actor: &str, payload: serde_json::Valu
 pub(crate) fn events() -> Vec<Event> {
     let digest = "3f2a9c1b2d4e".to_string() + &"0".repeat(52);
     vec![
-        event(1, "migration.created", "operator:ada", json!({"scenario": "move-to-full-sql", "site": "contoso", "request": {}})),
-        event(2, "migration.applied", "operator:ada", json!({"plan_digest": digest, "accepted_warnings": ["target-engine-old"], "reason": ""})),
+        event(
+            1,
+            "migration.created",
+            "operator:ada",
+            json!({"scenario": "move-to-full-sql", "site": "contoso", "request": {}}),
+        ),
+        event(
+            2,
+            "migration.applied",
+            "operator:ada",
+            json!({"plan_digest": digest, "accepted_warnings": ["target-engine-old"], "reason": ""}),
+        ),
         event(3, "job.started", "agent:SYNC01", json!({"job": "backup", "attempt": 1})),
-        event(4, "job.succeeded", "agent:SYNC01", json!({"job": "backup", "host": MIGRATION, "outcome": backup_outcome()})),
-        event(5, "job.failed", "agent:SQL01", json!({"job": "restore", "step": "restore", "findings": [blocker()]})),
+        event(
+            4,
+            "job.succeeded",
+            "agent:SYNC01",
+            json!({"job": "backup", "host": MIGRATION, "outcome": backup_outcome()}),
+        ),
+        event(
+            5,
+            "job.failed",
+            "agent:SQL01",
+            json!({"job": "restore", "step": "restore", "findings": [blocker()]}),
+        ),
     ]
 }
 
@@ -406,7 +451,10 @@ pub(crate) fn lease_detail() -> GetLeaseResponse {
         to_state: to.into(),
         actor: "controller".into(),
         at: ago(minutes),
-        detail: Some(Document::of(schema::JSON, &json!({"reason": "seat of the new Connect server"}))),
+        detail: Some(Document::of(
+            schema::JSON,
+            &json!({"reason": "seat of the new Connect server"}),
+        )),
     };
     GetLeaseResponse {
         lease: Some(seat()),
@@ -418,7 +466,10 @@ pub(crate) fn lease_detail() -> GetLeaseResponse {
         proofs: vec![LeaseProof {
             epoch: 0,
             kind: "never_used".into(),
-            evidence: Some(Document::of(schema::JSON, &json!({"sessions": 0, "planned_key": "planned:SQL01|adsync"}))),
+            evidence: Some(Document::of(
+                schema::JSON,
+                &json!({"sessions": 0, "planned_key": "planned:SQL01|adsync"}),
+            )),
             actor: "operator:ada".into(),
             actor2: String::new(),
             at: ago(20),

@@ -13,20 +13,61 @@ use crate::fake::{Controller, World, refused, report_document, run};
 use crate::samples::*;
 
 const PLAN: [&str; 14] = [
-    "plan", "move-to-full-sql", "--site", "contoso", "--source", "ADSync", "--target-host", "SQL01",
-    "--target-instance", "default", "--connect-host", "SYNC02", "--installer", r"C:\Install\AzureADConnect.msi",
+    "plan",
+    "move-to-full-sql",
+    "--site",
+    "contoso",
+    "--source",
+    "ADSync",
+    "--target-host",
+    "SQL01",
+    "--target-instance",
+    "default",
+    "--connect-host",
+    "SYNC02",
+    "--installer",
+    r"C:\Install\AzureADConnect.msi",
 ];
 
 async fn with(migrations: Vec<syncferry_proto::v1::Migration>) -> Controller {
-    Controller::start(World { migrations: migrations.into(), ..World::default() }).await
+    Controller::start(World {
+        migrations: migrations.into(),
+        ..World::default()
+    })
+    .await
 }
 
 #[tokio::test]
 async fn sites_hosts_and_databases() {
     let c = with(vec![]).await;
-    let site = c.run(&["site", "add", "contoso", "--tenant-id", "t-1", "--label", "wave=2", "--json"]).await;
-    assert_eq!((site.exit, &site.json()["labels"], &site.json()["tenant_id"]), (Exit::Ok, &json!({"wave": "2"}), &json!("t-1")));
-    let host = c.run(&["host", "add", "SQL01", "--site", "contoso", "--role", "sql-host,connect-server", "--json"]).await;
+    let site = c
+        .run(&[
+            "site",
+            "add",
+            "contoso",
+            "--tenant-id",
+            "t-1",
+            "--label",
+            "wave=2",
+            "--json",
+        ])
+        .await;
+    assert_eq!(
+        (site.exit, &site.json()["labels"], &site.json()["tenant_id"]),
+        (Exit::Ok, &json!({"wave": "2"}), &json!("t-1"))
+    );
+    let host = c
+        .run(&[
+            "host",
+            "add",
+            "SQL01",
+            "--site",
+            "contoso",
+            "--role",
+            "sql-host,connect-server",
+            "--json",
+        ])
+        .await;
     assert_eq!(host.json()["host"]["roles"], json!(["sql-host", "connect-server"]));
     assert_eq!(host.json()["token"], "sft1.ABC.012");
     for args in [
@@ -35,7 +76,17 @@ async fn sites_hosts_and_databases() {
         &["host", "list", "--site", "contoso"],
         &["host", "show", "SYNC01"],
         &["host", "token", "SYNC01", "--minutes", "5"],
-        &["database", "add", "ADSync", "--site", "contoso", "--host", "SYNC01", "--instance", "localdb"],
+        &[
+            "database",
+            "add",
+            "ADSync",
+            "--site",
+            "contoso",
+            "--host",
+            "SYNC01",
+            "--instance",
+            "localdb",
+        ],
         &["database", "list"],
         &["database", "show", "ADSync"],
         &["lease", "list"],
@@ -51,7 +102,11 @@ async fn sites_hosts_and_databases() {
     ] {
         let ran = c.run(args).await;
         assert_eq!(ran.exit, Exit::Ok, "{args:?}: {}", ran.err);
-        assert!(ran.out.ends_with('\n') && ran.out.lines().count() > 0, "{args:?}: {}", ran.out);
+        assert!(
+            ran.out.ends_with('\n') && ran.out.lines().count() > 0,
+            "{args:?}: {}",
+            ran.out
+        );
         if args[0] != "completions" {
             let ran = c.run(&[args, &["--json"]].concat()).await;
             assert!(ran.json().is_object(), "{args:?}");
@@ -61,11 +116,17 @@ async fn sites_hosts_and_databases() {
 
 #[tokio::test]
 async fn plan_waits_and_ends_with_the_command_to_run() {
-    let waiting = syncferry_proto::v1::Migration { waiting_for: "SYNC02".into(), ..migration("inspecting") };
+    let waiting = syncferry_proto::v1::Migration {
+        waiting_for: "SYNC02".into(),
+        ..migration("inspecting")
+    };
     let c = with(vec![waiting.clone(), waiting, planned(vec![warning(), note()])]).await;
     let ran = c.run(&PLAN).await;
     assert_eq!(ran.exit, Exit::Ok);
-    assert_eq!(ran.err, "migration ac120002: waiting for SQL01 and SYNC02\nmigration ac120002: waiting for SYNC02\n");
+    assert_eq!(
+        ran.err,
+        "migration ac120002: waiting for SQL01 and SYNC02\nmigration ac120002: waiting for SYNC02\n"
+    );
     let digest = &planned(vec![warning(), note()]).plan_digest[..12];
     let command = format!("  syncferry apply ac120002 --digest {digest} --accept target-engine-old\n");
     assert!(ran.out.ends_with(&command), "{}", ran.out);
@@ -83,7 +144,10 @@ async fn a_blocked_plan_ends_with_3() {
     assert_eq!(ran.exit, Exit::Refused);
     assert!(ran.out.contains("BLOCKER  target-is-localdb"), "{}", ran.out);
     let ran = c.run(&[&PLAN[..], &["--json", "--quiet"]].concat()).await;
-    assert_eq!((ran.exit, ran.err.as_str(), &ran.json()["apply"]), (Exit::Refused, "", &json!(null)));
+    assert_eq!(
+        (ran.exit, ran.err.as_str(), &ran.json()["apply"]),
+        (Exit::Refused, "", &json!(null))
+    );
     assert_eq!(ran.json()["plan"]["findings"][0]["rule"], "target-is-localdb");
 }
 
@@ -99,21 +163,40 @@ async fn hosts_that_do_not_answer_in_time() {
 async fn apply_shows_asks_and_names_the_digest() {
     let m = planned(vec![warning()]);
     let c = with(vec![m.clone()]).await;
-    let args = ["apply", "ac120002", "--accept", "target-engine-old", "--reason", "change 4711"];
+    let args = [
+        "apply",
+        "ac120002",
+        "--accept",
+        "target-engine-old",
+        "--reason",
+        "change 4711",
+    ];
     let ran = c.run_answering(&args, &["y"]).await;
     assert_eq!(ran.exit, Exit::Ok, "{}", ran.err);
     assert!(ran.err.contains("What would be done"), "{}", ran.err);
-    assert!(ran.out.starts_with("Migration ac120002 · move-to-full-sql · contoso\n"), "{}", ran.out);
+    assert!(
+        ran.out.starts_with("Migration ac120002 · move-to-full-sql · contoso\n"),
+        "{}",
+        ran.out
+    );
     let applied = c.world().applied.clone();
     assert_eq!((applied.len(), &applied[0].plan_digest), (1, &m.plan_digest));
-    assert_eq!((&applied[0].accept_warnings, applied[0].reason.as_str()), (&vec!["target-engine-old".to_string()], "change 4711"));
+    assert_eq!(
+        (&applied[0].accept_warnings, applied[0].reason.as_str()),
+        (&vec!["target-engine-old".to_string()], "change 4711")
+    );
 }
 
 #[tokio::test]
 async fn apply_does_nothing_without_consent() {
     let c = with(vec![planned(vec![])]).await;
     let no = c.run_answering(&["apply", "ac120002"], &["n"]).await;
-    assert_eq!((no.exit, no.err.ends_with("error: nothing was done\n")), (Exit::Error, true), "{}", no.err);
+    assert_eq!(
+        (no.exit, no.err.ends_with("error: nothing was done\n")),
+        (Exit::Error, true),
+        "{}",
+        no.err
+    );
     let nobody = c.run(&["apply", "ac120002"]).await;
     assert_eq!(nobody.exit, Exit::Usage);
     assert!(nobody.err.contains("add --yes"), "{}", nobody.err);
@@ -128,7 +211,9 @@ async fn warnings_must_be_accepted_by_name() {
     let open = c.run(&["apply", "ac120002", "--yes"]).await;
     assert_eq!(open.exit, Exit::Refused);
     assert_snapshot!(open.err);
-    let unknown = c.run(&["apply", "ac120002", "--yes", "--accept", "target-engine-odd"]).await;
+    let unknown = c
+        .run(&["apply", "ac120002", "--yes", "--accept", "target-engine-odd"])
+        .await;
     assert_eq!(unknown.exit, Exit::Usage);
     assert!(unknown.err.contains("it has: target-engine-old"), "{}", unknown.err);
     assert!(c.world().applied.is_empty());
@@ -145,10 +230,13 @@ async fn apply_goes_on_with_one_that_stopped() {
 
 #[tokio::test]
 async fn what_the_controller_refuses_comes_with_its_findings() {
-    let finding = Finding::blocker("past-point-of-no-return", "The new Connect server uses the database already")
-        .saw("job install", "succeeded: the wizard was completed")
-        .source("Syncferry: the plan's rollback ends at the wizard")
-        .next("Finish the migration.");
+    let finding = Finding::blocker(
+        "past-point-of-no-return",
+        "The new Connect server uses the database already",
+    )
+    .saw("job install", "succeeded: the wizard was completed")
+    .source("Syncferry: the plan's rollback ends at the wizard")
+    .next("Finish the migration.");
     let c = with(vec![]).await;
     c.world().refusal = Some(refused("The new Connect server uses the database already", &[finding]));
     let args = ["cancel", "ac120002", "--reason", "x", "--yes"];
@@ -166,8 +254,14 @@ async fn errors_read_well() {
     let c = with(vec![]).await;
     let mut texts = Vec::new();
     for (status, exit) in [
-        (Status::not_found("there is no site 'x'; `syncferry site list` shows what there is"), Exit::NotFound),
-        (Status::unavailable("the agent on SQL01 did not answer within 60 s"), Exit::Error),
+        (
+            Status::not_found("there is no site 'x'; `syncferry site list` shows what there is"),
+            Exit::NotFound,
+        ),
+        (
+            Status::unavailable("the agent on SQL01 did not answer within 60 s"),
+            Exit::Error,
+        ),
         (Status::permission_denied("only operators may call this"), Exit::Error),
         (Status::aborted("lease 'x' moved meanwhile"), Exit::Error),
         (Status::internal("the store failed"), Exit::Error),
@@ -185,14 +279,21 @@ async fn errors_read_well() {
 async fn a_controller_that_is_not_there() {
     let c = with(vec![]).await;
     // A port that was ours a moment ago: nobody listens.
-    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let text = std::fs::read_to_string(&c.credentials).unwrap();
     let line = text.lines().find(|l| l.starts_with("controller")).unwrap().to_string();
     std::fs::write(&c.credentials, text.replace(&line, &format!("controller = \"{gone}\""))).unwrap();
     let ran = c.run(&["health"]).await;
     assert_eq!(ran.exit, Exit::Unreachable);
     let text = ran.err.replace(&gone.to_string(), "ADDRESS");
-    assert!(text.starts_with("error: the controller at ADDRESS cannot be reached: "), "{text}");
+    assert!(
+        text.starts_with("error: the controller at ADDRESS cannot be reached: "),
+        "{text}"
+    );
     assert!(text.contains("refused"), "{text}");
 }
 
@@ -225,8 +326,15 @@ async fn credentials_that_others_can_read_are_refused() {
 #[tokio::test]
 async fn events_are_read_page_by_page() {
     let c = with(vec![]).await;
-    let ran = c.run(&["events", "migration", "ac120002", "--after", "1", "--json"]).await;
-    let seqs: Vec<i64> = ran.json()["events"].as_array().unwrap().iter().map(|e| e["seq"].as_i64().unwrap()).collect();
+    let ran = c
+        .run(&["events", "migration", "ac120002", "--after", "1", "--json"])
+        .await;
+    let seqs: Vec<i64> = ran.json()["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| e["seq"].as_i64().unwrap())
+        .collect();
     assert_eq!(seqs, [2, 3, 4, 5]);
     let ran = c.run(&["events", "agent", "SYNC01", "--limit", "2", "--json"]).await;
     assert_eq!(ran.json()["events"].as_array().unwrap().len(), 2);
@@ -238,9 +346,21 @@ async fn a_report_is_written_and_checked() {
     c.world().report = Some(report_document());
     let file = |name: &str| c.folder.path().join(name);
     let (html, json) = (file("r.html"), file("r.json"));
-    let args = ["report", "ac120002", "--json", json.to_str().unwrap(), "--html", html.to_str().unwrap()];
+    let args = [
+        "report",
+        "ac120002",
+        "--json",
+        json.to_str().unwrap(),
+        "--html",
+        html.to_str().unwrap(),
+    ];
     let ran = c.run(&args).await;
-    assert_eq!((ran.exit, &ran.json()["holds"]), (Exit::Ok, &json!(true)), "{}", ran.err);
+    assert_eq!(
+        (ran.exit, &ran.json()["holds"]),
+        (Exit::Ok, &json!(true)),
+        "{}",
+        ran.err
+    );
     assert!(std::fs::read_to_string(&html).unwrap().contains("from the controller"));
 
     let ran = c.run(&["report", "ac120002"]).await;
@@ -256,7 +376,12 @@ async fn a_report_is_written_and_checked() {
     std::fs::write(&json, serde_json::to_vec(&forged).unwrap()).unwrap();
     let ran = run(offline(&json), &[]).await;
     assert_eq!(ran.exit, Exit::Error);
-    assert!(ran.err.contains("event 3 does not have the hash that its content gives"), "{}", ran.err);
+    assert!(
+        ran.err
+            .contains("event 3 does not have the hash that its content gives"),
+        "{}",
+        ran.err
+    );
 
     std::fs::write(&json, "{}").unwrap();
     assert_eq!(run(offline(&json), &[]).await.exit, Exit::Error);
@@ -264,7 +389,13 @@ async fn a_report_is_written_and_checked() {
 
 #[tokio::test]
 async fn a_command_line_that_makes_no_sense() {
-    for args in [&["frobnicate"][..], &["report"], &["events", "migration"], &["apply"], &["plan", "sideways"]] {
+    for args in [
+        &["frobnicate"][..],
+        &["report"],
+        &["events", "migration"],
+        &["apply"],
+        &["plan", "sideways"],
+    ] {
         let args: Vec<OsString> = ["syncferry"].iter().chain(args).map(OsString::from).collect();
         let ran = run(args, &[]).await;
         assert_eq!((ran.exit, ran.out.as_str()), (Exit::Usage, ""));

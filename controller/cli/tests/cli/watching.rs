@@ -9,13 +9,20 @@ use crate::fake::{Controller, Script, World, message};
 use crate::samples::*;
 
 async fn watching(scripts: Vec<Script>) -> Controller {
-    Controller::start(World { watches: scripts.into(), ..World::default() }).await
+    Controller::start(World {
+        watches: scripts.into(),
+        ..World::default()
+    })
+    .await
 }
 
 fn at_gate(observation: &str) -> Migration {
     let mut gate = gate("open");
     gate.observation = observation.into();
-    Migration { open_gates: vec![gate], ..running() }
+    Migration {
+        open_gates: vec![gate],
+        ..running()
+    }
 }
 
 fn further(done: u64) -> Migration {
@@ -58,10 +65,18 @@ async fn ends_as_the_migration_does() {
 
 #[tokio::test]
 async fn goes_on_at_a_gate_unless_told_otherwise() {
-    let script = || vec![message(vec![], at_gate(""), false), message(vec![], migration("succeeded"), true)];
+    let script = || {
+        vec![
+            message(vec![], at_gate(""), false),
+            message(vec![], migration("succeeded"), true),
+        ]
+    };
     let ran = watching(vec![script()]).await.run(&["watch", "ac120002"]).await;
     assert!(ran.out.contains("is succeeded"), "{}", ran.out);
-    let ran = watching(vec![script()]).await.run(&["watch", "ac120002", "--until-gate"]).await;
+    let ran = watching(vec![script()])
+        .await
+        .run(&["watch", "ac120002", "--until-gate"])
+        .await;
     assert_eq!(ran.exit, Exit::Ok);
     assert!(!ran.out.contains("is succeeded"), "{}", ran.out);
 }
@@ -70,7 +85,10 @@ async fn goes_on_at_a_gate_unless_told_otherwise() {
 async fn survives_a_controller_that_goes_away() {
     let all = events();
     let scripts = vec![
-        vec![message(all[..2].to_vec(), running(), false), Err(Status::unavailable("shutting down"))],
+        vec![
+            message(all[..2].to_vec(), running(), false),
+            Err(Status::unavailable("shutting down")),
+        ],
         // The new stream begins with what was shown already.
         vec![message(all[..3].to_vec(), migration("succeeded"), true)],
     ];
@@ -79,7 +97,11 @@ async fn survives_a_controller_that_goes_away() {
     assert_eq!(ran.exit, Exit::Ok, "{}", ran.err);
     assert_eq!(c.world().watched_after, [0, 2]);
     assert_eq!(ran.out.matches("migration.created").count(), 1);
-    assert!(ran.err.contains("shutting down") && ran.err.contains("the controller is back"), "{}", ran.err);
+    assert!(
+        ran.err.contains("shutting down") && ran.err.contains("the controller is back"),
+        "{}",
+        ran.err
+    );
 }
 
 #[tokio::test]

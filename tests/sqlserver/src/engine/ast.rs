@@ -4,21 +4,19 @@ use crate::types::SqlType;
 
 /// `[server.][database.][schema.]object`; parts that were left out (`db..t`) are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Name {
+pub(super) struct Name {
     /// One to four parts.
     pub parts: Vec<String>,
 }
 
 impl Name {
     /// A name of one part.
-    pub fn one(part: &str) -> Name {
-        Name {
-            parts: vec![part.to_owned()],
-        }
+    pub(super) fn one(part: &str) -> Name {
+        Name { parts: vec![part.to_owned()] }
     }
 
     /// The last part.
-    pub fn object(&self) -> &str {
+    pub(super) fn object(&self) -> &str {
         self.parts.last().map_or("", String::as_str)
     }
 
@@ -28,12 +26,12 @@ impl Name {
     }
 
     /// The schema, if it was written.
-    pub fn schema(&self) -> Option<&str> {
+    pub(super) fn schema(&self) -> Option<&str> {
         self.from_end(1)
     }
 
     /// The database, if it was written.
-    pub fn database(&self) -> Option<&str> {
+    pub(super) fn database(&self) -> Option<&str> {
         self.from_end(2)
     }
 }
@@ -44,9 +42,10 @@ impl std::fmt::Display for Name {
     }
 }
 
+
 /// A statement and its line.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Statement {
+pub(super) struct Statement {
     /// Line in the batch, from 1.
     pub line: i32,
     /// What it does.
@@ -55,7 +54,7 @@ pub struct Statement {
 
 /// Every statement.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Kind {
+pub(super) enum Kind {
     /// `DECLARE @a int = 1, @b …`.
     Declare(Vec<Declaration>),
     /// `DECLARE @t TABLE (…)`.
@@ -170,7 +169,7 @@ pub enum Kind {
 
 /// One variable of a DECLARE.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Declaration {
+pub(super) struct Declaration {
     /// With the `@`.
     pub name: String,
     /// The type.
@@ -181,7 +180,7 @@ pub struct Declaration {
 
 /// A name, or a variable that holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NameOrVar {
+pub(super) enum NameOrVar {
     /// As written.
     Name(String),
     /// `@v`.
@@ -190,7 +189,7 @@ pub enum NameOrVar {
 
 /// Binary operators on values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BinaryOp {
+pub(super) enum BinaryOp {
     /// `+`.
     Add,
     /// `-`.
@@ -211,7 +210,7 @@ pub enum BinaryOp {
 
 /// Comparisons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CompareOp {
+pub(super) enum CompareOp {
     /// `=`.
     Eq,
     /// `<>`.
@@ -228,7 +227,7 @@ pub enum CompareOp {
 
 /// Scalar expressions and conditions.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Expr {
+pub(super) enum Expr {
     /// `NULL`.
     Null,
     /// `DEFAULT`, in VALUES and in EXEC.
@@ -295,7 +294,7 @@ pub enum Expr {
 
 impl Expr {
     /// Whether this is a condition rather than a value.
-    pub fn is_condition(&self) -> bool {
+    pub(super) fn is_condition(&self) -> bool {
         match self {
             Expr::Paren(inner) => inner.is_condition(),
             Expr::Compare(..)
@@ -316,7 +315,7 @@ impl Expr {
 
 /// `CAST(e AS t)`, `CONVERT(t, e, style)`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Cast {
+pub(super) struct Cast {
     /// What is converted.
     pub value: Expr,
     /// To what.
@@ -329,7 +328,7 @@ pub struct Cast {
 
 /// A function call.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Call {
+pub(super) struct Call {
     /// Upper case; schema-qualified calls keep their dots.
     pub name: String,
     /// The arguments; `COUNT(*)` has one [`Expr::Column`] of `*`.
@@ -342,7 +341,7 @@ pub struct Call {
 
 /// `OVER (PARTITION BY … ORDER BY …)`.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Over {
+pub(super) struct Over {
     /// The partition.
     pub partition: Vec<Expr>,
     /// The order.
@@ -351,7 +350,7 @@ pub struct Over {
 
 /// A query with its ORDER BY.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Query {
+pub(super) struct Query {
     /// `WITH name (columns) AS (query)`.
     pub ctes: Vec<Cte>,
     /// SELECTs joined by set operators.
@@ -366,7 +365,7 @@ pub struct Query {
 
 /// A common table expression.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Cte {
+pub(super) struct Cte {
     /// Its name.
     pub name: String,
     /// Its columns, if they were named.
@@ -377,7 +376,7 @@ pub struct Cte {
 
 /// SELECT, or two of them.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Body {
+pub(super) enum Body {
     /// One SELECT.
     Select(Box<Select>),
     /// Two.
@@ -392,7 +391,7 @@ impl Default for Body {
 
 /// Set operators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SetOp {
+pub(super) enum SetOp {
     /// `UNION`.
     Union,
     /// `UNION ALL`.
@@ -405,7 +404,7 @@ pub enum SetOp {
 
 /// One SELECT.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Select {
+pub(super) struct Select {
     /// `DISTINCT`.
     pub distinct: bool,
     /// `TOP`.
@@ -426,7 +425,7 @@ pub struct Select {
 
 /// `TOP (n) [PERCENT] [WITH TIES]`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Top {
+pub(super) struct Top {
     /// How many.
     pub count: Expr,
     /// Per cent.
@@ -437,7 +436,7 @@ pub struct Top {
 
 /// An item of a select list.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Item {
+pub(super) enum Item {
     /// `*` or `t.*`.
     Star(Option<Name>),
     /// `e [AS] a`, `a = e`.
@@ -448,7 +447,7 @@ pub enum Item {
 
 /// `ORDER BY e [ASC | DESC]`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct OrderItem {
+pub(super) struct OrderItem {
     /// By what.
     pub expr: Expr,
     /// Descending.
@@ -457,7 +456,7 @@ pub struct OrderItem {
 
 /// What a FROM names.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Source {
+pub(super) enum Source {
     /// A table or view.
     Named {
         /// Its name.
@@ -525,7 +524,7 @@ pub enum Source {
 
 /// Joins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum JoinKind {
+pub(super) enum JoinKind {
     /// INNER.
     Inner,
     /// LEFT OUTER.
@@ -540,7 +539,7 @@ pub enum JoinKind {
 
 /// The table of an INSERT, UPDATE or DELETE.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Target {
+pub(super) enum Target {
     /// A table.
     Table(Name),
     /// `@t`.
@@ -549,7 +548,7 @@ pub enum Target {
 
 /// `INSERT`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Insert {
+pub(super) struct Insert {
     /// Into what.
     pub target: Target,
     /// Columns; empty is all.
@@ -562,7 +561,7 @@ pub struct Insert {
 
 /// Where the rows of an INSERT come from.
 #[derive(Debug, Clone, PartialEq)]
-pub enum InsertSource {
+pub(super) enum InsertSource {
     /// `VALUES`.
     Values(Vec<Vec<Expr>>),
     /// `SELECT`.
@@ -575,7 +574,7 @@ pub enum InsertSource {
 
 /// `UPDATE`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Update {
+pub(super) struct Update {
     /// `TOP (n)`.
     pub top: Option<Top>,
     /// The table, or an alias of the FROM.
@@ -592,7 +591,7 @@ pub struct Update {
 
 /// What a SET of an UPDATE changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SetTarget {
+pub(super) enum SetTarget {
     /// A column.
     Column(String),
     /// A variable.
@@ -601,7 +600,7 @@ pub enum SetTarget {
 
 /// `DELETE`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Delete {
+pub(super) struct Delete {
     /// `TOP (n)`.
     pub top: Option<Top>,
     /// The table, or an alias of the FROM.
@@ -616,7 +615,7 @@ pub struct Delete {
 
 /// `SET …` without a variable.
 #[derive(Debug, Clone, PartialEq)]
-pub enum SetOption {
+pub(super) enum SetOption {
     /// ON/OFF options, upper case.
     Flags(Vec<String>, bool),
     /// `LOCK_TIMEOUT`, `TEXTSIZE`, `ROWCOUNT`, `DATEFIRST`, `DATEFORMAT`, `LANGUAGE`, `DEADLOCK_PRIORITY`, `QUERY_GOVERNOR_COST_LIMIT`,
@@ -632,7 +631,7 @@ pub enum SetOption {
 
 /// `RAISERROR`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct RaiseError {
+pub(super) struct RaiseError {
     /// Text or number.
     pub message: Expr,
     /// Class.
@@ -647,7 +646,7 @@ pub struct RaiseError {
 
 /// `EXEC @rc = p @a = 1, @b = @v OUTPUT`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Execute {
+pub(super) struct Execute {
     /// The variable for the return value.
     pub result: Option<String>,
     /// Which procedure.
@@ -658,7 +657,7 @@ pub struct Execute {
 
 /// Which procedure an EXEC names.
 #[derive(Debug, Clone, PartialEq)]
-pub enum ProcedureRef {
+pub(super) enum ProcedureRef {
     /// By name.
     Name(Name),
     /// By a variable that holds the name.
@@ -667,7 +666,7 @@ pub enum ProcedureRef {
 
 /// An argument of EXEC.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Argument {
+pub(super) struct Argument {
     /// `@name =`.
     pub name: Option<String>,
     /// A constant, a variable or DEFAULT.
@@ -678,7 +677,7 @@ pub struct Argument {
 
 /// `EXECUTE AS`.
 #[derive(Debug, Clone, PartialEq)]
-pub enum ExecuteAs {
+pub(super) enum ExecuteAs {
     /// `LOGIN = 'x'`.
     Login(Expr),
     /// `USER = 'x'`.
@@ -689,7 +688,7 @@ pub enum ExecuteAs {
 
 /// A column definition.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ColumnDef {
+pub(super) struct ColumnDef {
     /// Its name.
     pub name: String,
     /// Its type.
@@ -710,7 +709,7 @@ pub struct ColumnDef {
 
 /// `CREATE TABLE`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct CreateTable {
+pub(super) struct CreateTable {
     /// Its name.
     pub name: Name,
     /// Its columns.
@@ -721,7 +720,7 @@ pub struct CreateTable {
 
 /// `ALTER TABLE`.
 #[derive(Debug, Clone, PartialEq)]
-pub enum AlterTable {
+pub(super) enum AlterTable {
     /// `ADD`.
     Add(Vec<ColumnDef>),
     /// `DROP COLUMN`.
@@ -730,7 +729,7 @@ pub enum AlterTable {
 
 /// What DROP drops, among the objects of a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ObjectKind {
+pub(super) enum ObjectKind {
     /// A table.
     Table,
     /// A procedure.
@@ -741,7 +740,7 @@ pub enum ObjectKind {
 
 /// `CREATE PROCEDURE`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct CreateProcedure {
+pub(super) struct CreateProcedure {
     /// Its name.
     pub name: Name,
     /// `CREATE OR ALTER`.
@@ -758,7 +757,7 @@ pub struct CreateProcedure {
 
 /// A parameter of a procedure.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ProcedureParam {
+pub(super) struct ProcedureParam {
     /// With the `@`.
     pub name: String,
     /// Its type.
@@ -771,7 +770,7 @@ pub struct ProcedureParam {
 
 /// `CREATE INDEX`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct CreateIndex {
+pub(super) struct CreateIndex {
     /// Its name.
     pub name: String,
     /// On what.
@@ -784,7 +783,7 @@ pub struct CreateIndex {
 
 /// `CREATE DATABASE`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct CreateDatabase {
+pub(super) struct CreateDatabase {
     /// Its name.
     pub name: String,
     /// `ON PRIMARY (NAME = …, FILENAME = …)`: logical name, path, size in bytes.
@@ -799,7 +798,7 @@ pub struct CreateDatabase {
 
 /// `(NAME = a, FILENAME = 'b', SIZE = n MB)`.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct FileSpec {
+pub(super) struct FileSpec {
     /// Logical name.
     pub name: Option<String>,
     /// Path.
@@ -810,7 +809,7 @@ pub struct FileSpec {
 
 /// `ALTER DATABASE`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct AlterDatabase {
+pub(super) struct AlterDatabase {
     /// `None` is CURRENT.
     pub database: Option<String>,
     /// What.
@@ -819,7 +818,7 @@ pub struct AlterDatabase {
 
 /// What an ALTER DATABASE does.
 #[derive(Debug, Clone, PartialEq)]
-pub enum DatabaseAction {
+pub(super) enum DatabaseAction {
     /// `SET a, b WITH …`.
     Set(Vec<DatabaseOption>, Termination),
     /// `MODIFY NAME = x`.
@@ -832,7 +831,7 @@ pub enum DatabaseAction {
 
 /// How an ALTER DATABASE deals with others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Termination {
+pub(super) enum Termination {
     /// Waits.
     Wait,
     /// `NO_WAIT`.
@@ -845,7 +844,7 @@ pub enum Termination {
 
 /// One option of ALTER DATABASE SET: its name and its value, upper case (`RECOVERY`, `SIMPLE`).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DatabaseOption {
+pub(super) struct DatabaseOption {
     /// Name.
     pub name: String,
     /// Value; empty for `READ_ONLY` and its like.
@@ -854,7 +853,7 @@ pub struct DatabaseOption {
 
 /// A backup device.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Device {
+pub(super) struct Device {
     /// DISK, URL, TAPE, or a logical device.
     pub kind: DeviceKind,
     /// Path: a constant, a variable, or a logical name as a string.
@@ -863,7 +862,7 @@ pub struct Device {
 
 /// Kinds of device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeviceKind {
+pub(super) enum DeviceKind {
     /// `DISK =`.
     Disk,
     /// `URL =`.
@@ -876,7 +875,7 @@ pub enum DeviceKind {
 
 /// An option of BACKUP or RESTORE.
 #[derive(Debug, Clone, PartialEq)]
-pub struct MediaOption {
+pub(super) struct MediaOption {
     /// Upper case.
     pub name: String,
     /// Its value.
@@ -885,7 +884,7 @@ pub struct MediaOption {
 
 /// What a BACKUP backs up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BackupKind {
+pub(super) enum BackupKind {
     /// `BACKUP DATABASE`.
     Database,
     /// `BACKUP LOG`.
@@ -894,7 +893,7 @@ pub enum BackupKind {
 
 /// `BACKUP`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Backup {
+pub(super) struct Backup {
     /// Database or log.
     pub kind: BackupKind,
     /// A name as a string constant, or a variable.
@@ -907,7 +906,7 @@ pub struct Backup {
 
 /// What a RESTORE does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RestoreKind {
+pub(super) enum RestoreKind {
     /// `RESTORE DATABASE`.
     Database,
     /// `RESTORE LOG`.
@@ -924,7 +923,7 @@ pub enum RestoreKind {
 
 /// `RESTORE`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Restore {
+pub(super) struct Restore {
     /// What it does.
     pub kind: RestoreKind,
     /// For DATABASE and LOG.
@@ -939,7 +938,7 @@ pub struct Restore {
 
 /// `DBCC name (args) WITH options`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Dbcc {
+pub(super) struct Dbcc {
     /// Upper case.
     pub command: String,
     /// Arguments.
@@ -950,7 +949,7 @@ pub struct Dbcc {
 
 /// `CREATE LOGIN`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct CreateLogin {
+pub(super) struct CreateLogin {
     /// Its name.
     pub name: String,
     /// `FROM WINDOWS`.
@@ -967,7 +966,7 @@ pub struct CreateLogin {
 
 /// `ALTER LOGIN`.
 #[derive(Debug, Clone, PartialEq)]
-pub enum AlterLogin {
+pub(super) enum AlterLogin {
     /// `ENABLE`.
     Enable,
     /// `DISABLE`.
@@ -985,7 +984,7 @@ pub enum AlterLogin {
 
 /// `CREATE USER`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct CreateUser {
+pub(super) struct CreateUser {
     /// Its name.
     pub name: String,
     /// `FOR LOGIN x`; `None` takes the login of the same name.
@@ -998,7 +997,7 @@ pub struct CreateUser {
 
 /// `ALTER USER u WITH …`.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct AlterUser {
+pub(super) struct AlterUser {
     /// `LOGIN = x`.
     pub login: Option<String>,
     /// `NAME = x`.
@@ -1009,7 +1008,7 @@ pub struct AlterUser {
 
 /// `ALTER ROLE`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct AlterRole {
+pub(super) struct AlterRole {
     /// `ALTER SERVER ROLE`.
     pub server: bool,
     /// Which role.
@@ -1022,7 +1021,7 @@ pub struct AlterRole {
 
 /// GRANT, DENY, REVOKE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PermissionVerb {
+pub(super) enum PermissionVerb {
     /// GRANT.
     Grant,
     /// DENY.
@@ -1033,7 +1032,7 @@ pub enum PermissionVerb {
 
 /// What a permission is on.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Securable {
+pub(super) enum Securable {
     /// The current database, or the server for server permissions.
     Scope,
     /// An object.
@@ -1048,7 +1047,7 @@ pub enum Securable {
 
 /// `GRANT SELECT, EXECUTE ON x TO y, z`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Permission {
+pub(super) struct Permission {
     /// Which verb.
     pub verb: PermissionVerb,
     /// Upper case: `VIEW SERVER STATE`, `CONNECT`.

@@ -14,9 +14,7 @@ use super::effects::{Effect, Effects};
 use super::errors::{Result, SqlError, err, raw_error};
 use super::faults::Faults;
 use super::locks::Locks;
-use crate::storage::{
-    Database, DatabaseFile, DatabaseState, Drives, FileError, InstanceConfig, InstanceStore, StoreError,
-};
+use crate::storage::{Database, DatabaseFile, DatabaseState, Drives, FileError, InstanceConfig, InstanceStore, StoreError};
 use crate::types::{Cancel, Login};
 
 /// A server instance, shared by all its connections.
@@ -24,7 +22,7 @@ use crate::types::{Cancel, Login};
 pub struct Instance(pub(super) Arc<Inner>);
 
 /// A database of the instance and its open file.
-pub struct Handle {
+pub(super) struct Handle {
     /// `database_id`.
     pub id: i32,
     committed: RwLock<Arc<Database>>,
@@ -38,28 +36,28 @@ pub struct Handle {
 
 impl Handle {
     /// The committed state.
-    pub fn database(&self) -> Arc<Database> {
+    pub(super) fn database(&self) -> Arc<Database> {
         Arc::clone(&self.committed.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The name.
-    pub fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         self.database().meta.name.clone()
     }
 
     /// The file, locked.
-    pub fn file(&self) -> MutexGuard<'_, Option<DatabaseFile>> {
+    pub(super) fn file(&self) -> MutexGuard<'_, Option<DatabaseFile>> {
         self.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Used pages of the data file; zero while it is closed.
-    pub fn used_pages(&self) -> u32 {
+    pub(super) fn used_pages(&self) -> u32 {
         self.file().as_ref().map_or(0, DatabaseFile::used_pages)
     }
 }
 
 /// What other sessions see of a session.
-pub struct SessionInfo {
+pub(super) struct SessionInfo {
     /// `session_id`.
     pub spid: u16,
     /// What the client said at login.
@@ -78,7 +76,7 @@ pub struct SessionInfo {
 
 /// What a session does at the moment.
 #[derive(Debug, Clone)]
-pub struct Activity {
+pub(super) struct Activity {
     /// The login it acts as.
     pub login_name: String,
     /// The login it connected as.
@@ -113,7 +111,7 @@ pub struct Activity {
 
 impl SessionInfo {
     /// The activity, locked.
-    pub fn activity(&self) -> MutexGuard<'_, Activity> {
+    pub(super) fn activity(&self) -> MutexGuard<'_, Activity> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -129,7 +127,7 @@ pub struct LabSettings {
 }
 
 /// What [`Instance`] shares.
-pub struct Inner {
+pub(super) struct Inner {
     /// The instance's folder.
     pub dir: PathBuf,
     store: Mutex<InstanceStore>,
@@ -150,33 +148,24 @@ pub struct Inner {
 }
 
 /// msdb and the engine's own failures have no number of their own.
-pub fn internal(error: impl std::fmt::Display) -> SqlError {
+pub(super) fn internal(error: impl std::fmt::Display) -> SqlError {
     raw_error(3449, 21, 1, format!("The stand-in failed: {error}"))
 }
 
 /// A failed database file as SQL Server says it.
-pub fn file_error(error: &FileError, database_id: i32) -> SqlError {
+pub(super) fn file_error(error: &FileError, database_id: i32) -> SqlError {
     match error {
         FileError::Os { path, error } => err!(5120, path, error.code().0, error),
         FileError::Damaged { path, damage } => {
             let offset = format!("0x{:016x}", u64::from(damage.page_id) * 8192);
-            err!(
-                824,
-                "00000000",
-                "ffffffff",
-                1,
-                damage.page_id,
-                database_id,
-                offset,
-                path
-            )
+            err!(824, "00000000", "ffffffff", 1, damage.page_id, database_id, offset, path)
         }
         other => raw_error(5171, 16, 1, format!("{other}.")),
     }
 }
 
 /// A failed store as SQL Server says it.
-pub fn store_error(error: &StoreError, database_id: i32) -> SqlError {
+pub(super) fn store_error(error: &StoreError, database_id: i32) -> SqlError {
     match error {
         StoreError::File(file) => file_error(file, database_id),
         other => internal(other),
@@ -186,11 +175,8 @@ pub fn store_error(error: &StoreError, database_id: i32) -> SqlError {
 impl Instance {
     /// Opens an instance's folder.
     pub fn open(dir: &Path) -> anyhow::Result<Instance> {
-        let mut store =
-            InstanceStore::open(dir).with_context(|| format!("opening the instance in {}", dir.display()))?;
-        let opened = store
-            .open_databases()
-            .with_context(|| format!("opening the databases in {}", dir.display()))?;
+        let mut store = InstanceStore::open(dir).with_context(|| format!("opening the instance in {}", dir.display()))?;
+        let opened = store.open_databases().with_context(|| format!("opening the databases in {}", dir.display()))?;
         let started = OffsetDateTime::now_utc();
         let mut databases = BTreeMap::new();
         for open in opened {
@@ -268,12 +254,12 @@ impl Inner {
     // ---- configuration ----
 
     /// The configuration at this moment.
-    pub fn config(&self) -> Arc<InstanceConfig> {
+    pub(super) fn config(&self) -> Arc<InstanceConfig> {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Changes logins or other configuration, on disk first.
-    pub fn update_config(&self, change: impl FnOnce(&mut InstanceConfig)) -> Result<()> {
+    pub(super) fn update_config(&self, change: impl FnOnce(&mut InstanceConfig)) -> Result<()> {
         let mut store = self.store();
         store.update_config(change).map_err(|e| internal(&e))?;
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(store.config().clone());
@@ -281,29 +267,29 @@ impl Inner {
     }
 
     /// The store, locked.
-    pub fn store(&self) -> MutexGuard<'_, InstanceStore> {
+    pub(super) fn store(&self) -> MutexGuard<'_, InstanceStore> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The drives as the service account sees them.
-    pub fn drives(&self) -> Drives {
+    pub(super) fn drives(&self) -> Drives {
         self.store().drives().clone()
     }
 
     /// The lab's settings, read again each time.
-    pub fn settings(&self) -> LabSettings {
+    pub(super) fn settings(&self) -> LabSettings {
         read_settings(&self.dir.join("lab.json")).unwrap_or(self.initial)
     }
 
     // ---- time ----
 
     /// Now, UTC, with the lab's shift.
-    pub fn now(&self) -> OffsetDateTime {
+    pub(super) fn now(&self) -> OffsetDateTime {
         OffsetDateTime::now_utc() + Duration::milliseconds(self.settings().clock_offset_ms)
     }
 
     /// The server's offset from UTC.
-    pub fn offset(&self) -> UtcOffset {
+    pub(super) fn offset(&self) -> UtcOffset {
         let minutes = i32::from(self.config().utc_offset_minutes);
         UtcOffset::from_whole_seconds(minutes * 60).unwrap_or(UtcOffset::UTC)
     }
@@ -311,33 +297,22 @@ impl Inner {
     // ---- databases ----
 
     /// All databases by id.
-    pub fn handles(&self) -> Vec<Arc<Handle>> {
-        self.databases
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
+    pub(super) fn handles(&self) -> Vec<Arc<Handle>> {
+        self.databases.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     /// One by id.
-    pub fn handle(&self, id: i32) -> Option<Arc<Handle>> {
-        self.databases
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&id)
-            .cloned()
+    pub(super) fn handle(&self, id: i32) -> Option<Arc<Handle>> {
+        self.databases.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
     /// One by name.
-    pub fn find(&self, name: &str) -> Option<Arc<Handle>> {
-        self.handles()
-            .into_iter()
-            .find(|h| h.database().meta.name.to_lowercase() == name.to_lowercase())
+    pub(super) fn find(&self, name: &str) -> Option<Arc<Handle>> {
+        self.handles().into_iter().find(|h| h.database().meta.name.to_lowercase() == name.to_lowercase())
     }
 
     /// Adds a database that was created or restored.
-    pub fn attach(&self, id: i32, database: Database, file: Option<DatabaseFile>) -> Arc<Handle> {
+    pub(super) fn attach(&self, id: i32, database: Database, file: Option<DatabaseFile>) -> Arc<Handle> {
         let handle = Arc::new(Handle {
             id,
             committed: RwLock::new(Arc::new(database)),
@@ -345,63 +320,44 @@ impl Inner {
             backing_up: AtomicBool::new(false),
             opened: self.now(),
         });
-        self.databases
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id, Arc::clone(&handle));
+        self.databases.write().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&handle));
         handle
     }
 
     /// Forgets a database.
-    pub fn detach(&self, id: i32) {
-        self.databases
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&id);
+    pub(super) fn detach(&self, id: i32) {
+        self.databases.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
     /// Changes a database and saves it: on return the change is on disk. A database without open file only changes
     /// its entry in the instance's list.
-    pub fn change(&self, handle: &Handle, change: impl FnOnce(&mut Database)) -> Result<()> {
+    pub(super) fn change(&self, handle: &Handle, change: impl FnOnce(&mut Database)) -> Result<()> {
         let mut file = handle.file();
         let mut database = (*handle.database()).clone();
-        let before = (
-            database.meta.name.clone(),
-            database.meta.state,
-            database.meta.user_access,
-        );
+        let before = (database.meta.name.clone(), database.meta.state, database.meta.user_access);
         change(&mut database);
         database.meta.lsn = database.meta.lsn.after(1);
         if let Some(file) = file.as_mut() {
-            file.save(&mut database)
-                .map_err(|e| save_error(&e, handle.id, &database.meta.name))?;
+            file.save(&mut database).map_err(|e| save_error(&e, handle.id, &database.meta.name))?;
         }
-        let after = (
-            database.meta.name.clone(),
-            database.meta.state,
-            database.meta.user_access,
-        );
+        let after = (database.meta.name.clone(), database.meta.state, database.meta.user_access);
         if before != after || file.is_none() {
-            self.store()
-                .register(handle.id, &database)
-                .map_err(|e| store_error(&e, handle.id))?;
+            self.store().register(handle.id, &database).map_err(|e| store_error(&e, handle.id))?;
         }
         *handle.committed.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(database);
         Ok(())
     }
 
     /// Puts another state of a database in place without saving it: RESTORE has written it already.
-    pub fn replace(&self, handle: &Handle, database: Database, file: Option<DatabaseFile>) -> Result<()> {
-        self.store()
-            .register(handle.id, &database)
-            .map_err(|e| store_error(&e, handle.id))?;
+    pub(super) fn replace(&self, handle: &Handle, database: Database, file: Option<DatabaseFile>) -> Result<()> {
+        self.store().register(handle.id, &database).map_err(|e| store_error(&e, handle.id))?;
         *handle.file() = file;
         *handle.committed.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(database);
         Ok(())
     }
 
     /// Checks that a database can be used: 911, 927, 942, 945.
-    pub fn usable(&self, name: &str) -> Result<Arc<Handle>> {
+    pub(super) fn usable(&self, name: &str) -> Result<Arc<Handle>> {
         let handle = self.find(name).ok_or_else(|| err!(911, name))?;
         let database = handle.database();
         match database.meta.state {
@@ -419,17 +375,12 @@ impl Inner {
     // ---- sessions ----
 
     /// All sessions by id.
-    pub fn sessions(&self) -> Vec<Arc<SessionInfo>> {
-        self.sessions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
+    pub(super) fn sessions(&self) -> Vec<Arc<SessionInfo>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     /// Adds a session under the lowest free id from 51.
-    pub fn add_session(&self, build: impl FnOnce(u16) -> SessionInfo) -> Arc<SessionInfo> {
+    pub(super) fn add_session(&self, build: impl FnOnce(u16) -> SessionInfo) -> Arc<SessionInfo> {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let spid = (51..u16::MAX).find(|n| !sessions.contains_key(n)).unwrap_or(u16::MAX);
         let session = Arc::new(build(spid));
@@ -438,40 +389,32 @@ impl Inner {
     }
 
     /// A session ended.
-    pub fn remove_session(&self, spid: u16) {
+    pub(super) fn remove_session(&self, spid: u16) {
         self.locks.release_session(spid);
-        self.sessions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&spid);
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&spid);
     }
 
     /// Other sessions that use a database: it is current there, or their transaction wrote to it.
-    pub fn users_of(&self, database_id: i32, except: u16) -> Vec<Arc<SessionInfo>> {
+    pub(super) fn users_of(&self, database_id: i32, except: u16) -> Vec<Arc<SessionInfo>> {
         let uses = |s: &Arc<SessionInfo>| {
             let activity = s.activity();
-            activity.database_id == database_id
-                || activity.written.contains(&database_id)
-                || activity.target == Some(database_id)
+            activity.database_id == database_id || activity.written.contains(&database_id) || activity.target == Some(database_id)
         };
-        self.sessions()
-            .into_iter()
-            .filter(|s| s.spid != except && !s.killed.is_cancelled() && uses(s))
-            .collect()
+        self.sessions().into_iter().filter(|s| s.spid != except && !s.killed.is_cancelled() && uses(s)).collect()
     }
 
     /// A new transaction descriptor.
-    pub fn next_transaction(&self) -> u64 {
+    pub(super) fn next_transaction(&self) -> u64 {
         self.transactions.fetch_add(1, Ordering::SeqCst)
     }
 
     /// A number that no other call gets.
-    pub fn next_number(&self) -> u64 {
+    pub(super) fn next_number(&self) -> u64 {
         self.statement.fetch_add(1, Ordering::SeqCst)
     }
 
     /// Records a completed effect.
-    pub fn effect(&self, what: &str, database: &str, detail: &str, login: &str) {
+    pub(super) fn effect(&self, what: &str, database: &str, detail: &str, login: &str) {
         let at = self.now().unix_timestamp_nanos() / 1_000_000;
         self.effects.record(Effect {
             what: what.to_owned(),
@@ -490,9 +433,7 @@ fn save_error(error: &FileError, database_id: i32, name: &str) -> SqlError {
             1105,
             17,
             2,
-            format!(
-                "Could not allocate space for object 'dbo' in database '{name}' because the 'PRIMARY' filegroup is full. Create disk space by deleting unneeded files, dropping objects in the filegroup, adding additional files to the filegroup, or setting autogrowth on for existing files in the filegroup."
-            ),
+            format!("Could not allocate space for object 'dbo' in database '{name}' because the 'PRIMARY' filegroup is full. Create disk space by deleting unneeded files, dropping objects in the filegroup, adding additional files to the filegroup, or setting autogrowth on for existing files in the filegroup."),
         ),
         other => file_error(other, database_id),
     }

@@ -18,7 +18,7 @@ use crate::types::{EnvChange, Sink, SqlType, Value};
 
 /// Why a statement did not come to its end.
 #[derive(Debug)]
-pub enum Stop {
+pub(super) enum Stop {
     /// An error of the statement.
     Sql(SqlError),
     /// The client is gone, or has to go.
@@ -38,11 +38,11 @@ impl From<io::Error> for Stop {
 }
 
 /// What statements return.
-pub type Run<T> = std::result::Result<T, Stop>;
+pub(super) type Run<T> = std::result::Result<T, Stop>;
 
 /// Where execution goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flow {
+pub(super) enum Flow {
     /// With the next statement.
     Next,
     /// Behind the loop.
@@ -57,7 +57,7 @@ pub enum Flow {
 
 /// How a statement ended well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub(super) enum Outcome {
     /// Without a DONE: DECLARE.
     Silent,
     /// With a DONE: rows affected or returned, and the command.
@@ -69,7 +69,7 @@ pub enum Outcome {
 type Future_<'a, T> = Pin<Box<dyn Future<Output = Run<T>> + Send + 'a>>;
 
 /// The connection has to close: a fault plan or KILL wants it.
-pub fn aborted() -> io::Error {
+pub(super) fn aborted() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionAborted, "the session was ended by the server")
 }
 
@@ -89,18 +89,12 @@ impl Session {
         self.scopes = vec![Scope::default()];
         self.tries = 0;
         self.caught.clear();
-        let strike = self
-            .inst
-            .faults
-            .strike("batch", &self.handle().map(|h| h.name()).unwrap_or_default(), sql, None);
+        let strike = self.inst.faults.strike("batch", &self.handle().map(|h| h.name()).unwrap_or_default(), sql, None);
         if let Some(error) = self.suffer(strike).await? {
             out.error(&error).await?;
             return out.done(true, None, command::OTHER).await;
         }
-        let context = Context {
-            quoted_identifiers: self.options.quoted_identifier,
-            ..Context::default()
-        };
+        let context = Context { quoted_identifiers: self.options.quoted_identifier, ..Context::default() };
         let statements = match parse_batch(sql, &context) {
             Ok(statements) => statements,
             Err(error) => {
@@ -338,19 +332,9 @@ impl Session {
     fn refuse_doomed(&self, kind: &Kind) -> Result<()> {
         let writes = matches!(
             kind,
-            Kind::Insert(_)
-                | Kind::Update(_)
-                | Kind::Delete(_)
-                | Kind::Commit
-                | Kind::Save(_)
-                | Kind::CreateTable(_)
-                | Kind::Truncate(_)
+            Kind::Insert(_) | Kind::Update(_) | Kind::Delete(_) | Kind::Commit | Kind::Save(_) | Kind::CreateTable(_) | Kind::Truncate(_)
         );
-        if self.transaction.doomed && writes {
-            Err(err!(3930))
-        } else {
-            Ok(())
-        }
+        if self.transaction.doomed && writes { Err(err!(3930)) } else { Ok(()) }
     }
 
     /// Publishes what a statement outside a transaction changed.
@@ -413,11 +397,7 @@ impl Session {
             self.roll_back(out).await?;
         }
         out.done(true, None, command::OTHER).await?;
-        Ok(if aborts || deadlock || strict {
-            Flow::EndBatch
-        } else {
-            Flow::Next
-        })
+        Ok(if aborts || deadlock || strict { Flow::EndBatch } else { Flow::Next })
     }
 
     /// Rolls everything back and tells the client.
@@ -438,12 +418,7 @@ impl Session {
     /// Evaluates within a cache that lives as long as the statement.
     pub(super) fn in_env<T>(&self, run: impl FnOnce(&Env<'_>) -> Result<T>) -> Result<T> {
         let cache = Cache::default();
-        run(&Env {
-            session: self,
-            frame: None,
-            cache: &cache,
-            now: self.statement_now,
-        })
+        run(&Env { session: self, frame: None, cache: &cache, now: self.statement_now })
     }
 
     /// A value and its type.
@@ -490,16 +465,10 @@ impl Session {
 
 /// Errors that are found before a statement runs leave the transaction alone.
 fn is_compile_error(number: i32) -> bool {
-    matches!(
-        number,
-        102..=209 | 911 | 1087 | 1088 | 2812 | 4104 | 8120 | 213 | 257 | 402 | 8116 | 8117 | 4121
-    )
+    matches!(number, 102..=209 | 911 | 1087 | 1088 | 2812 | 4104 | 8120 | 213 | 257 | 402 | 8116 | 8117 | 4121)
 }
 
 /// Errors after which SQL Server adds "The statement has been terminated."
 fn terminated(number: i32) -> bool {
-    matches!(
-        number,
-        220 | 232 | 515 | 517 | 547 | 544 | 2601 | 2627 | 2628 | 8115 | 8134 | 8152 | 512
-    )
+    matches!(number, 220 | 232 | 515 | 517 | 547 | 544 | 2601 | 2627 | 2628 | 8115 | 8134 | 8152 | 512)
 }

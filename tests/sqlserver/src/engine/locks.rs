@@ -11,7 +11,7 @@ use crate::types::Cancel;
 
 /// What can be locked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Resource {
+pub(super) enum Resource {
     /// A table: database, object.
     Table(i32, i32),
     /// A part of a database's catalogue.
@@ -22,7 +22,7 @@ pub enum Resource {
 
 /// Parts of a catalogue that a transaction changes as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub(super) enum Part {
     /// The list of tables and procedures.
     Schema,
     /// Users, roles and permissions.
@@ -33,7 +33,7 @@ pub enum Part {
 
 /// Lock modes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub(super) enum Mode {
     /// IS.
     IntentShared,
     /// S.
@@ -48,7 +48,7 @@ pub enum Mode {
 
 impl Mode {
     /// As `sp_getapplock` names it.
-    pub fn from_name(name: &str) -> Option<Mode> {
+    pub(super) fn from_name(name: &str) -> Option<Mode> {
         Some(match name.to_ascii_lowercase().as_str() {
             "shared" => Mode::Shared,
             "update" => Mode::Update,
@@ -60,7 +60,7 @@ impl Mode {
     }
 
     /// As `sys.dm_tran_locks` names it.
-    pub fn code(self) -> &'static str {
+    pub(super) fn code(self) -> &'static str {
         match self {
             Mode::IntentShared => "IS",
             Mode::Shared => "S",
@@ -71,7 +71,7 @@ impl Mode {
     }
 
     /// As `APPLOCK_MODE` names it.
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Mode::IntentShared => "IntentShared",
             Mode::Shared => "Shared",
@@ -104,7 +104,7 @@ impl Mode {
 
 /// Who holds a lock: the session until it releases or ends, or its transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Owner {
+pub(super) enum Owner {
     /// `@LockOwner = 'Session'`.
     Session,
     /// `@LockOwner = 'Transaction'`.
@@ -113,7 +113,7 @@ pub enum Owner {
 
 /// A held lock, for `sys.dm_tran_locks`.
 #[derive(Debug, Clone)]
-pub struct Held {
+pub(super) struct Held {
     /// What.
     pub resource: Resource,
     /// Whose.
@@ -130,7 +130,7 @@ pub struct Held {
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub(super) enum Outcome {
     /// At once.
     Granted,
     /// After waiting.
@@ -145,7 +145,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Whether the lock is held now.
-    pub fn granted(self) -> bool {
+    pub(super) fn granted(self) -> bool {
         matches!(self, Outcome::Granted | Outcome::GrantedAfterWait)
     }
 }
@@ -157,14 +157,14 @@ struct State {
 
 /// All locks of the instance.
 #[derive(Debug, Default)]
-pub struct Locks {
+pub(super) struct Locks {
     state: Mutex<State>,
     changed: Notify,
 }
 
 /// A request for a lock.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub(super) struct Request {
     /// By whom.
     pub session: u16,
     /// For what.
@@ -179,10 +179,7 @@ pub struct Request {
 
 impl State {
     fn blockers(&self, session: u16, resource: &Resource, mode: Mode) -> Vec<u16> {
-        let same = self
-            .held
-            .iter()
-            .filter(|h| h.granted && h.session != session && h.resource == *resource);
+        let same = self.held.iter().filter(|h| h.granted && h.session != session && h.resource == *resource);
         same.filter(|h| !h.mode.compatible(mode)).map(|h| h.session).collect()
     }
 
@@ -225,14 +222,7 @@ impl State {
 
 impl Request {
     fn held(&self, granted: bool) -> Held {
-        Held {
-            resource: self.resource.clone(),
-            session: self.session,
-            owner: self.owner,
-            mode: self.mode,
-            count: 1,
-            granted,
-        }
+        Held { resource: self.resource.clone(), session: self.session, owner: self.owner, mode: self.mode, count: 1, granted }
     }
 }
 
@@ -242,14 +232,11 @@ impl Locks {
     }
 
     /// Takes a lock, waiting for it if need be.
-    pub async fn acquire(&self, request: Request, cancel: &Cancel) -> Outcome {
+    pub(super) async fn acquire(&self, request: Request, cancel: &Cancel) -> Outcome {
         let deadline = request.timeout.map(|t| Instant::now() + t);
         {
             let mut state = self.state();
-            if state
-                .blockers(request.session, &request.resource, request.mode)
-                .is_empty()
-            {
+            if state.blockers(request.session, &request.resource, request.mode).is_empty() {
                 state.grant(&request);
                 return Outcome::Granted;
             }
@@ -276,10 +263,7 @@ impl Locks {
             changed.as_mut().enable();
             {
                 let mut state = self.state();
-                if state
-                    .blockers(request.session, &request.resource, request.mode)
-                    .is_empty()
-                {
+                if state.blockers(request.session, &request.resource, request.mode).is_empty() {
                     state.grant(request);
                     return Outcome::GrantedAfterWait;
                 }
@@ -292,9 +276,7 @@ impl Locks {
                 return Outcome::Timeout;
             }
             // Cancel is a flag without a wake-up: look at it often.
-            let next = deadline.map_or(now + Duration::from_millis(20), |d| {
-                d.min(now + Duration::from_millis(20))
-            });
+            let next = deadline.map_or(now + Duration::from_millis(20), |d| d.min(now + Duration::from_millis(20)));
             tokio::select! {
                 () = &mut changed => {}
                 () = tokio::time::sleep_until(next) => {}
@@ -307,12 +289,9 @@ impl Locks {
     }
 
     /// Gives a lock back once. False when it was not held.
-    pub fn release(&self, session: u16, resource: &Resource, owner: Owner) -> bool {
+    pub(super) fn release(&self, session: u16, resource: &Resource, owner: Owner) -> bool {
         let mut state = self.state();
-        let at = state
-            .held
-            .iter()
-            .position(|h| h.granted && h.session == session && h.resource == *resource && h.owner == owner);
+        let at = state.held.iter().position(|h| h.granted && h.session == session && h.resource == *resource && h.owner == owner);
         let Some(at) = at else { return false };
         state.held[at].count -= 1;
         if state.held[at].count == 0 {
@@ -324,12 +303,12 @@ impl Locks {
     }
 
     /// A transaction ended.
-    pub fn release_transaction(&self, session: u16) {
+    pub(super) fn release_transaction(&self, session: u16) {
         self.release_where(|h| h.session == session && h.owner == Owner::Transaction);
     }
 
     /// A session ended, or was reset.
-    pub fn release_session(&self, session: u16) {
+    pub(super) fn release_session(&self, session: u16) {
         self.release_where(|h| h.session == session);
     }
 
@@ -339,30 +318,26 @@ impl Locks {
     }
 
     /// Everything held and waited for.
-    pub fn list(&self) -> Vec<Held> {
+    pub(super) fn list(&self) -> Vec<Held> {
         self.state().held.clone()
     }
 
     /// Whether a session waits, and for whom.
-    pub fn blocked_by(&self, session: u16) -> Option<u16> {
+    pub(super) fn blocked_by(&self, session: u16) -> Option<u16> {
         let state = self.state();
         let wait = state.held.iter().find(|h| !h.granted && h.session == session)?;
         state.blockers(session, &wait.resource, wait.mode).first().copied()
     }
 
     /// Whether a lock of this mode would be granted at once (`APPLOCK_TEST`).
-    pub fn would_grant(&self, session: u16, resource: &Resource, mode: Mode) -> bool {
+    pub(super) fn would_grant(&self, session: u16, resource: &Resource, mode: Mode) -> bool {
         self.state().blockers(session, resource, mode).is_empty()
     }
 
     /// The mode a session holds (`APPLOCK_MODE`).
-    pub fn mode(&self, session: u16, resource: &Resource, owner: Owner) -> Option<Mode> {
+    pub(super) fn mode(&self, session: u16, resource: &Resource, owner: Owner) -> Option<Mode> {
         let state = self.state();
-        state
-            .held
-            .iter()
-            .find(|h| h.granted && h.session == session && h.resource == *resource && h.owner == owner)
-            .map(|h| h.mode)
+        state.held.iter().find(|h| h.granted && h.session == session && h.resource == *resource && h.owner == owner).map(|h| h.mode)
     }
 }
 
@@ -385,14 +360,8 @@ mod tests {
     async fn the_second_waits_until_the_first_releases() {
         let locks = Arc::new(Locks::default());
         let cancel = Cancel::default();
-        assert_eq!(
-            locks.acquire(request(51, "a", Some(0)), &cancel).await,
-            Outcome::Granted
-        );
-        assert_eq!(
-            locks.acquire(request(52, "a", Some(0)), &cancel).await,
-            Outcome::Timeout
-        );
+        assert_eq!(locks.acquire(request(51, "a", Some(0)), &cancel).await, Outcome::Granted);
+        assert_eq!(locks.acquire(request(52, "a", Some(0)), &cancel).await, Outcome::Timeout);
         let waiting = tokio::spawn({
             let locks = Arc::clone(&locks);
             async move { locks.acquire(request(52, "a", None), &Cancel::default()).await }

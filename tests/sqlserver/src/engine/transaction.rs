@@ -11,7 +11,7 @@ use crate::storage::{Database, DatabasePermission, DatabasePrincipal, ExtendedPr
 
 /// The changed parts of one database.
 #[derive(Debug, Clone, Default)]
-pub struct Work {
+pub(super) struct Work {
     /// By object id; None was dropped.
     tables: BTreeMap<i32, Option<Arc<Table>>>,
     procedures: Option<Vec<Procedure>>,
@@ -46,39 +46,39 @@ impl Work {
     }
 
     /// Puts a table in place.
-    pub fn put_table(&mut self, table: Table) {
+    pub(super) fn put_table(&mut self, table: Table) {
         self.tables.insert(table.object_id, Some(Arc::new(table)));
     }
 
     /// Drops a table.
-    pub fn drop_table(&mut self, object_id: i32) {
+    pub(super) fn drop_table(&mut self, object_id: i32) {
         self.tables.insert(object_id, None);
     }
 
     /// Replaces the procedures.
-    pub fn put_procedures(&mut self, procedures: Vec<Procedure>) {
+    pub(super) fn put_procedures(&mut self, procedures: Vec<Procedure>) {
         self.procedures = Some(procedures);
     }
 
     /// Replaces the users and roles.
-    pub fn put_principals(&mut self, principals: Vec<DatabasePrincipal>) {
+    pub(super) fn put_principals(&mut self, principals: Vec<DatabasePrincipal>) {
         self.principals = Some(principals);
     }
 
     /// Replaces the permissions.
-    pub fn put_permissions(&mut self, permissions: Vec<DatabasePermission>) {
+    pub(super) fn put_permissions(&mut self, permissions: Vec<DatabasePermission>) {
         self.permissions = Some(permissions);
     }
 
     /// Replaces the extended properties.
-    pub fn put_properties(&mut self, properties: Vec<ExtendedProperty>) {
+    pub(super) fn put_properties(&mut self, properties: Vec<ExtendedProperty>) {
         self.properties = Some(properties);
     }
 }
 
 /// A session's transaction.
 #[derive(Debug, Default)]
-pub struct Transaction {
+pub(super) struct Transaction {
     /// `@@TRANCOUNT`.
     pub count: i32,
     /// Its descriptor on the wire; 0 when there is none.
@@ -93,32 +93,32 @@ pub struct Transaction {
 
 impl Transaction {
     /// Forgets everything.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         *self = Transaction::default();
     }
 
     /// The databases it has written to.
-    pub fn written(&self) -> Vec<i32> {
+    pub(super) fn written(&self) -> Vec<i32> {
         self.work.keys().copied().collect()
     }
 
     /// The changes to one database, to be added to.
-    pub fn work(&mut self, database_id: i32) -> &mut Work {
+    pub(super) fn work(&mut self, database_id: i32) -> &mut Work {
         self.work.entry(database_id).or_default()
     }
 
     /// The changes so far: a failed statement puts them back.
-    pub fn mark(&self) -> HashMap<i32, Work> {
+    pub(super) fn mark(&self) -> HashMap<i32, Work> {
         self.work.clone()
     }
 
     /// Goes back to a mark.
-    pub fn back_to(&mut self, mark: HashMap<i32, Work>) {
+    pub(super) fn back_to(&mut self, mark: HashMap<i32, Work>) {
         self.work = mark;
     }
 
     /// A database with this transaction's changes.
-    pub fn view(&self, handle: &Handle) -> Arc<Database> {
+    pub(super) fn view(&self, handle: &Handle) -> Arc<Database> {
         let committed = handle.database();
         match self.work.get(&handle.id) {
             None => committed,
@@ -131,22 +131,20 @@ impl Transaction {
     }
 
     /// `SAVE TRAN`.
-    pub fn save(&mut self, name: &str) {
+    pub(super) fn save(&mut self, name: &str) {
         self.savepoints.push((name.to_lowercase(), self.work.clone()));
     }
 
     /// `ROLLBACK TRAN savepoint`. False when there is none of that name.
-    pub fn rollback_to(&mut self, name: &str) -> bool {
-        let Some(at) = self.savepoints.iter().rposition(|s| s.0 == name.to_lowercase()) else {
-            return false;
-        };
+    pub(super) fn rollback_to(&mut self, name: &str) -> bool {
+        let Some(at) = self.savepoints.iter().rposition(|s| s.0 == name.to_lowercase()) else { return false };
         self.work = self.savepoints[at].1.clone();
         self.savepoints.truncate(at + 1);
         true
     }
 
     /// Publishes the changes: on return they are on disk.
-    pub fn publish(&mut self, inst: &Inner) -> Result<()> {
+    pub(super) fn publish(&mut self, inst: &Inner) -> Result<()> {
         let mut work: Vec<(i32, Work)> = self.work.drain().collect();
         work.sort_by_key(|w| w.0);
         for (id, changes) in work {

@@ -82,7 +82,11 @@ pub(crate) async fn follow(session: &Session, args: Args, cx: &mut Context<'_, '
                 return Err(error);
             }
         }
-        pause = if lost.is_some() { (pause * 2).min(PAUSES[1]) } else { PAUSES[0] };
+        pause = if lost.is_some() {
+            (pause * 2).min(PAUSES[1])
+        } else {
+            PAUSES[0]
+        };
         tokio::time::sleep(pause).await;
     }
 }

@@ -8,7 +8,7 @@ use crate::types::Value;
 
 /// What a comparison of texts looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Collation {
+pub(crate) enum Collation {
     /// `_CI_`: case does not count.
     #[default]
     Insensitive,
@@ -20,7 +20,7 @@ pub enum Collation {
 
 impl Collation {
     /// From a collation's name.
-    pub fn from_name(name: &str) -> Collation {
+    pub(crate) fn from_name(name: &str) -> Collation {
         let upper = name.to_ascii_uppercase();
         if upper.contains("_BIN") {
             Collation::Binary
@@ -33,7 +33,7 @@ impl Collation {
 }
 
 /// The order of two values; None when one is NULL.
-pub fn compare(a: &Value, b: &Value, collation: Collation) -> Option<Ordering> {
+pub(crate) fn compare(a: &Value, b: &Value, collation: Collation) -> Option<Ordering> {
     if matches!(a, Value::Null) || matches!(b, Value::Null) {
         return None;
     }
@@ -41,7 +41,7 @@ pub fn compare(a: &Value, b: &Value, collation: Collation) -> Option<Ordering> {
 }
 
 /// The order of ORDER BY: NULL comes first.
-pub fn order(a: &Value, b: &Value, collation: Collation) -> Ordering {
+pub(crate) fn order(a: &Value, b: &Value, collation: Collation) -> Ordering {
     match (a, b) {
         (Value::Null, Value::Null) => Ordering::Equal,
         (Value::Null, _) => Ordering::Less,
@@ -103,7 +103,7 @@ fn rescale(value: i128, digits: u8) -> Option<i128> {
 }
 
 /// A number as float.
-pub fn approximate(value: &Value) -> f64 {
+pub(crate) fn approximate(value: &Value) -> f64 {
     match value {
         Value::Bit(b) => f64::from(u8::from(*b)),
         #[expect(clippy::cast_precision_loss, reason = "float arithmetic is what was asked for")]
@@ -136,23 +136,18 @@ fn fold(text: &str) -> impl Iterator<Item = char> + '_ {
 fn order_bytes(a: &[u8], b: &[u8]) -> Ordering {
     let length = a.len().max(b.len());
     let padded = |s: &[u8], i: usize| s.get(i).copied().unwrap_or(0);
-    (0..length)
-        .map(|i| padded(a, i).cmp(&padded(b, i)))
-        .find(|o| o.is_ne())
-        .unwrap_or(Ordering::Equal)
+    (0..length).map(|i| padded(a, i).cmp(&padded(b, i))).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
 }
 
 /// SQL Server orders uniqueidentifier by its last six bytes first.
 fn guid_key(guid: &Uuid) -> [u8; 16] {
     let b = guid.to_bytes_le();
-    [
-        b[10], b[11], b[12], b[13], b[14], b[15], b[8], b[9], b[6], b[7], b[4], b[5], b[0], b[1], b[2], b[3],
-    ]
+    [b[10], b[11], b[12], b[13], b[14], b[15], b[8], b[9], b[6], b[7], b[4], b[5], b[0], b[1], b[2], b[3]]
 }
 
 /// A value as a key of a hash table: equal values have equal keys.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Key {
+pub(crate) enum Key {
     /// NULL: one group, but never joined.
     Null,
     /// Numbers: without trailing zeros.
@@ -170,7 +165,7 @@ pub enum Key {
 }
 
 /// The key of a value.
-pub fn key(value: &Value, collation: Collation) -> Key {
+pub(crate) fn key(value: &Value, collation: Collation) -> Key {
     match value {
         Value::Null => Key::Null,
         Value::Bit(_) | Value::Int(_) | Value::Decimal(..) => {
@@ -217,38 +212,20 @@ mod tests {
 
     #[test]
     fn case_and_trailing_blanks_do_not_count() {
-        assert_eq!(
-            compare(&text("ADSync "), &text("adsync"), Collation::Insensitive),
-            Some(Ordering::Equal)
-        );
-        assert_eq!(
-            key(&text("ADSync "), Collation::Insensitive),
-            key(&text("adsync"), Collation::Insensitive)
-        );
-        assert_ne!(
-            compare(&text("A"), &text("a"), Collation::Sensitive),
-            Some(Ordering::Equal)
-        );
+        assert_eq!(compare(&text("ADSync "), &text("adsync"), Collation::Insensitive), Some(Ordering::Equal));
+        assert_eq!(key(&text("ADSync "), Collation::Insensitive), key(&text("adsync"), Collation::Insensitive));
+        assert_ne!(compare(&text("A"), &text("a"), Collation::Sensitive), Some(Ordering::Equal));
     }
 
     #[test]
     fn numbers_of_different_scale_are_equal() {
-        assert_eq!(
-            compare(&Value::Decimal(150, 2), &Value::Decimal(15, 1), Collation::default()),
-            Some(Ordering::Equal)
-        );
-        assert_eq!(
-            key(&Value::Decimal(100, 2), Collation::default()),
-            key(&Value::Int(1), Collation::default())
-        );
+        assert_eq!(compare(&Value::Decimal(150, 2), &Value::Decimal(15, 1), Collation::default()), Some(Ordering::Equal));
+        assert_eq!(key(&Value::Decimal(100, 2), Collation::default()), key(&Value::Int(1), Collation::default()));
     }
 
     #[test]
     fn null_is_unknown_but_sorts_first() {
         assert_eq!(compare(&Value::Null, &Value::Int(1), Collation::default()), None);
-        assert_eq!(
-            order(&Value::Null, &Value::Int(1), Collation::default()),
-            Ordering::Less
-        );
+        assert_eq!(order(&Value::Null, &Value::Int(1), Collation::default()), Ordering::Less);
     }
 }

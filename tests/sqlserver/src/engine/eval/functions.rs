@@ -7,7 +7,7 @@ use crate::types::{SqlType, Value};
 
 /// What the parser needs to know.
 #[derive(Debug, Clone, Copy)]
-pub struct Known {
+pub(crate) struct Known {
     /// Fewest arguments.
     pub min: usize,
     /// Most arguments.
@@ -20,7 +20,7 @@ pub struct Known {
 
 /// What an argument is converted to before the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Arg {
+pub(crate) enum Arg {
     /// As it is.
     Any,
     /// Text.
@@ -36,7 +36,7 @@ pub enum Arg {
 }
 
 /// A call being made.
-pub struct Call<'a> {
+pub(crate) struct Call<'a> {
     /// The surroundings.
     pub env: &'a Env<'a>,
     /// Upper case.
@@ -51,7 +51,7 @@ pub struct Call<'a> {
 
 impl Call<'_> {
     /// An argument as text; empty when it is not.
-    pub fn text(&self, n: usize) -> &str {
+    pub(crate) fn text(&self, n: usize) -> &str {
         match self.values.get(n) {
             Some(Value::Str(s)) => s,
             _ => "",
@@ -59,7 +59,7 @@ impl Call<'_> {
     }
 
     /// An argument as text, if it is there and not NULL.
-    pub fn text_or_null(&self, n: usize) -> Option<&str> {
+    pub(crate) fn text_or_null(&self, n: usize) -> Option<&str> {
         match self.values.get(n) {
             Some(Value::Str(s)) => Some(s),
             _ => None,
@@ -67,7 +67,7 @@ impl Call<'_> {
     }
 
     /// An argument as integer.
-    pub fn int(&self, n: usize) -> Option<i64> {
+    pub(crate) fn int(&self, n: usize) -> Option<i64> {
         match self.values.get(n) {
             Some(Value::Int(i)) => Some(*i),
             Some(Value::Bit(b)) => Some(i64::from(*b)),
@@ -77,7 +77,7 @@ impl Call<'_> {
 }
 
 /// A function.
-pub struct Entry {
+pub(crate) struct Entry {
     /// Upper case.
     pub name: &'static str,
     /// Fewest arguments.
@@ -180,14 +180,7 @@ fn same_text(args: &[Bound]) -> SqlType {
 fn long_text(args: &[Bound]) -> SqlType {
     let national = args.iter().any(|a| is_national(&a.ty));
     let max = args.first().is_some_and(|a| length(&a.ty).is_none());
-    text_type(
-        national,
-        if max {
-            None
-        } else {
-            Some(if national { 4000 } else { 8000 })
-        },
-    )
+    text_type(national, if max { None } else { Some(if national { 4000 } else { 8000 }) })
 }
 fn concat_text(args: &[Bound]) -> SqlType {
     let national = args.iter().any(|a| is_national(&a.ty));
@@ -208,13 +201,7 @@ fn number(args: &[Bound]) -> SqlType {
 }
 fn second_date(args: &[Bound]) -> SqlType {
     match args.get(2).map(|a| a.ty.clone()) {
-        Some(
-            ty @ (SqlType::Date
-            | SqlType::DateTime2(_)
-            | SqlType::DateTimeOffset(_)
-            | SqlType::SmallDateTime
-            | SqlType::Time(_)),
-        ) => ty,
+        Some(ty @ (SqlType::Date | SqlType::DateTime2(_) | SqlType::DateTimeOffset(_) | SqlType::SmallDateTime | SqlType::Time(_))) => ty,
         _ => SqlType::DateTime,
     }
 }
@@ -368,32 +355,22 @@ const SPECIAL: &[(&str, usize, usize, bool)] = &[
 ];
 
 /// Whether a name is a function, for the parser.
-pub fn known_function(name: &str) -> Option<Known> {
+pub(crate) fn known_function(name: &str) -> Option<Known> {
     if let Some((_, min, max, window)) = SPECIAL.iter().find(|s| s.0 == name) {
-        return Some(Known {
-            min: *min,
-            max: *max,
-            datepart: false,
-            window: *window,
-        });
+        return Some(Known { min: *min, max: *max, datepart: false, window: *window });
     }
     let entry = entry(name)?;
     let datepart = matches!(name, "DATEADD" | "DATEDIFF" | "DATEDIFF_BIG" | "DATEPART" | "DATENAME");
-    Some(Known {
-        min: entry.min,
-        max: entry.max,
-        datepart,
-        window: false,
-    })
+    Some(Known { min: entry.min, max: entry.max, datepart, window: false })
 }
 
 /// A function by its upper-case name.
-pub fn entry(name: &str) -> Option<&'static Entry> {
+pub(crate) fn entry(name: &str) -> Option<&'static Entry> {
     ENTRIES.iter().find(|e| e.name == name)
 }
 
 /// The common type of several expressions; bare NULLs do not count.
-pub fn common(args: &[&Bound]) -> SqlType {
+pub(crate) fn common(args: &[&Bound]) -> SqlType {
     let mut typed = args.iter().filter(|a| !a.is_null_literal());
     let Some(first) = typed.next() else { return SqlType::Int };
     typed.fold(first.ty.clone(), |ty, a| common_type(&ty, &a.ty))
@@ -417,13 +394,7 @@ const GLOBALS: &[(&str, SqlType)] = &[
     ("@@TEXTSIZE", SqlType::Int),
     ("@@NESTLEVEL", SqlType::Int),
     ("@@PROCID", SqlType::Int),
-    (
-        "@@IDENTITY",
-        SqlType::Numeric {
-            precision: 38,
-            scale: 0,
-        },
-    ),
+    ("@@IDENTITY", SqlType::Numeric { precision: 38, scale: 0 }),
     ("@@FETCH_STATUS", SqlType::Int),
     ("@@CURSOR_ROWS", SqlType::Int),
     ("@@MAX_CONNECTIONS", SqlType::Int),
@@ -439,24 +410,17 @@ const GLOBALS: &[(&str, SqlType)] = &[
 ];
 
 /// Whether `@@x` is one of the server's.
-pub fn is_global(upper: &str) -> bool {
+pub(crate) fn is_global(upper: &str) -> bool {
     GLOBALS.iter().any(|(name, _)| *name == upper)
 }
 
 /// `@@x` as an expression.
-pub fn bind_global(upper: &str) -> Bound {
-    let ty = GLOBALS
-        .iter()
-        .find(|(name, _)| *name == upper)
-        .map_or(SqlType::Int, |(_, ty)| ty.clone());
-    Bound {
-        ty,
-        nullable: true,
-        node: Node::Global(upper.to_owned()),
-    }
+pub(crate) fn bind_global(upper: &str) -> Bound {
+    let ty = GLOBALS.iter().find(|(name, _)| *name == upper).map_or(SqlType::Int, |(_, ty)| ty.clone());
+    Bound { ty, nullable: true, node: Node::Global(upper.to_owned()) }
 }
 
 /// The value of `@@x`.
-pub fn global(env: &Env<'_>, upper: &str) -> Value {
+pub(crate) fn global(env: &Env<'_>, upper: &str) -> Value {
     server::global(env.session, upper)
 }

@@ -5,7 +5,7 @@ use crate::engine::errors::Result;
 
 impl Bound {
     /// Rebuilds the expression. Where `replace` answers, its answer stands; elsewhere the children are rebuilt.
-    pub fn map(&self, replace: &dyn Fn(&Bound) -> Result<Option<Bound>>) -> Result<Bound> {
+    pub(crate) fn map(&self, replace: &dyn Fn(&Bound) -> Result<Option<Bound>>) -> Result<Bound> {
         if let Some(replaced) = replace(self)? {
             return Ok(replaced);
         }
@@ -32,10 +32,6 @@ impl Bound {
             Node::Quantified(op, a, all, plan, c) => Node::Quantified(*op, one(a)?, *all, plan.clone(), *c),
             leaf => leaf.clone(),
         };
-        Ok(Bound {
-            ty: self.ty.clone(),
-            nullable: self.nullable,
-            node,
-        })
+        Ok(Bound { ty: self.ty.clone(), nullable: self.nullable, node })
     }
 }

@@ -1,10 +1,10 @@
 //! Expressions whose names are resolved and whose types are known, and their evaluation over a row.
 
 mod arithmetic;
-pub mod compare;
-pub mod convert;
-pub mod dates;
-pub mod functions;
+pub(super) mod compare;
+pub(super) mod convert;
+pub(super) mod dates;
+pub(super) mod functions;
 mod like;
 mod map;
 mod math;
@@ -12,8 +12,8 @@ mod moments;
 mod security;
 mod server;
 mod strings;
-pub mod text;
-pub mod types;
+pub(super) mod text;
+pub(super) mod types;
 
 use std::cell::RefCell;
 use std::cmp::Ordering;
@@ -31,7 +31,7 @@ use crate::types::{SqlType, Value};
 
 /// An expression ready to be evaluated.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Bound {
+pub(super) struct Bound {
     /// Its type.
     pub ty: SqlType,
     /// Whether it can be NULL.
@@ -42,7 +42,7 @@ pub struct Bound {
 
 /// What an expression computes. Conditions give `Value::Bit`, or NULL for unknown.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Node {
+pub(super) enum Node {
     /// A constant.
     Const(Value),
     /// A variable, lower case.
@@ -96,33 +96,25 @@ pub enum Node {
 
 impl Bound {
     /// A constant.
-    pub fn constant(value: Value, ty: SqlType) -> Bound {
+    pub(super) fn constant(value: Value, ty: SqlType) -> Bound {
         let nullable = matches!(value, Value::Null);
-        Bound {
-            ty,
-            nullable,
-            node: Node::Const(value),
-        }
+        Bound { ty, nullable, node: Node::Const(value) }
     }
 
     /// A condition.
-    pub fn condition(node: Node) -> Bound {
-        Bound {
-            ty: SqlType::Bit,
-            nullable: true,
-            node,
-        }
+    pub(super) fn condition(node: Node) -> Bound {
+        Bound { ty: SqlType::Bit, nullable: true, node }
     }
 
     /// A bare NULL takes any type.
-    pub fn is_null_literal(&self) -> bool {
+    pub(super) fn is_null_literal(&self) -> bool {
         matches!(self.node, Node::Const(Value::Null))
     }
 }
 
 /// A row and the rows of the queries around it.
 #[derive(Debug, Clone, Copy)]
-pub struct Frame<'a> {
+pub(super) struct Frame<'a> {
     /// The row.
     pub row: &'a [Value],
     /// The row of the query around.
@@ -131,7 +123,7 @@ pub struct Frame<'a> {
 
 /// What a statement remembers while it runs.
 #[derive(Default)]
-pub struct Cache {
+pub(super) struct Cache {
     /// Results of subqueries that do not look at the row, by plan.
     subqueries: RefCell<HashMap<usize, Arc<Rows>>>,
     /// Variables that `SELECT @v = …` has assigned so far, by lower-case name.
@@ -140,7 +132,7 @@ pub struct Cache {
 
 /// What an evaluation sees.
 #[derive(Clone, Copy)]
-pub struct Env<'a> {
+pub(super) struct Env<'a> {
     /// The session: variables, options, databases.
     pub session: &'a Session,
     /// The row.
@@ -153,11 +145,8 @@ pub struct Env<'a> {
 
 impl<'a> Env<'a> {
     /// The same with another row.
-    pub fn with(&self, frame: &'a Frame<'a>) -> Env<'a> {
-        Env {
-            frame: Some(frame),
-            ..*self
-        }
+    pub(super) fn with(&self, frame: &'a Frame<'a>) -> Env<'a> {
+        Env { frame: Some(frame), ..*self }
     }
 
     fn column(&self, depth: usize, index: usize) -> Value {
@@ -169,16 +158,11 @@ impl<'a> Env<'a> {
     }
 
     fn variable(&self, lower: &str) -> Value {
-        self.cache
-            .assigned
-            .borrow()
-            .get(lower)
-            .cloned()
-            .unwrap_or_else(|| self.session.variable(lower))
+        self.cache.assigned.borrow().get(lower).cloned().unwrap_or_else(|| self.session.variable(lower))
     }
 
     /// Evaluates a value.
-    pub fn eval(&self, bound: &Bound) -> Result<Value> {
+    pub(super) fn eval(&self, bound: &Bound) -> Result<Value> {
         match &bound.node {
             Node::Const(value) => Ok(value.clone()),
             Node::Var(name) => Ok(self.variable(name)),
@@ -197,7 +181,7 @@ impl<'a> Env<'a> {
     }
 
     /// Evaluates a condition: unknown is None.
-    pub fn test(&self, bound: &Bound) -> Result<Option<bool>> {
+    pub(super) fn test(&self, bound: &Bound) -> Result<Option<bool>> {
         Ok(match &bound.node {
             Node::Compare(op, a, b, collation) => {
                 compare(&self.eval(a)?, &self.eval(b)?, *collation).map(|o| holds(*op, o))
@@ -232,7 +216,7 @@ impl<'a> Env<'a> {
     }
 
     /// Whether a filter lets the row through.
-    pub fn passes(&self, filter: &Bound) -> Result<bool> {
+    pub(super) fn passes(&self, filter: &Bound) -> Result<bool> {
         Ok(self.test(filter)? == Some(true))
     }
 
@@ -282,23 +266,12 @@ impl<'a> Env<'a> {
         Ok(if unknown { None } else { Some(false) })
     }
 
-    fn quantified(
-        &self,
-        op: CompareOp,
-        a: &Bound,
-        all: bool,
-        plan: &Plan,
-        collation: Collation,
-    ) -> Result<Option<bool>> {
+    fn quantified(&self, op: CompareOp, a: &Bound, all: bool, plan: &Plan, collation: Collation) -> Result<Option<bool>> {
         let value = self.eval(a)?;
         let rows = self.subquery(plan)?;
         let mut unknown = false;
         for row in &rows.rows {
-            match row
-                .first()
-                .and_then(|v| compare(&value, v, collation))
-                .map(|o| holds(op, o))
-            {
+            match row.first().and_then(|v| compare(&value, v, collation)).map(|o| holds(op, o)) {
                 Some(true) if !all => return Ok(Some(true)),
                 Some(false) if all => return Ok(Some(false)),
                 Some(_) => {}
@@ -336,18 +309,12 @@ impl<'a> Env<'a> {
         if entry.strict && values.iter().any(|v| matches!(v, Value::Null)) {
             return Ok(Value::Null);
         }
-        (entry.run)(&functions::Call {
-            env: self,
-            name: entry.name,
-            values: &values,
-            args,
-            ty: &bound.ty,
-        })
+        (entry.run)(&functions::Call { env: self, name: entry.name, values: &values, args, ty: &bound.ty })
     }
 }
 
 /// Whether an order satisfies a comparison.
-pub fn holds(op: CompareOp, order: Ordering) -> bool {
+pub(super) fn holds(op: CompareOp, order: Ordering) -> bool {
     match op {
         CompareOp::Eq => order.is_eq(),
         CompareOp::Ne => order.is_ne(),

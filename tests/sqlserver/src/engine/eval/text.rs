@@ -1,7 +1,7 @@
 //! Numbers and bytes as text, and text as bytes: Windows-1252 for varchar, UTF-16 for nvarchar.
 
 /// The first `n` UTF-16 units; a pair is never split.
-pub fn prefix(text: &str, n: usize) -> String {
+pub(crate) fn prefix(text: &str, n: usize) -> String {
     let mut units = 0;
     text.chars()
         .take_while(|c| {
@@ -12,7 +12,7 @@ pub fn prefix(text: &str, n: usize) -> String {
 }
 
 /// From the `skip`th UTF-16 unit, `n` of them.
-pub fn slice(text: &str, skip: usize, n: usize) -> String {
+pub(crate) fn slice(text: &str, skip: usize, n: usize) -> String {
     if text.is_ascii() {
         let from = skip.min(text.len());
         return text[from..from.saturating_add(n).min(text.len())].to_owned();
@@ -22,34 +22,26 @@ pub fn slice(text: &str, skip: usize, n: usize) -> String {
 }
 
 /// Its length in UTF-16 units.
-pub fn units(text: &str) -> usize {
-    if text.is_ascii() {
-        text.len()
-    } else {
-        text.encode_utf16().count()
-    }
+pub(crate) fn units(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.encode_utf16().count() }
 }
 
 /// Upper-case hex.
-pub fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02X}")).collect()
 }
 
 /// `-1.50`.
-pub fn decimal(value: i128, scale: u8) -> String {
+pub(crate) fn decimal(value: i128, scale: u8) -> String {
     let scale = usize::from(scale);
     let digits = format!("{:0>width$}", value.unsigned_abs(), width = scale + 1);
     let (whole, fraction) = digits.split_at(digits.len() - scale);
     let sign = if value < 0 { "-" } else { "" };
-    if scale == 0 {
-        format!("{sign}{whole}")
-    } else {
-        format!("{sign}{whole}.{fraction}")
-    }
+    if scale == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
 }
 
 /// Money shows two digits, four with style 2, thousands with style 1.
-pub fn money(value: i128, scale: u8, style: i32) -> String {
+pub(crate) fn money(value: i128, scale: u8, style: i32) -> String {
     let four = super::convert::rescale(value, scale, 4).unwrap_or(value);
     if style == 2 {
         return decimal(four, 4);
@@ -71,7 +63,7 @@ pub fn money(value: i128, scale: u8, style: i32) -> String {
 }
 
 /// Style 0 shows six digits at most, 1 eight, 2 sixteen; 3 what reads back the same.
-pub fn float(value: f64, style: i32) -> String {
+pub(crate) fn float(value: f64, style: i32) -> String {
     match style {
         1 => exponent(value, 7),
         2 => exponent(value, 15),
@@ -86,10 +78,7 @@ fn general(value: f64) -> String {
         return "0".to_owned();
     }
     let scientific = exponent(value, 5);
-    let power: i32 = scientific
-        .split_once('e')
-        .and_then(|(_, p)| p.parse().ok())
-        .unwrap_or(0);
+    let power: i32 = scientific.split_once('e').and_then(|(_, p)| p.parse().ok()).unwrap_or(0);
     if !(-5..6).contains(&power) {
         let (mantissa, tail) = scientific.split_once('e').unwrap_or((&scientific, "+000"));
         return format!("{}e{tail}", trim_zeros(mantissa));
@@ -99,11 +88,7 @@ fn general(value: f64) -> String {
 }
 
 fn trim_zeros(number: &str) -> &str {
-    if number.contains('.') {
-        number.trim_end_matches('0').trim_end_matches('.')
-    } else {
-        number
-    }
+    if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { number }
 }
 
 fn exponent(value: f64, places: usize) -> String {
@@ -116,54 +101,38 @@ fn exponent(value: f64, places: usize) -> String {
 
 /// Windows-1252 differs from Latin-1 between 0x80 and 0x9F.
 const HIGH: [char; 32] = [
-    '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}', '‘', '’',
-    '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
+    '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}', '‘', '’', '“',
+    '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
 ];
 
 /// Text as Windows-1252; what it does not have becomes `?`.
-pub fn code_page_bytes(text: &str) -> Vec<u8> {
+pub(crate) fn code_page_bytes(text: &str) -> Vec<u8> {
     text.chars()
         .map(|c| match u8::try_from(u32::from(c)) {
             Ok(b) if !(0x80..0xa0).contains(&b) => b,
-            _ => HIGH
-                .iter()
-                .position(|h| *h == c)
-                .and_then(|p| u8::try_from(p + 0x80).ok())
-                .unwrap_or(b'?'),
+            _ => HIGH.iter().position(|h| *h == c).and_then(|p| u8::try_from(p + 0x80).ok()).unwrap_or(b'?'),
         })
         .collect()
 }
 
 /// Windows-1252 as text.
-pub fn code_page_text(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .map(|b| {
-            if (0x80..0xa0).contains(b) {
-                HIGH[usize::from(b - 0x80)]
-            } else {
-                char::from(*b)
-            }
-        })
-        .collect()
+pub(crate) fn code_page_text(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| if (0x80..0xa0).contains(b) { HIGH[usize::from(b - 0x80)] } else { char::from(*b) }).collect()
 }
 
 /// UTF-16, little-endian.
-pub fn utf16_bytes(text: &str) -> Vec<u8> {
+pub(crate) fn utf16_bytes(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
 /// The same, back.
-pub fn utf16_text(bytes: &[u8]) -> String {
-    let units: Vec<u16> = bytes
-        .chunks_exact(2)
-        .map(|p| u16::from_le_bytes([p[0], p[1]]))
-        .collect();
+pub(crate) fn utf16_text(bytes: &[u8]) -> String {
+    let units: Vec<u16> = bytes.chunks_exact(2).map(|p| u16::from_le_bytes([p[0], p[1]])).collect();
     String::from_utf16_lossy(&units)
 }
 
 /// `[a]]b]`.
-pub fn quote_name(name: &str) -> String {
+pub(crate) fn quote_name(name: &str) -> String {
     format!("[{}]", name.replace(']', "]]"))
 }
 

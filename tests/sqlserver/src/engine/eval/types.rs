@@ -5,7 +5,7 @@ use crate::engine::errors::{Result, err};
 use crate::types::{SqlType, Value};
 
 /// `int`, `nvarchar`, `varchar(max)`: as error texts name a type.
-pub fn type_name(ty: &SqlType) -> &'static str {
+pub(crate) fn type_name(ty: &SqlType) -> &'static str {
     match ty {
         SqlType::Bit => "bit",
         SqlType::TinyInt => "tinyint",
@@ -39,7 +39,7 @@ pub fn type_name(ty: &SqlType) -> &'static str {
 
 /// The kinds of type that behave alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
+pub(crate) enum Family {
     /// bit to bigint.
     Integer,
     /// numeric, money.
@@ -61,20 +61,14 @@ pub enum Family {
 }
 
 /// The family of a type.
-pub fn family(ty: &SqlType) -> Family {
+pub(crate) fn family(ty: &SqlType) -> Family {
     match ty {
         SqlType::Bit | SqlType::TinyInt | SqlType::SmallInt | SqlType::Int | SqlType::BigInt => Family::Integer,
         SqlType::Numeric { .. } | SqlType::Money => Family::Exact,
         SqlType::Float | SqlType::Real => Family::Approximate,
-        SqlType::Char(_) | SqlType::VarChar(_) | SqlType::NChar(_) | SqlType::NVarChar(_) | SqlType::Xml => {
-            Family::Text
-        }
+        SqlType::Char(_) | SqlType::VarChar(_) | SqlType::NChar(_) | SqlType::NVarChar(_) | SqlType::Xml => Family::Text,
         SqlType::Binary(_) | SqlType::VarBinary(_) => Family::Binary,
-        SqlType::DateTime
-        | SqlType::SmallDateTime
-        | SqlType::Date
-        | SqlType::DateTime2(_)
-        | SqlType::DateTimeOffset(_) => Family::Date,
+        SqlType::DateTime | SqlType::SmallDateTime | SqlType::Date | SqlType::DateTime2(_) | SqlType::DateTimeOffset(_) => Family::Date,
         SqlType::Time(_) => Family::Time,
         SqlType::Guid => Family::Guid,
         SqlType::Variant => Family::Variant,
@@ -82,12 +76,12 @@ pub fn family(ty: &SqlType) -> Family {
 }
 
 /// Whether a text type holds UTF-16.
-pub fn is_national(ty: &SqlType) -> bool {
+pub(crate) fn is_national(ty: &SqlType) -> bool {
     matches!(ty, SqlType::NChar(_) | SqlType::NVarChar(_) | SqlType::Xml)
 }
 
 /// A number, a date or a bit: what arithmetic works on.
-pub fn is_numeric(ty: &SqlType) -> bool {
+pub(crate) fn is_numeric(ty: &SqlType) -> bool {
     matches!(family(ty), Family::Integer | Family::Exact | Family::Approximate)
 }
 
@@ -122,7 +116,7 @@ fn precedence(ty: &SqlType) -> u8 {
 }
 
 /// The length of a text or binary type; `None` is max.
-pub fn length(ty: &SqlType) -> Option<u16> {
+pub(crate) fn length(ty: &SqlType) -> Option<u16> {
     match ty {
         SqlType::Char(n) | SqlType::NChar(n) | SqlType::Binary(n) => Some(*n),
         SqlType::VarChar(n) | SqlType::NVarChar(n) | SqlType::VarBinary(n) => *n,
@@ -146,16 +140,10 @@ fn display_width(ty: &SqlType) -> Option<u16> {
 }
 
 /// nvarchar or varchar of a length, max when it does not fit.
-pub fn text_type(national: bool, length: Option<usize>) -> SqlType {
+pub(crate) fn text_type(national: bool, length: Option<usize>) -> SqlType {
     let limit = if national { 4000 } else { 8000 };
-    let length = length
-        .and_then(|n| u16::try_from(n.max(1)).ok())
-        .filter(|n| *n <= limit);
-    if national {
-        SqlType::NVarChar(length)
-    } else {
-        SqlType::VarChar(length)
-    }
+    let length = length.and_then(|n| u16::try_from(n.max(1)).ok()).filter(|n| *n <= limit);
+    if national { SqlType::NVarChar(length) } else { SqlType::VarChar(length) }
 }
 
 /// The numeric type that holds every value of an integer type.
@@ -173,7 +161,7 @@ fn as_numeric(ty: &SqlType) -> (u8, u8) {
 }
 
 /// The type of CASE, COALESCE, UNION and comparison operands.
-pub fn common_type(a: &SqlType, b: &SqlType) -> SqlType {
+pub(crate) fn common_type(a: &SqlType, b: &SqlType) -> SqlType {
     let (high, low) = if precedence(a) >= precedence(b) { (a, b) } else { (b, a) };
     match (high, family(low)) {
         (SqlType::Numeric { .. }, Family::Integer | Family::Exact) => common_numeric(high, low),
@@ -220,36 +208,23 @@ fn capped(precision: u16, scale: u16) -> SqlType {
 
 fn numeric(precision: u16, scale: u16) -> SqlType {
     let narrow = |n: u16| u8::try_from(n.min(38)).unwrap_or(38);
-    SqlType::Numeric {
-        precision: narrow(precision),
-        scale: narrow(scale),
-    }
+    SqlType::Numeric { precision: narrow(precision), scale: narrow(scale) }
 }
 
 /// The type of `a op b`.
-pub fn arithmetic_type(op: BinaryOp, a: &SqlType, b: &SqlType) -> Result<SqlType> {
+pub(crate) fn arithmetic_type(op: BinaryOp, a: &SqlType, b: &SqlType) -> Result<SqlType> {
     use BinaryOp::{Add, And, Div, Mod, Mul, Or, Sub, Xor};
     let (fa, fb) = (family(a), family(b));
     if op == Add && fa == Family::Text && fb == Family::Text {
         return Ok(concatenation(a, b));
     }
     if op == Add && fa == Family::Binary && fb == Family::Binary {
-        let both = length(a)
-            .zip(length(b))
-            .map(|(x, y)| x.saturating_add(y))
-            .filter(|n| *n <= 8000);
+        let both = length(a).zip(length(b)).map(|(x, y)| x.saturating_add(y)).filter(|n| *n <= 8000);
         return Ok(SqlType::VarBinary(both));
     }
     if matches!(op, And | Or | Xor) {
-        let integers = matches!(
-            (fa, fb),
-            (Family::Integer, Family::Integer | Family::Binary) | (Family::Binary, Family::Integer)
-        );
-        let ty = if fa == Family::Integer && fb == Family::Integer {
-            common_type(a, b)
-        } else {
-            integer_of(a, b)
-        };
+        let integers = matches!((fa, fb), (Family::Integer, Family::Integer | Family::Binary) | (Family::Binary, Family::Integer));
+        let ty = if fa == Family::Integer && fb == Family::Integer { common_type(a, b) } else { integer_of(a, b) };
         return if integers { Ok(ty) } else { Err(incompatible(op, a, b)) };
     }
     if let Some(date) = date_arithmetic(op, a, b) {
@@ -287,11 +262,7 @@ fn wide(ty: &SqlType) -> (u16, u16) {
 }
 
 fn integer_of(a: &SqlType, b: &SqlType) -> SqlType {
-    if family(a) == Family::Integer {
-        a.clone()
-    } else {
-        b.clone()
-    }
+    if family(a) == Family::Integer { a.clone() } else { b.clone() }
 }
 
 /// datetime + number, datetime - datetime: only the two old types allow it.
@@ -316,7 +287,7 @@ fn concatenation(a: &SqlType, b: &SqlType) -> SqlType {
 }
 
 /// How an operator is named in errors.
-pub fn operator_name(op: BinaryOp) -> &'static str {
+pub(crate) fn operator_name(op: BinaryOp) -> &'static str {
     match op {
         BinaryOp::Add => "add",
         BinaryOp::Sub => "subtract",
@@ -337,7 +308,7 @@ fn incompatible(op: BinaryOp, a: &SqlType, b: &SqlType) -> crate::engine::errors
 }
 
 /// Whether a value of one type becomes another without CAST.
-pub fn implicit(from: &SqlType, to: &SqlType) -> bool {
+pub(crate) fn implicit(from: &SqlType, to: &SqlType) -> bool {
     let (f, t) = (family(from), family(to));
     if f == t || t == Family::Variant {
         return true;
@@ -345,10 +316,7 @@ pub fn implicit(from: &SqlType, to: &SqlType) -> bool {
     match (f, t) {
         (Family::Text, Family::Binary) | (Family::Variant, _) => false,
         (Family::Text, _) | (_, Family::Text) => !(f == Family::Binary && t != Family::Text),
-        (
-            Family::Integer | Family::Exact | Family::Approximate,
-            Family::Integer | Family::Exact | Family::Approximate,
-        ) => true,
+        (Family::Integer | Family::Exact | Family::Approximate, Family::Integer | Family::Exact | Family::Approximate) => true,
         (Family::Integer, Family::Binary) | (Family::Exact, Family::Binary) => true,
         (Family::Binary, Family::Integer | Family::Exact | Family::Guid) | (Family::Guid, Family::Binary) => true,
         (Family::Integer | Family::Exact | Family::Approximate, Family::Date) => {
@@ -360,24 +328,15 @@ pub fn implicit(from: &SqlType, to: &SqlType) -> bool {
 }
 
 /// The type of a value inside a sql_variant.
-pub fn type_of(value: &Value) -> SqlType {
+pub(crate) fn type_of(value: &Value) -> SqlType {
     match value {
         Value::Null => SqlType::Int,
         Value::Bit(_) => SqlType::Bit,
-        Value::Int(i) => {
-            if i32::try_from(*i).is_ok() {
-                SqlType::Int
-            } else {
-                SqlType::BigInt
-            }
-        }
+        Value::Int(i) => if i32::try_from(*i).is_ok() { SqlType::Int } else { SqlType::BigInt },
         Value::Float(_) => SqlType::Float,
         Value::Decimal(v, scale) => {
             let digits = u8::try_from(v.unsigned_abs().to_string().len()).unwrap_or(38);
-            SqlType::Numeric {
-                precision: digits.max(*scale).clamp(1, 38),
-                scale: *scale,
-            }
+            SqlType::Numeric { precision: digits.max(*scale).clamp(1, 38), scale: *scale }
         }
         Value::Str(s) => text_type(true, Some(s.encode_utf16().count())),
         Value::Bytes(b) => SqlType::VarBinary(u16::try_from(b.len().max(1)).ok().filter(|n| *n <= 8000)),
@@ -400,46 +359,21 @@ mod tests {
     #[test]
     fn precedence_picks_the_higher_type() {
         assert_eq!(common_type(&SqlType::Int, &SqlType::NVarChar(Some(5))), SqlType::Int);
-        assert_eq!(
-            common_type(&SqlType::VarChar(Some(3)), &SqlType::NVarChar(Some(5))),
-            SqlType::NVarChar(Some(5))
-        );
+        assert_eq!(common_type(&SqlType::VarChar(Some(3)), &SqlType::NVarChar(Some(5))), SqlType::NVarChar(Some(5)));
         assert_eq!(common_type(&SqlType::Int, &numeric(5, 2)), numeric(12, 2));
     }
 
     #[test]
     fn numeric_arithmetic_follows_the_documented_formulas() {
-        assert_eq!(
-            arithmetic_type(BinaryOp::Add, &numeric(5, 2), &numeric(5, 2)).unwrap(),
-            numeric(6, 2)
-        );
-        assert_eq!(
-            arithmetic_type(BinaryOp::Mul, &numeric(5, 2), &SqlType::Int).unwrap(),
-            numeric(16, 2)
-        );
-        assert_eq!(
-            arithmetic_type(BinaryOp::Div, &numeric(5, 2), &SqlType::Int).unwrap(),
-            numeric(16, 13)
-        );
-        assert_eq!(
-            arithmetic_type(BinaryOp::Mul, &numeric(38, 10), &numeric(38, 10)).unwrap(),
-            numeric(38, 6)
-        );
+        assert_eq!(arithmetic_type(BinaryOp::Add, &numeric(5, 2), &numeric(5, 2)).unwrap(), numeric(6, 2));
+        assert_eq!(arithmetic_type(BinaryOp::Mul, &numeric(5, 2), &SqlType::Int).unwrap(), numeric(16, 2));
+        assert_eq!(arithmetic_type(BinaryOp::Div, &numeric(5, 2), &SqlType::Int).unwrap(), numeric(16, 13));
+        assert_eq!(arithmetic_type(BinaryOp::Mul, &numeric(38, 10), &numeric(38, 10)).unwrap(), numeric(38, 6));
     }
 
     #[test]
     fn what_does_not_add_is_an_error() {
-        assert_eq!(
-            arithmetic_type(BinaryOp::Add, &SqlType::Guid, &SqlType::Int)
-                .unwrap_err()
-                .number(),
-            402
-        );
-        assert_eq!(
-            arithmetic_type(BinaryOp::Sub, &SqlType::Date, &SqlType::Date)
-                .unwrap_err()
-                .number(),
-            8117
-        );
+        assert_eq!(arithmetic_type(BinaryOp::Add, &SqlType::Guid, &SqlType::Int).unwrap_err().number(), 402);
+        assert_eq!(arithmetic_type(BinaryOp::Sub, &SqlType::Date, &SqlType::Date).unwrap_err().number(), 8117);
     }
 }

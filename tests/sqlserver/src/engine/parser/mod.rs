@@ -17,14 +17,13 @@ use super::ast::{Kind, Name, Statement};
 use super::errors::{Result, SqlError, err, raw_error};
 use super::lexer::{Tok, Token, is_reserved, lex};
 
-pub use types::type_from_name;
 
 /// How deep expressions and statements may nest; the original's limit depends on its stack, ours does too.
 const MAX_DEPTH: usize = 90;
 
 /// What the batch's surroundings say.
 #[derive(Debug, Clone, Default)]
-pub struct Context {
+pub(super) struct Context {
     /// `SET QUOTED_IDENTIFIER`.
     pub quoted_identifiers: bool,
     /// Variables that exist already: the parameters of `sp_executesql`.
@@ -49,44 +48,24 @@ pub(super) struct Parser<'a> {
 }
 
 /// Parses a batch.
-pub fn parse_batch(text: &str, context: &Context) -> Result<Vec<Statement>> {
+pub(super) fn parse_batch(text: &str, context: &Context) -> Result<Vec<Statement>> {
     let mut parser = Parser::new(text, context)?;
     let statements = parser.batch()?;
     parser.later.map_or(Ok(statements), Err)
 }
 
 /// Parses one data type and what follows nothing: for the parameter list of `sp_executesql`.
-pub fn parse_parameters(text: &str) -> Result<Vec<super::ast::ProcedureParam>> {
-    let mut parser = Parser::new(
-        text,
-        &Context {
-            quoted_identifiers: true,
-            ..Context::default()
-        },
-    )?;
+pub(super) fn parse_parameters(text: &str) -> Result<Vec<super::ast::ProcedureParam>> {
+    let mut parser = Parser::new(text, &Context { quoted_identifiers: true, ..Context::default() })?;
     let params = parser.procedure_params()?;
-    if parser.tok() == &Tok::End {
-        Ok(params)
-    } else {
-        Err(parser.syntax())
-    }
+    if parser.tok() == &Tok::End { Ok(params) } else { Err(parser.syntax()) }
 }
 
 /// Parses one scalar expression: a column's stored default.
-pub fn parse_expression(text: &str) -> Result<super::ast::Expr> {
-    let mut parser = Parser::new(
-        text,
-        &Context {
-            quoted_identifiers: true,
-            ..Context::default()
-        },
-    )?;
+pub(super) fn parse_expression(text: &str) -> Result<super::ast::Expr> {
+    let mut parser = Parser::new(text, &Context { quoted_identifiers: true, ..Context::default() })?;
     let expr = parser.scalar()?;
-    if parser.tok() == &Tok::End {
-        Ok(expr)
-    } else {
-        Err(parser.syntax())
-    }
+    if parser.tok() == &Tok::End { Ok(expr) } else { Err(parser.syntax()) }
 }
 
 impl<'a> Parser<'a> {
@@ -181,11 +160,7 @@ impl<'a> Parser<'a> {
     }
 
     fn expect_word(&mut self, word: &str) -> Result<()> {
-        if self.eat_word(word) {
-            Ok(())
-        } else {
-            Err(self.syntax())
-        }
+        if self.eat_word(word) { Ok(()) } else { Err(self.syntax()) }
     }
 
     fn expect_words(&mut self, words: &[&str]) -> Result<()> {
@@ -203,33 +178,23 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn source(&self, token: &Token) -> String {
+    fn near(&self, token: &Token) -> String {
         match &token.tok {
             Tok::Str(s, _) => s.chars().take(128).collect(),
             Tok::Quoted(s) => s.clone(),
-            _ => self
-                .text
-                .get(token.start..token.end)
-                .unwrap_or_default()
-                .chars()
-                .take(128)
-                .collect(),
+            _ => self.text.get(token.start..token.end).unwrap_or_default().chars().take(128).collect(),
         }
     }
 
     /// 102 or 156 at the current token; at the end of the batch, at the last one.
     fn syntax(&self) -> SqlError {
-        let at = if self.tok() == &Tok::End {
-            self.at.saturating_sub(1)
-        } else {
-            self.at
-        };
+        let at = if self.tok() == &Tok::End { self.at.saturating_sub(1) } else { self.at };
         self.syntax_at(at)
     }
 
     fn syntax_at(&self, at: usize) -> SqlError {
         let token = &self.tokens[at.min(self.tokens.len() - 1)];
-        let near = self.source(token);
+        let near = self.near(token);
         match &token.tok {
             Tok::Word(w) if is_reserved(w) => err!(156, w.to_uppercase()).at(token.line),
             _ => err!(102, near).at(token.line),

@@ -1,6 +1,6 @@
 //! The system's procedures, a file per family.
 
-pub mod applock;
+pub(super) mod applock;
 mod files;
 mod info;
 mod prepared;
@@ -14,7 +14,7 @@ use crate::types::{SqlType, Value};
 
 /// An argument of a call.
 #[derive(Debug, Clone)]
-pub struct Arg {
+pub(super) struct Arg {
     /// With the `@`, when it was named.
     pub name: Option<String>,
     /// Its value.
@@ -29,7 +29,7 @@ pub struct Arg {
 
 /// A call and what it gives back.
 #[derive(Debug, Default)]
-pub struct Call {
+pub(super) struct Call {
     /// The arguments.
     pub args: Vec<Arg>,
     /// Values for OUTPUT arguments, by their position.
@@ -67,18 +67,16 @@ const NAMES: &[&str] = &[
 ];
 
 /// A procedure of the system by name.
-pub fn find(name: &str) -> Option<&'static str> {
+pub(super) fn find(name: &str) -> Option<&'static str> {
     NAMES.iter().find(|n| n.eq_ignore_ascii_case(name)).copied()
 }
 
 /// Runs one.
-pub async fn run(session: &mut Session, out: &mut Out<'_>, name: &'static str, call: &mut Call) -> Run<Flow> {
+pub(super) async fn run(session: &mut Session, out: &mut Out<'_>, name: &'static str, call: &mut Call) -> Run<Flow> {
     let status = match name {
         "sp_getapplock" => applock::get(session, call).await?,
         "sp_releaseapplock" => applock::release(session, call)?,
-        "sp_addextendedproperty" | "sp_updateextendedproperty" | "sp_dropextendedproperty" => {
-            properties::run(session, name, call).await?
-        }
+        "sp_addextendedproperty" | "sp_updateextendedproperty" | "sp_dropextendedproperty" => properties::run(session, name, call).await?,
         "xp_fileexist" => files::exists(session, out, call).await?,
         "xp_create_subdir" => files::create(session, call)?,
         "xp_delete_file" => files::delete(session, call)?,
@@ -108,7 +106,7 @@ pub async fn run(session: &mut Session, out: &mut Out<'_>, name: &'static str, c
 }
 
 /// Arguments by parameter: positions and names, checked as a procedure checks them.
-pub struct Bound<'c> {
+pub(super) struct Bound<'c> {
     call: &'c Call,
     procedure: &'static str,
     at: Vec<Option<usize>>,
@@ -116,40 +114,33 @@ pub struct Bound<'c> {
 
 impl Call {
     /// Assigns the arguments to parameters: 8144, 8145.
-    pub fn bind(&self, procedure: &'static str, params: &[&str]) -> Result<Bound<'_>> {
+    pub(super) fn bind(&self, procedure: &'static str, params: &[&str]) -> Result<Bound<'_>> {
         let mut at = vec![None; params.len()];
         for (i, arg) in self.args.iter().enumerate() {
             let position = match &arg.name {
-                Some(name) => params
-                    .iter()
-                    .position(|p| p.eq_ignore_ascii_case(name))
-                    .ok_or_else(|| err!(8145, name, procedure))?,
+                Some(name) => params.iter().position(|p| p.eq_ignore_ascii_case(name)).ok_or_else(|| err!(8145, name, procedure))?,
                 None if i < params.len() => i,
                 None => return Err(err!(8144, procedure)),
             };
             at[position] = Some(i).filter(|_| !arg.default);
         }
-        Ok(Bound {
-            call: self,
-            procedure,
-            at,
-        })
+        Ok(Bound { call: self, procedure, at })
     }
 }
 
 impl Bound<'_> {
     /// An argument; None when it was left out.
-    pub fn arg(&self, n: usize) -> Option<&Arg> {
+    pub(super) fn arg(&self, n: usize) -> Option<&Arg> {
         self.at.get(n).copied().flatten().map(|i| &self.call.args[i])
     }
 
     /// The position of an argument in the call, for OUTPUT.
-    pub fn position(&self, n: usize) -> Option<usize> {
+    pub(super) fn position(&self, n: usize) -> Option<usize> {
         self.at.get(n).copied().flatten()
     }
 
     /// An argument as text; None for NULL and when it was left out.
-    pub fn text(&self, n: usize) -> Option<String> {
+    pub(super) fn text(&self, n: usize) -> Option<String> {
         match self.arg(n).map(|a| &a.value) {
             Some(Value::Str(s)) => Some(s.to_string()),
             Some(Value::Int(i)) => Some(i.to_string()),
@@ -158,7 +149,7 @@ impl Bound<'_> {
     }
 
     /// An argument as integer.
-    pub fn int(&self, n: usize) -> Option<i64> {
+    pub(super) fn int(&self, n: usize) -> Option<i64> {
         match self.arg(n).map(|a| &a.value) {
             Some(Value::Int(i)) => Some(*i),
             Some(Value::Bit(b)) => Some(i64::from(*b)),
@@ -169,7 +160,7 @@ impl Bound<'_> {
     }
 
     /// An argument that has to be there: 201.
-    pub fn required(&self, n: usize, param: &str) -> Result<String> {
+    pub(super) fn required(&self, n: usize, param: &str) -> Result<String> {
         self.text(n).ok_or_else(|| err!(201, self.procedure, param))
     }
 }

@@ -12,7 +12,7 @@ use crate::types::{SqlType, Value};
 
 /// Which aggregate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AggregateKind {
+pub(crate) enum AggregateKind {
     /// COUNT.
     Count,
     /// COUNT_BIG.
@@ -33,7 +33,7 @@ pub enum AggregateKind {
 
 impl AggregateKind {
     /// By upper-case name.
-    pub fn from_name(name: &str) -> Option<AggregateKind> {
+    pub(crate) fn from_name(name: &str) -> Option<AggregateKind> {
         Some(match name {
             "COUNT" => AggregateKind::Count,
             "COUNT_BIG" => AggregateKind::CountBig,
@@ -48,14 +48,14 @@ impl AggregateKind {
     }
 
     /// COUNT is never NULL.
-    pub fn is_count(self) -> bool {
+    pub(crate) fn is_count(self) -> bool {
         matches!(self, AggregateKind::Count | AggregateKind::CountBig)
     }
 }
 
 /// An aggregate of a query.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Aggregate {
+pub(crate) struct Aggregate {
     /// Which.
     pub kind: AggregateKind,
     /// Of what; None is `*`.
@@ -71,23 +71,10 @@ pub struct Aggregate {
 
 impl Aggregate {
     /// Checks the argument and finds the result type.
-    pub fn new(
-        kind: AggregateKind,
-        arg: Option<Bound>,
-        separator: Option<Bound>,
-        distinct: bool,
-        collation: Collation,
-    ) -> Result<Aggregate> {
+    pub(crate) fn new(kind: AggregateKind, arg: Option<Bound>, separator: Option<Bound>, distinct: bool, collation: Collation) -> Result<Aggregate> {
         let of = arg.as_ref().map_or(SqlType::Int, |a| a.ty.clone());
         let ty = result_type(kind, &of)?;
-        Ok(Aggregate {
-            kind,
-            arg,
-            separator,
-            distinct,
-            ty,
-            collation,
-        })
+        Ok(Aggregate { kind, arg, separator, distinct, ty, collation })
     }
 }
 
@@ -108,14 +95,8 @@ fn result_type(kind: AggregateKind, of: &SqlType) -> Result<SqlType> {
             (SqlType::BigInt, _) => SqlType::BigInt,
             (SqlType::TinyInt | SqlType::SmallInt | SqlType::Int, _) => SqlType::Int,
             (SqlType::Money, _) => SqlType::Money,
-            (SqlType::Numeric { scale, .. }, _) if kind == AggregateKind::Sum => SqlType::Numeric {
-                precision: 38,
-                scale: *scale,
-            },
-            (SqlType::Numeric { scale, .. }, _) => SqlType::Numeric {
-                precision: 38,
-                scale: (*scale).max(6),
-            },
+            (SqlType::Numeric { scale, .. }, _) if kind == AggregateKind::Sum => SqlType::Numeric { precision: 38, scale: *scale },
+            (SqlType::Numeric { scale, .. }, _) => SqlType::Numeric { precision: 38, scale: (*scale).max(6) },
             (_, Family::Approximate) => SqlType::Float,
             _ => return Err(err!(8117, type_name(of), name)),
         },
@@ -154,11 +135,7 @@ impl Running {
             AggregateKind::Min | AggregateKind::Max => {
                 let better = self.best.as_ref().is_none_or(|best| {
                     let o = order(&value, best, aggregate.collation);
-                    if aggregate.kind == AggregateKind::Min {
-                        o.is_lt()
-                    } else {
-                        o.is_gt()
-                    }
+                    if aggregate.kind == AggregateKind::Min { o.is_lt() } else { o.is_gt() }
                 });
                 if better {
                     self.best = Some(value);
@@ -243,7 +220,7 @@ impl Running {
 
 /// GROUP BY of a query.
 #[derive(Debug, Clone, PartialEq)]
-pub struct GroupPlan {
+pub(crate) struct GroupPlan {
     /// The keys.
     pub keys: Vec<Bound>,
     /// The aggregates.
@@ -253,7 +230,7 @@ pub struct GroupPlan {
 }
 
 /// Collects rows into groups.
-pub struct Groups<'p> {
+pub(crate) struct Groups<'p> {
     plan: &'p GroupPlan,
     index: HashMap<Vec<Key>, usize>,
     groups: Vec<(Row, Vec<Running>)>,
@@ -261,12 +238,8 @@ pub struct Groups<'p> {
 
 impl<'p> Groups<'p> {
     /// No rows yet. Without GROUP BY there is one group even then.
-    pub fn new(plan: &'p GroupPlan) -> Groups<'p> {
-        let mut groups = Groups {
-            plan,
-            index: HashMap::new(),
-            groups: Vec::new(),
-        };
+    pub(crate) fn new(plan: &'p GroupPlan) -> Groups<'p> {
+        let mut groups = Groups { plan, index: HashMap::new(), groups: Vec::new() };
         if plan.keys.is_empty() {
             groups.group(Vec::new(), Vec::new());
         }
@@ -278,14 +251,13 @@ impl<'p> Groups<'p> {
         let next = self.groups.len();
         let at = *self.index.entry(keys).or_insert(next);
         if at == next {
-            self.groups
-                .push((values, vec![Running::default(); plan.aggregates.len()]));
+            self.groups.push((values, vec![Running::default(); plan.aggregates.len()]));
         }
         at
     }
 
     /// Adds the row of an environment.
-    pub fn add(&mut self, env: &Env<'_>) -> Result<()> {
+    pub(crate) fn add(&mut self, env: &Env<'_>) -> Result<()> {
         let values = self.plan.keys.iter().map(|k| env.eval(k)).collect::<Result<Vec<_>>>()?;
         let keys = values.iter().map(|v| key(v, self.plan.collation)).collect();
         let at = self.group(keys, values);
@@ -296,7 +268,7 @@ impl<'p> Groups<'p> {
     }
 
     /// One row per group: keys, then aggregates.
-    pub fn rows(self) -> Result<Vec<Row>> {
+    pub(crate) fn rows(self) -> Result<Vec<Row>> {
         let plan = self.plan;
         let finish = |(mut row, running): (Row, Vec<Running>)| -> Result<Row> {
             for (running, aggregate) in running.iter().zip(&plan.aggregates) {
@@ -309,12 +281,9 @@ impl<'p> Groups<'p> {
 }
 
 /// Rewrites an expression over the source's row into one over the group's row. 8120 for a column that is no key.
-pub fn over_group(bound: &Bound, plan: &GroupPlan, name: &dyn Fn(usize) -> String) -> Result<Bound> {
+pub(crate) fn over_group(bound: &Bound, plan: &GroupPlan, name: &dyn Fn(usize) -> String) -> Result<Bound> {
     bound.map(&|part| {
-        let column = |index| Bound {
-            node: Node::Column { depth: 0, index },
-            ..part.clone()
-        };
+        let column = |index| Bound { node: Node::Column { depth: 0, index }, ..part.clone() };
         if let Some(at) = plan.keys.iter().position(|k| k == part) {
             return Ok(Some(column(at)));
         }
@@ -322,9 +291,7 @@ pub fn over_group(bound: &Bound, plan: &GroupPlan, name: &dyn Fn(usize) -> Strin
             Node::Aggregate(n) => Ok(Some(column(plan.keys.len() + n))),
             Node::Column { depth: 0, index } => Err(err!(8120, name(*index))),
             // A subquery that looks at the row before grouping could not be told which row.
-            Node::Quantified(_, _, _, sub, _) | Node::Scalar(sub) | Node::Exists(sub) if sub.correlated => {
-                Err(err!(8120, ""))
-            }
+            Node::Quantified(_, _, _, sub, _) | Node::Scalar(sub) | Node::Exists(sub) if sub.correlated => Err(err!(8120, "")),
             _ => Ok(None),
         }
     })

@@ -1,12 +1,12 @@
 //! Queries: a bound [`Plan`] and its rows. Binding resolves every name and type before a row is read.
 
-pub mod aggregate;
-pub mod bind;
-pub mod from;
+pub(super) mod aggregate;
+pub(super) mod bind;
+pub(super) mod from;
 mod join;
-pub mod scope;
-pub mod select;
-pub mod sort;
+pub(super) mod scope;
+pub(super) mod select;
+pub(super) mod sort;
 mod window;
 
 use self::select::Shape;
@@ -17,7 +17,7 @@ use crate::types::Column;
 
 /// A query ready to run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
+pub(super) struct Plan {
     /// What it returns.
     pub columns: Vec<Column>,
     /// How.
@@ -36,13 +36,13 @@ pub struct Plan {
 
 /// A query's result.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Rows {
+pub(super) struct Rows {
     /// The rows, without hidden sort keys.
     pub rows: Vec<Row>,
 }
 
 /// Runs a query.
-pub fn run(env: &Env<'_>, plan: &Plan) -> Result<Rows> {
+pub(super) fn run(env: &Env<'_>, plan: &Plan) -> Result<Rows> {
     let limit = sort::early_limit(env, plan)?;
     let mut rows = select::rows(env, &plan.shape, limit)?;
     sort::finish(env, plan, &mut rows)?;

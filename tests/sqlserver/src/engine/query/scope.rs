@@ -7,7 +7,7 @@ use crate::types::SqlType;
 
 /// A column of a FROM.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ScopeColumn {
+pub(crate) struct ScopeColumn {
     /// The table's exposed name: its alias, or its own.
     pub table: String,
     /// The schema, when there is no alias.
@@ -24,7 +24,7 @@ pub struct ScopeColumn {
 
 /// The columns at hand, and those around.
 #[derive(Debug)]
-pub struct Scope<'a> {
+pub(crate) struct Scope<'a> {
     /// Here.
     pub columns: Vec<ScopeColumn>,
     /// Around.
@@ -35,16 +35,12 @@ pub struct Scope<'a> {
 
 impl<'a> Scope<'a> {
     /// A scope.
-    pub fn new(columns: Vec<ScopeColumn>, parent: Option<&'a Scope<'a>>) -> Scope<'a> {
-        Scope {
-            columns,
-            parent,
-            escaped: Cell::new(false),
-        }
+    pub(crate) fn new(columns: Vec<ScopeColumn>, parent: Option<&'a Scope<'a>>) -> Scope<'a> {
+        Scope { columns, parent, escaped: Cell::new(false) }
     }
 
     /// Finds a column: how far out, and where.
-    pub fn resolve(&self, parts: &[String]) -> Result<(usize, usize, &ScopeColumn)> {
+    pub(crate) fn resolve(&self, parts: &[String]) -> Result<(usize, usize, &ScopeColumn)> {
         let mut scope = Some(self);
         let mut depth = 0;
         while let Some(here) = scope {
@@ -71,12 +67,7 @@ impl<'a> Scope<'a> {
     }
 
     fn find(&self, parts: &[String]) -> Result<Option<usize>> {
-        let mut found = self
-            .columns
-            .iter()
-            .enumerate()
-            .filter(|(_, c)| !c.hidden && c.is_named(parts))
-            .map(|(i, _)| i);
+        let mut found = self.columns.iter().enumerate().filter(|(_, c)| !c.hidden && c.is_named(parts)).map(|(i, _)| i);
         let first = found.next();
         if first.is_some() && found.next().is_some() {
             return Err(err!(209, parts.last().cloned().unwrap_or_default()));
@@ -86,7 +77,7 @@ impl<'a> Scope<'a> {
 }
 
 /// Whether two names are the same.
-pub fn same(a: &str, b: &str) -> bool {
+pub(crate) fn same(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b) || a.to_lowercase() == b.to_lowercase()
 }
 
@@ -96,12 +87,7 @@ impl ScopeColumn {
             [name] => same(name, &self.name),
             [table, name] => same(name, &self.name) && same(table, &self.table),
             [.., schema, table, name] => {
-                same(name, &self.name)
-                    && same(table, &self.table)
-                    && self
-                        .schema
-                        .as_ref()
-                        .is_some_and(|s| schema.is_empty() || same(s, schema))
+                same(name, &self.name) && same(table, &self.table) && self.schema.as_ref().is_some_and(|s| schema.is_empty() || same(s, schema))
             }
             [] => false,
         }

@@ -20,7 +20,7 @@ enum Kind {
 
 /// A window function of a query.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Window {
+pub(crate) struct Window {
     kind: Kind,
     partition: Vec<Bound>,
     order: Vec<(Bound, bool)>,
@@ -29,7 +29,7 @@ pub struct Window {
 
 impl Window {
     /// Binds `f() OVER (…)`. Aggregates other than COUNT(*) over a window are not there.
-    pub fn bind(exprs: &Exprs<'_>, call: &Call) -> Result<Window> {
+    pub(crate) fn bind(exprs: &Exprs<'_>, call: &Call) -> Result<Window> {
         let kind = match call.name.as_str() {
             "ROW_NUMBER" => Kind::RowNumber,
             "RANK" => Kind::Rank,
@@ -41,60 +41,28 @@ impl Window {
             }
         };
         let over = call.over.clone().unwrap_or_default();
-        let partition = over
-            .partition
-            .iter()
-            .map(|e| exprs.scalar(e))
-            .collect::<Result<Vec<_>>>()?;
-        let order = over
-            .order
-            .iter()
-            .map(|o| Ok((exprs.scalar(&o.expr)?, o.desc)))
-            .collect::<Result<Vec<_>>>()?;
+        let partition = over.partition.iter().map(|e| exprs.scalar(e)).collect::<Result<Vec<_>>>()?;
+        let order = over.order.iter().map(|o| Ok((exprs.scalar(&o.expr)?, o.desc))).collect::<Result<Vec<_>>>()?;
         if order.is_empty() && kind != Kind::Count {
-            return Err(raw_error(
-                4112,
-                15,
-                1,
-                format!("The function '{}' must have an OVER clause with ORDER BY.", call.name),
-            )
-            .ends_batch());
+            return Err(raw_error(4112, 15, 1, format!("The function '{}' must have an OVER clause with ORDER BY.", call.name)).ends_batch());
         }
-        Ok(Window {
-            kind,
-            partition,
-            order,
-            collation: exprs.binder.collation,
-        })
+        Ok(Window { kind, partition, order, collation: exprs.binder.collation })
     }
 
     /// The result type.
-    pub fn ty(&self) -> SqlType {
-        if self.kind == Kind::Count {
-            SqlType::Int
-        } else {
-            SqlType::BigInt
-        }
+    pub(crate) fn ty(&self) -> SqlType {
+        if self.kind == Kind::Count { SqlType::Int } else { SqlType::BigInt }
     }
 
     /// Computes the function for all rows, in their order.
-    pub fn compute(&self, env: &Env<'_>, rows: &[Row]) -> Result<Vec<Value>> {
+    pub(crate) fn compute(&self, env: &Env<'_>, rows: &[Row]) -> Result<Vec<Value>> {
         let mut partitions: HashMap<Vec<_>, Vec<usize>> = HashMap::new();
         let mut keys = Vec::with_capacity(rows.len());
         for (at, row) in rows.iter().enumerate() {
             let frame = Frame { row, parent: env.frame };
             let env = env.with(&frame);
-            let partition = self
-                .partition
-                .iter()
-                .map(|p| Ok(key(&env.eval(p)?, self.collation)))
-                .collect::<Result<Vec<_>>>()?;
-            keys.push(
-                self.order
-                    .iter()
-                    .map(|(o, _)| env.eval(o))
-                    .collect::<Result<Vec<_>>>()?,
-            );
+            let partition = self.partition.iter().map(|p| Ok(key(&env.eval(p)?, self.collation))).collect::<Result<Vec<_>>>()?;
+            keys.push(self.order.iter().map(|(o, _)| env.eval(o)).collect::<Result<Vec<_>>>()?);
             partitions.entry(partition).or_default().push(at);
         }
         let mut out = vec![Value::Null; rows.len()];

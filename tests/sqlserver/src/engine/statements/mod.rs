@@ -1,6 +1,6 @@
 //! What each statement does, a file per family; here only who is asked.
 
-pub mod access;
+pub(super) mod access;
 mod alter_database;
 mod backup;
 mod change;
@@ -14,7 +14,7 @@ mod messages;
 mod msdb;
 mod options;
 mod pace;
-pub mod procedure;
+pub(super) mod procedure;
 mod properties;
 mod query;
 mod restore;
@@ -24,7 +24,7 @@ mod users;
 mod variables;
 
 pub use execute::RpcCall;
-pub use properties::{PropertyChange, PropertyTarget};
+pub(super) use properties::{PropertyChange, PropertyTarget};
 pub use transactions::TransactionRequest;
 
 use super::ast::{BackupKind, Kind, RestoreKind, Statement};
@@ -85,13 +85,7 @@ impl Session {
             Kind::Permission(permission) => self.permission(permission).await?,
             Kind::Checkpoint | Kind::Reconfigure => other,
             // The interpreter runs these itself.
-            Kind::Block(_)
-            | Kind::If(..)
-            | Kind::While(..)
-            | Kind::Break
-            | Kind::Continue
-            | Kind::Return(_)
-            | Kind::TryCatch(..) => other,
+            Kind::Block(_) | Kind::If(..) | Kind::While(..) | Kind::Break | Kind::Continue | Kind::Return(_) | Kind::TryCatch(..) => other,
         };
         Ok((outcome, Flow::Next))
     }

@@ -21,7 +21,7 @@ use crate::types::{SqlType, Value};
 
 /// A column of a view.
 #[derive(Debug)]
-pub struct ViewColumn {
+pub(super) struct ViewColumn {
     /// Its name.
     pub name: &'static str,
     /// Its type.
@@ -33,7 +33,7 @@ pub struct ViewColumn {
 }
 
 /// What a view looks at.
-pub struct Scan<'a> {
+pub(super) struct Scan<'a> {
     /// Who asks.
     pub session: &'a Session,
     /// The database the view is of.
@@ -46,7 +46,7 @@ pub struct Scan<'a> {
 
 /// A view or table-valued function.
 #[derive(Debug)]
-pub struct View {
+pub(super) struct View {
     /// `sys` or `INFORMATION_SCHEMA`.
     pub schema: &'static str,
     /// Its name.
@@ -65,7 +65,7 @@ pub struct View {
 
 impl View {
     /// The columns that a version has, with their positions.
-    pub fn visible(&'static self, major: u8) -> impl Iterator<Item = (usize, &'static ViewColumn)> {
+    pub(super) fn visible(&'static self, major: u8) -> impl Iterator<Item = (usize, &'static ViewColumn)> {
         self.columns.iter().enumerate().filter(move |(_, c)| c.since <= major)
     }
 }
@@ -90,10 +90,7 @@ pub(crate) use columns;
 pub(crate) const SYSNAME: SqlType = SqlType::NVarChar(Some(128));
 pub(crate) const NVARCHAR60: SqlType = SqlType::NVarChar(Some(60));
 pub(crate) const SID: SqlType = SqlType::VarBinary(Some(85));
-pub(crate) const LSN: SqlType = SqlType::Numeric {
-    precision: 25,
-    scale: 0,
-};
+pub(crate) const LSN: SqlType = SqlType::Numeric { precision: 25, scale: 0 };
 
 fn all() -> impl Iterator<Item = &'static View> {
     [
@@ -111,14 +108,14 @@ fn all() -> impl Iterator<Item = &'static View> {
 }
 
 /// A view by schema and name, in the session's version. An empty schema finds the old names (`sysdatabases`) only.
-pub fn find(session: &Session, schema: &str, name: &str) -> Option<&'static View> {
+pub(super) fn find(session: &Session, schema: &str, name: &str) -> Option<&'static View> {
     let major = session.inst.config().version().0;
     let old = |v: &View| v.name.starts_with("sys") && (schema.is_empty() || same(schema, "dbo"));
     all().find(|v| same(v.name, name) && (same(v.schema, schema) || old(v)) && v.since <= major)
 }
 
 /// All views, for `sys.all_objects`.
-pub fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
+pub(super) fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
     all().map(|v| (v.schema, v.name))
 }
 
