@@ -9,6 +9,7 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::engine::Instance;
 use crate::server::serve;
 use crate::tds::Identity;
 use crate::tds::backend::Backend;
@@ -25,6 +26,12 @@ pub struct ServeArgs {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
+}
+
+/// Opens the instance in `args.dir` and serves it until the process is told to stop.
+pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
+    let instance = Instance::open(&args.dir)?;
+    run_instance(instance, &args).await
 }
 
 /// Listens and serves `instance` until Ctrl-C or a termination signal.
