@@ -6,4 +6,5 @@ mod lab;
 mod moving;
 mod refusals;
 mod session;
+mod statements;
 mod stub;
