@@ -14,6 +14,7 @@ pub mod lease;
 pub mod outcome;
 pub mod plan;
 pub mod progress;
+pub mod report;
 pub mod secret;
 pub mod spec;
 pub mod state;

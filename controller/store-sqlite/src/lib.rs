@@ -1,1 +1,32 @@
-//! See Cargo.toml; filled in by the first slice.
+//! The embedded store: SQLite, for one controller process. One file per repository, of the same name as its trait's; the
+//! SQL stands in full beside the function that runs it. It decides nothing: what a change makes of a lease is
+//! `syncferry_store::lease_rules`, what a state may become is `syncferry_shared::state`.
+
+mod agents;
+mod artifacts;
+mod attempts;
+mod audit;
+mod clock;
+mod databases;
+mod error;
+mod events;
+mod gates;
+mod hosts;
+mod inspections;
+mod jobs;
+mod leases;
+mod meta;
+mod migrations;
+mod open;
+mod operators;
+mod orgs;
+mod proofs;
+mod row;
+mod schema;
+mod sites;
+mod steps;
+mod tokens;
+mod tx;
+
+pub use clock::SystemClock;
+pub use open::{Options, SqliteStore};

@@ -66,7 +66,7 @@ crate::machine! {
         Offered + Accept => Running,
         Offered + Withdraw => Ready,
         Offered + Fail => Failed,
-        Offered + Cancel => Cancelling,
+        Offered + Cancel => Cancelled,
         Running + Succeed => Succeeded,
         Running + Fail => Failed,
         Running + LoseSight => Unknown,

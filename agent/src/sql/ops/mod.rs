@@ -29,7 +29,7 @@ pub use identity::{DatabaseRow, database_identity, family_present};
 pub use inspect::{inspect_database, sku_features};
 pub use media::{Label, SetRecord, file_list, header, label, verify_only};
 pub use probe::{certificates, configurations, internal_version, probe_instance};
-pub use rename::{Renamed, rename};
+pub use rename::{Renamed, rename, rename_back};
 pub use restore::{RestoreDone, place_files, restore};
 pub use sessions::sessions;
 pub use watch::Watch;

@@ -1,0 +1,215 @@
+//! The journal: what was accepted, what is about to be done, what was done, what must be put back and what the controller
+//! has not acknowledged. Every record is on the disk before the agent acts on it, so a crash at any point loses nothing:
+//! whoever opens the journal again knows what to look at.
+
+mod file;
+mod record;
+mod replay;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use tokio::sync::watch;
+
+pub(crate) use file::sync_dir;
+pub use record::{AttemptKey, End, Mode, Record, Report, Sight, Unwind};
+pub use replay::{AttemptLog, Contradiction, HoldLog, Ledger, SessionLog, StepLog};
+
+use file::JournalFile;
+
+/// A quiet journal is written anew when it is longer than this.
+const COMPACT_ABOVE: u64 = 1 << 20;
+
+/// Why the journal cannot be opened or written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JournalError {
+    /// Another process has it.
+    #[error("another agent uses this data directory; stop it, or give this one a directory of its own")]
+    InUse,
+    /// The file is something else.
+    #[error(
+        "the file 'journal' in the data directory is not a journal of this version; look whose it is, and do not delete it before the controller knows that this agent's memory is lost"
+    )]
+    NotAJournal,
+    /// A record in the middle is damaged, and whole ones follow.
+    #[error(
+        "the journal is damaged at byte {offset}, after record {last_seq}, and whole records follow: that is no power loss. Keep the file, check the disk, and restore it or move it away; without it the agent starts a new session and the controller asks what to do with its open work"
+    )]
+    Damaged {
+        /// Where.
+        offset: u64,
+        /// The last record before it.
+        last_seq: u64,
+    },
+    /// A record has another number than the next.
+    #[error(
+        "the journal has record {found} at byte {offset} where {expected} was due: records are missing. Keep the file and restore it or move it away"
+    )]
+    Sequence {
+        /// Where.
+        offset: u64,
+        /// The next number.
+        expected: u64,
+        /// The number found.
+        found: u64,
+    },
+    /// A whole record cannot be understood.
+    #[error(
+        "record {seq} of the journal cannot be understood ({reason}); was it written by a newer agent? Install that version again"
+    )]
+    Unreadable {
+        /// Which.
+        seq: u64,
+        /// Why.
+        reason: String,
+    },
+    /// A record cannot follow the ones before it.
+    #[error("record {seq} of the journal contradicts the ones before it: {contradiction}")]
+    Contradiction {
+        /// Which.
+        seq: u64,
+        /// How.
+        contradiction: Contradiction,
+    },
+    /// The caller wanted to write what cannot follow.
+    #[error("refused to write to the journal: {0}")]
+    Refused(Contradiction),
+    /// A record cannot be written as it is.
+    #[error("a record cannot be written: {reason}")]
+    Unwritable {
+        /// Why.
+        reason: String,
+    },
+    /// The disk refused.
+    #[error("cannot {what} the journal: {reason}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        reason: String,
+    },
+    /// The disk refused before.
+    #[error("the journal cannot be written any more since the disk refused; check the disk and restart the agent")]
+    Broken,
+}
+
+/// The open journal. Cheap to clone: every clone is the same journal.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// Taken first, and for as long as a write takes.
+    file: Mutex<JournalFile>,
+    /// Taken second, and briefly: readers never wait for a disk.
+    ledger: RwLock<Ledger>,
+    last_seq: watch::Sender<u64>,
+}
+
+impl Journal {
+    /// Opens the journal in `dir`, or makes one. Bytes of a torn last record are cut off; their number is the second value.
+    pub fn open(dir: &Path) -> Result<(Self, u64), JournalError> {
+        let (file, read) = JournalFile::open(dir)?;
+        let shared = Shared {
+            file: Mutex::new(file),
+            ledger: RwLock::new(read.ledger),
+            last_seq: watch::Sender::new(read.last_seq),
+        };
+        let journal = Self {
+            shared: Arc::new(shared),
+        };
+        Ok((journal, read.torn))
+    }
+
+    /// Writes a record; when this returns, it is on the disk. A record that cannot follow is refused.
+    pub async fn append(&self, record: Record) -> Result<u64, JournalError> {
+        self.append_with(|_| Some(record)).await.map(|seq| seq.unwrap_or(0))
+    }
+
+    /// Writes the record that `make` derives from the ledger, or none. No other record comes between.
+    pub async fn append_with(
+        &self,
+        make: impl FnOnce(&Ledger) -> Option<Record> + Send + 'static,
+    ) -> Result<Option<u64>, JournalError> {
+        let shared = Arc::clone(&self.shared);
+        tokio::task::spawn_blocking(move || shared.append(make))
+            .await
+            .unwrap_or(Err(JournalError::Broken))
+    }
+
+    /// Looks at the ledger.
+    pub fn read<R>(&self, look: impl FnOnce(&Ledger) -> R) -> R {
+        look(&self.shared.ledger.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// An attempt, as it is now.
+    pub fn attempt(&self, key: AttemptKey) -> Option<AttemptLog> {
+        self.read(|l| l.attempts.get(&key).cloned())
+    }
+
+    /// The number of the last record.
+    pub fn last_seq(&self) -> u64 {
+        *self.shared.last_seq.borrow()
+    }
+
+    /// Changes with every record.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.shared.last_seq.subscribe()
+    }
+
+    /// Writes the file anew, without what nobody needs any more, when it is long and nothing is open.
+    pub async fn compact(&self) -> Result<bool, JournalError> {
+        self.compact_above(COMPACT_ABOVE).await
+    }
+
+    pub(crate) async fn compact_above(&self, bytes: u64) -> Result<bool, JournalError> {
+        let shared = Arc::clone(&self.shared);
+        tokio::task::spawn_blocking(move || shared.compact(bytes))
+            .await
+            .unwrap_or(Err(JournalError::Broken))
+    }
+}
+
+impl Shared {
+    fn append(&self, make: impl FnOnce(&Ledger) -> Option<Record>) -> Result<Option<u64>, JournalError> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let record = {
+            let ledger = self.ledger.read().unwrap_or_else(PoisonError::into_inner);
+            let Some(record) = make(&ledger) else { return Ok(None) };
+            ledger.check(&record).map_err(JournalError::Refused)?;
+            record
+        };
+        let seq = file.append(&record)?;
+        let mut ledger = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
+        ledger.apply(record).map_err(JournalError::Refused)?;
+        drop(ledger);
+        self.last_seq.send_replace(seq);
+        Ok(Some(seq))
+    }
+
+    fn compact(&self, above: u64) -> Result<bool, JournalError> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if file.length() <= above {
+            return Ok(false);
+        }
+        let mut ledger = self.ledger.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if !ledger.is_quiet() {
+            return Ok(false);
+        }
+        ledger.prune();
+        let records = ledger.records();
+        file.rewrite(&records)?;
+        let mut compacted = Ledger::default();
+        for record in records {
+            compacted.apply(record).map_err(JournalError::Refused)?;
+        }
+        *self.ledger.write().unwrap_or_else(PoisonError::into_inner) = compacted;
+        self.last_seq.send_replace(file.last_seq());
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests;

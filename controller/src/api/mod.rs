@@ -1,0 +1,6 @@
+//! gRPC: decode, call a command, a query or a dispatch function, encode. Nothing is decided here.
+
+pub mod agent;
+pub mod enrolment;
+pub mod guard;
+pub mod operator;

@@ -1,0 +1,206 @@
+//! Wiring: store, identity, services, scheduler, duties. It decides nothing.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use syncferry_proto::transport::{Limits, Profile, listen, private_file};
+use syncferry_proto::v1::{agent_server, enrolment_server, operator_server};
+use syncferry_shared::catalogue::Catalogue;
+use syncferry_shared::event::{NewEvent, StreamKind};
+use syncferry_shared::{Clock, OperatorId};
+use syncferry_store::{NewOperator, Store};
+use syncferry_store_sqlite::{Options, SqliteStore, SystemClock};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{agent, enrolment, guard, operator};
+use crate::config::Config;
+use crate::core::Core;
+use crate::identity::{self, Keys, ServerCertificate};
+use crate::wake::Wake;
+use crate::{duties, scheduler};
+
+/// The first operator's name.
+const FIRST_OPERATOR: &str = "admin";
+/// The file with the first operator's credentials, in the data directory.
+pub const CREDENTIALS_FILE: &str = "operator.toml";
+/// The file that says where the controller listens, in the data directory, once it does.
+pub const ADDRESS_FILE: &str = "address";
+
+/// Runs the controller until `stop` is cancelled.
+pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    if !config.data_dir.exists() {
+        private_file::create_directory(&config.data_dir)
+            .with_context(|| format!("{} cannot be made", config.data_dir.display()))?;
+    }
+    let store: Arc<dyn Store> = Arc::new(
+        SqliteStore::open(Options {
+            clock: clock.clone(),
+            ..Options::new(config.data_dir.join("store.db"))
+        })
+        .await
+        .context("the store cannot be opened")?,
+    );
+    let keys = Keys::open(&config.data_dir, clock.now())?;
+    let authority = Arc::new(keys.authority);
+    let listener = TcpListener::bind(config.listen).await.with_context(|| {
+        format!(
+            "{} cannot be listened on; is another controller running, or another program using the port?",
+            config.listen
+        )
+    })?;
+    let bound = listener.local_addr()?;
+    let advertise = if config.advertise.is_empty() {
+        bound.to_string()
+    } else {
+        config.advertise.clone()
+    };
+    let names = vec![host_part(&advertise), "localhost".to_string()];
+    let certificate = ServerCertificate::new(authority.clone(), names, identity::ca::SERVER_VALIDITY, clock.now())?;
+    let catalogue = catalogue(&config)?;
+    let ca_pem = authority.pem().to_string();
+    let core = Arc::new(Core {
+        store,
+        wake: Wake::default(),
+        authority,
+        tickets: keys.tickets,
+        catalogue,
+        config,
+    });
+    first_operator(&core, &advertise, &*clock).await?;
+    started(&core).await?;
+    write_address(&core.config.data_dir.join(ADDRESS_FILE), bound)?;
+    tracing::info!(address = %bound, advertise, "the controller listens");
+
+    let incoming = listen(listener, certificate.identity(), &ca_pem, Limits::default())?;
+    let most = Profile::Control.max_message_bytes();
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health
+        .set_serving::<operator_server::OperatorServer<operator::Service>>()
+        .await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(syncferry_proto::DESCRIPTORS)
+        .build_v1()?;
+    let background = [
+        tokio::spawn(scheduler::run(core.clone(), stop.clone())),
+        tokio::spawn(duties::run(core.clone(), stop.clone())),
+        tokio::spawn({
+            let stop = stop.clone();
+            async move { certificate.keep_renewed(&*clock, stop.cancelled_owned()).await }
+        }),
+    ];
+    Profile::Control
+        .server()
+        .add_service(tonic::service::interceptor::InterceptedService::new(
+            health_service,
+            guard::OperatorsOnly,
+        ))
+        .add_service(tonic::service::interceptor::InterceptedService::new(
+            reflection,
+            guard::OperatorsOnly,
+        ))
+        .add_service(enrolment_server::EnrolmentServer::new(enrolment::Service(core.clone())))
+        .add_service(agent_server::AgentServer::new(agent::Service(core.clone())).max_decoding_message_size(most))
+        .add_service(
+            operator_server::OperatorServer::new(operator::Service(core.clone())).max_decoding_message_size(most),
+        )
+        .serve_with_incoming_shutdown(incoming, stopped(stop))
+        .await?;
+    for task in background {
+        task.abort();
+    }
+    tracing::info!("the controller stopped");
+    Ok(())
+}
+
+/// Streams never end by themselves: after the order to stop, they get a moment and are then cut.
+async fn stopped(stop: CancellationToken) {
+    stop.cancelled().await;
+    tokio::spawn(async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        tracing::info!("open streams were cut");
+        std::process::exit(0);
+    });
+}
+
+fn host_part(address: &str) -> String {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']').to_string()
+}
+
+fn catalogue(config: &Config) -> anyhow::Result<Catalogue> {
+    let Some(path) = &config.catalogue else {
+        return Ok(Catalogue::embedded());
+    };
+    let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    Catalogue::parse(&text).with_context(|| format!("{} is not a version catalogue", path.display()))
+}
+
+/// At the first start, the first operator's credentials are made. They are the keys to everything: mode 0600.
+async fn first_operator(core: &Core, advertise: &str, clock: &dyn Clock) -> anyhow::Result<()> {
+    let path: PathBuf = core.config.data_dir.join(CREDENTIALS_FILE);
+    let mut tx = core.store.begin("operator.first").await?;
+    let known = tx.operator_named(FIRST_OPERATOR).await?;
+    if let (Some(_), Ok(mut credentials)) = (&known, syncferry_proto::transport::OperatorCredentials::load(&path)) {
+        // The controller may listen elsewhere now; the credentials say where it is.
+        if credentials.controller != advertise {
+            credentials.controller = advertise.to_string();
+            credentials.save(&path)?;
+        }
+        return Ok(());
+    }
+    let id = match &known {
+        Some(o) => o.id,
+        None => OperatorId::new(tx.now(), &core.random()),
+    };
+    let validity = identity::ca::OPERATOR_VALIDITY;
+    let (credentials, issued) =
+        identity::operator::credentials(&core.authority, advertise, FIRST_OPERATOR, id, validity, clock.now())?;
+    let (fingerprint, serial) = (
+        issued.certificate.fingerprint.to_string(),
+        issued.certificate.serial.clone(),
+    );
+    match known {
+        Some(_) => drop(tx.set_operator_certificate(id, &fingerprint, &serial).await?),
+        None => drop(
+            tx.add_operator(&NewOperator {
+                id,
+                name: FIRST_OPERATOR.to_string(),
+                fingerprint,
+                serial,
+            })
+            .await?,
+        ),
+    }
+    credentials.save(&path)?;
+    tx.commit().await?;
+    tracing::info!(file = %path.display(), "made the first operator's credentials");
+    Ok(())
+}
+
+async fn started(core: &Core) -> anyhow::Result<()> {
+    let mut tx = core.store.begin("system.start").await?;
+    let meta = tx.meta().await?;
+    tx.append_event(NewEvent {
+        stream_kind: StreamKind::System,
+        stream_id: meta.id.to_string(),
+        kind: "controller.started".to_string(),
+        actor: "controller".to_string(),
+        payload: serde_json::json!({"version": env!("CARGO_PKG_VERSION"), "incarnation": meta.incarnation}),
+    })
+    .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Written whole or not at all: whoever waits for the file reads an address.
+fn write_address(path: &std::path::Path, address: SocketAddr) -> anyhow::Result<()> {
+    let temporary = path.with_extension("new");
+    std::fs::write(&temporary, address.to_string())?;
+    std::fs::rename(&temporary, path)?;
+    Ok(())
+}

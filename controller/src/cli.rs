@@ -1,0 +1,150 @@
+//! `syncferry-controller`: its command line. Exit codes: 0 ended as asked, 1 failed, 2 wrong usage, 78 wrong configuration.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use syncferry_store_sqlite::{Options, SqliteStore};
+use tokio_util::sync::CancellationToken;
+
+use crate::app;
+use crate::config::Config;
+
+/// Wrong configuration (EX_CONFIG).
+const EXIT_CONFIG: u8 = 78;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "syncferry-controller",
+    version,
+    about = "Plans migrations of ADSync databases, schedules their jobs and keeps the leases"
+)]
+struct Args {
+    /// The configuration file.
+    #[arg(
+        long,
+        env = "SYNCFERRY_CONTROLLER_CONFIG",
+        default_value = "controller.toml",
+        global = true
+    )]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the controller until Ctrl-C or SIGTERM.
+    Run,
+    /// The configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Asks the store whether everything that must hold does. Stop the controller first.
+    Audit,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Reads the configuration and says what is wrong with it.
+    Check,
+}
+
+/// Runs the command line.
+pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args = match Args::try_parse_from(args) {
+        Ok(args) => args,
+        Err(e) => {
+            // Printing may fail when nobody reads; the exit code says it all the same.
+            let _ = e.print();
+            return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let config = match Config::load(&args.config, |k| std::env::var(k).ok()) {
+        Ok(config) => config,
+        Err(e) => {
+            eprintln!("syncferry-controller: {e}");
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    let done = match args.command {
+        Command::Config(ConfigCommand::Check) => {
+            println!("{} is in order", args.config.display());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Run => with_runtime(run(config)),
+        Command::Audit => with_runtime(audit(config)),
+    };
+    done.unwrap_or_else(|e| {
+        eprintln!("syncferry-controller: {e:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn with_runtime(future: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(future)
+}
+
+async fn run(config: Config) -> anyhow::Result<ExitCode> {
+    init_logs(&config);
+    let stop = CancellationToken::new();
+    tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            stop_signal().await;
+            stop.cancel();
+        }
+    });
+    app::run(config, stop).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn audit(config: Config) -> anyhow::Result<ExitCode> {
+    let store = SqliteStore::open(Options::new(config.data_dir.join("store.db"))).await?;
+    let findings = syncferry_store::Store::read(&store, "audit").await?.audit().await?;
+    for f in &findings {
+        println!("{}: {}: {}", f.invariant, f.subject, f.found);
+    }
+    println!(
+        "{} finding{}",
+        findings.len(),
+        if findings.len() == 1 { "" } else { "s" }
+    );
+    Ok(if findings.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn init_logs(config: &Config) {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log).unwrap_or_else(|_| "info".into());
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    // A second initialisation, in tests, is not an error.
+    let _ = if config.log_json {
+        logs.json().try_init()
+    } else {
+        logs.try_init()
+    };
+}
+
+/// Ctrl-C, or SIGTERM where there is one.
+async fn stop_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut term) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = term.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}

@@ -1,0 +1,359 @@
+//! `apply`: runs a plan, or goes on with a migration that stopped. Everything that the plan rests on and that the store
+//! knows is looked at again in the one transaction that starts it.
+
+use syncferry_shared::Finding;
+use syncferry_shared::lease::{LeaseKind, Resource};
+use syncferry_shared::plan::{Plan, PlanValues};
+use syncferry_shared::state::{AttemptEvent, AttemptState, JobEvent, JobState, MigrationEvent, MigrationState};
+use syncferry_store::{
+    AgentState, By, DatabaseGuids, Grant, IdentityState, Job, JobFilter, LeaseError, Migration, NewDatabase, NewJob, Tx,
+};
+
+use crate::core::{Core, migration_event};
+use crate::find;
+use crate::problem::Problem;
+use crate::wake::HostReason;
+
+/// A plan older than this is refused: the world moved on.
+const PLAN_GOOD_FOR_MS: i64 = 24 * 3_600_000;
+
+/// What an operator says with `apply`.
+pub struct Consent {
+    /// The digest of the plan that was seen; empty only where nothing is planned anew.
+    pub plan_digest: String,
+    /// Rules whose warnings are accepted.
+    pub accept_warnings: Vec<String>,
+    /// Why.
+    pub reason: String,
+}
+
+/// Runs or goes on.
+pub async fn apply(core: &Core, actor: &str, migration: &str, consent: Consent) -> Result<Migration, Problem> {
+    let mut tx = core.store.begin("migration.apply").await?;
+    let m = find::migration(&mut *tx, migration).await?;
+    let hosts = match m.state {
+        MigrationState::Planned => start(core, &mut *tx, actor, &m, &consent).await?,
+        MigrationState::Stopped => retry(&mut *tx, actor, &m, &consent).await?,
+        MigrationState::Stuck => unstick(&mut *tx, actor, &m, &consent).await?,
+        MigrationState::Blocked => {
+            let findings = plan_of(&m)?.findings.into_iter().filter(Finding::blocks).collect();
+            return Err(Problem::Refused {
+                title: "the plan has blockers; nothing was touched".to_string(),
+                findings,
+            });
+        }
+        MigrationState::Running => return Ok(m),
+        state => {
+            return Err(Problem::Invalid(format!(
+                "a migration that is {state} cannot be applied"
+            )));
+        }
+    };
+    let m = tx
+        .migration(m.id)
+        .await?
+        .ok_or_else(|| Problem::Internal("the row is gone".to_string()))?;
+    tx.commit().await?;
+    for host in hosts {
+        core.host_changed(host, HostReason::Lease);
+    }
+    core.migration_changed(m.id);
+    Ok(m)
+}
+
+/// The plan of a migration.
+pub(crate) fn plan_of(m: &Migration) -> Result<Plan, Problem> {
+    let json = m
+        .plan
+        .clone()
+        .ok_or_else(|| Problem::Invalid(format!("migration {} has no plan yet", m.id.short())))?;
+    serde_json::from_value(json).map_err(|e| Problem::Internal(format!("the plan of {} cannot be read: {e}", m.id)))
+}
+
+async fn start(
+    core: &Core,
+    tx: &mut dyn Tx,
+    actor: &str,
+    m: &Migration,
+    consent: &Consent,
+) -> Result<Vec<syncferry_shared::HostId>, Problem> {
+    let plan = plan_of(m)?;
+    if m.plan_digest.as_deref() != Some(consent.plan_digest.as_str()) {
+        return Err(Problem::Invalid(
+            "this is not the plan that you saw; look at it again with `syncferry plan show`".to_string(),
+        ));
+    }
+    if tx.now().since(m.updated_at) > PLAN_GOOD_FOR_MS {
+        return Err(Problem::refused(
+            Finding::blocker("plan-too-old", "The plan is more than a day old")
+                .saw("plan made at", m.updated_at)
+                .source("Syncferry: a plan rests on what the hosts said when it was made")
+                .next("Cancel it and plan again."),
+        ));
+    }
+    check_warnings(&plan, consent)?;
+    let values = plan
+        .values
+        .as_ref()
+        .ok_or_else(|| Problem::Internal("a planned migration without values".to_string()))?;
+    check_source_lease(tx, values).await?;
+    seat(core, tx, actor, m, &plan, values).await?;
+    let jobs: Vec<NewJob> = plan
+        .stages
+        .iter()
+        .zip(0..)
+        .flat_map(|(stage, number)| {
+            stage
+                .jobs
+                .iter()
+                .zip(0..)
+                .map(move |(job, ordinal)| (number, ordinal, job))
+        })
+        .map(|(stage, ordinal, job)| NewJob {
+            id: job.id,
+            stage,
+            ordinal,
+            name: job.name.clone(),
+            kind: job.kind,
+            host: job.host,
+            resource: job.resource.clone(),
+        })
+        .collect();
+    tx.add_jobs(m.id, &jobs).await?;
+    let to = m
+        .state
+        .next(MigrationEvent::Apply)
+        .map_err(|e| Problem::Invalid(e.to_string()))?;
+    tx.transition_migration(m.id, m.state, to).await?;
+    let payload = serde_json::json!({
+        "plan_digest": m.plan_digest,
+        "accepted_warnings": consent.accept_warnings,
+        "reason": consent.reason,
+    });
+    tx.append_event(migration_event(m.id, "migration.applied", actor, payload))
+        .await?;
+    Ok(vec![plan.request.target_host])
+}
+
+fn check_warnings(plan: &Plan, consent: &Consent) -> Result<(), Problem> {
+    let open: Vec<Finding> = plan
+        .findings
+        .iter()
+        .filter(|f| f.severity == syncferry_shared::Severity::Warning)
+        .filter(|f| !consent.accept_warnings.contains(&f.rule))
+        .cloned()
+        .collect();
+    if open.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = open.iter().map(|f| f.rule.as_str()).collect();
+    let title = format!(
+        "warnings are not accepted yet; accept them with --accept {}",
+        names.join(",")
+    );
+    Err(Problem::Refused { title, findings: open })
+}
+
+async fn check_source_lease(tx: &mut dyn Tx, v: &PlanValues) -> Result<(), Problem> {
+    let resource = Resource::database(v.source.id);
+    let lease = tx.lease(&resource).await?;
+    let held = lease
+        .as_ref()
+        .is_some_and(|l| l.state == syncferry_shared::lease::LeaseState::Held && l.holder == v.source_holder);
+    if held {
+        return Ok(());
+    }
+    Err(Problem::refused(
+        Finding::blocker(
+            "source-lease-changed",
+            "The lease of the source is not what it was when the plan was made",
+        )
+        .saw(
+            format!("lease {resource}"),
+            lease.map_or("gone".to_string(), |l| format!("{}, epoch {}", l.state, l.epoch)),
+        )
+        .source("Syncferry: no job uses a database without its lease")
+        .next("Look at `syncferry lease show`, then plan again."),
+    ))
+}
+
+/// Takes the seat: a provisional database and its lease, held by the new server. Two migrations cannot both get it,
+/// because key and lease are unique.
+async fn seat(
+    core: &Core,
+    tx: &mut dyn Tx,
+    actor: &str,
+    m: &Migration,
+    plan: &Plan,
+    v: &PlanValues,
+) -> Result<(), Problem> {
+    let key = format!(
+        "planned:{}|{}",
+        v.target_server_name.to_uppercase(),
+        v.expect.database.to_lowercase()
+    );
+    let taken = |e: syncferry_store::StoreError| match e.is_conflict() {
+        false => Problem::from(e),
+        true => Problem::refused(
+            Finding::blocker(
+                "target-name-promised",
+                format!(
+                    "{} on {} is promised to another migration",
+                    v.expect.database, v.target_server_name
+                ),
+            )
+            .saw("registered databases", &key)
+            .source("Syncferry: one migration at a time seats a database")
+            .next("Finish or cancel the other one first."),
+        ),
+    };
+    tx.add_database(&NewDatabase {
+        id: v.target,
+        site: m.site,
+        physical_key: key.clone(),
+        guids: DatabaseGuids {
+            family: Some(v.source.family_guid),
+            ..DatabaseGuids::default()
+        },
+        server_name: v.target_server_name.clone(),
+        host: plan.request.target_host,
+        address: v.target_address.clone(),
+        identity_state: IdentityState::Provisional,
+        facts: serde_json::json!({}),
+    })
+    .await
+    .map_err(taken)?;
+    let resource = Resource::database(v.target);
+    let by = By::new(actor)
+        .migration(m.id)
+        .detail(serde_json::json!({"reason": "the database does not exist yet"}));
+    let evidence = serde_json::json!({"reason": "the database does not exist yet", "planned_key": key});
+    tx.create_lease(&resource, LeaseKind::Database, Some(&evidence), &by)
+        .await?;
+    let session = tx
+        .agent_of_host(plan.request.target_host)
+        .await?
+        .and_then(|a| a.session)
+        .ok_or_else(|| {
+            Problem::NoAnswer("the target's agent has not connected yet; start it and apply again".to_string())
+        })?;
+    let grant = Grant {
+        resource: resource.clone(),
+        seen_epoch: 0,
+        holder: plan.request.connect_host,
+        session,
+        renewer: plan.request.target_host,
+        ttl_ms: core.config.leases.ttl_ms(),
+    };
+    let by = By::new(actor)
+        .migration(m.id)
+        .detail(serde_json::json!({"reason": "seat of the new Connect server"}));
+    match tx.acquire_lease(&grant, &by).await {
+        Ok(_) => Ok(()),
+        Err(LeaseError::HolderHasAnother { resource }) => Err(Problem::refused(
+            Finding::blocker("lease-held", format!("{} holds a database already", v.connect_name))
+                .saw(format!("lease {resource}"), format!("held by {}", v.connect_name))
+                .source("Syncferry: one Connect server uses one database")
+                .next("Use another host, or finish what this one is there for."),
+        )),
+        Err(e) => Err(e.into()),
+    }
+}
+
+async fn retry(
+    tx: &mut dyn Tx,
+    actor: &str,
+    m: &Migration,
+    consent: &Consent,
+) -> Result<Vec<syncferry_shared::HostId>, Problem> {
+    let filter = JobFilter {
+        migration: Some(m.id),
+        states: vec![JobState::Failed],
+        ..JobFilter::default()
+    };
+    for job in tx.jobs(&filter).await? {
+        let to = job
+            .state
+            .next(JobEvent::Retry)
+            .map_err(|e| Problem::Internal(e.to_string()))?;
+        tx.transition_job(job.id, job.state, to).await?;
+        let payload = serde_json::json!({"job": job.name, "reason": consent.reason});
+        tx.append_event(migration_event(m.id, "job.retried", actor, payload))
+            .await?;
+    }
+    let to = m
+        .state
+        .next(MigrationEvent::Apply)
+        .map_err(|e| Problem::Invalid(e.to_string()))?;
+    tx.transition_migration(m.id, m.state, to).await?;
+    let payload = serde_json::json!({"reason": consent.reason});
+    tx.append_event(migration_event(m.id, "migration.resumed", actor, payload))
+        .await?;
+    Ok(vec![])
+}
+
+/// What happened is unknown. A person who looked may order another try, which looks before it acts; but only while the
+/// agent is in touch and does not have the old attempt open any more.
+async fn unstick(
+    tx: &mut dyn Tx,
+    actor: &str,
+    m: &Migration,
+    consent: &Consent,
+) -> Result<Vec<syncferry_shared::HostId>, Problem> {
+    if consent.reason.trim().is_empty() {
+        return Err(Problem::Invalid(
+            "what happened on a host is unknown: look there first, then apply again with --reason".to_string(),
+        ));
+    }
+    let filter = JobFilter {
+        migration: Some(m.id),
+        states: vec![JobState::Unknown],
+        ..JobFilter::default()
+    };
+    for job in tx.jobs(&filter).await? {
+        supersede(tx, actor, m, &job, consent).await?;
+    }
+    let to = m
+        .state
+        .next(MigrationEvent::JobFailed)
+        .map_err(|e| Problem::Internal(e.to_string()))?;
+    tx.transition_migration(m.id, m.state, to).await?;
+    let stopped = tx
+        .migration(m.id)
+        .await?
+        .ok_or_else(|| Problem::Internal("the row is gone".to_string()))?;
+    retry(tx, actor, &stopped, consent).await
+}
+
+async fn supersede(tx: &mut dyn Tx, actor: &str, m: &Migration, job: &Job, consent: &Consent) -> Result<(), Problem> {
+    let online = tx
+        .agent_of_host(job.host)
+        .await?
+        .is_some_and(|a| a.state == AgentState::Online);
+    if !online {
+        return Err(Problem::NoAnswer(format!(
+            "the agent of job {} is not in touch: it may still be at work. Bring it back first",
+            job.name
+        )));
+    }
+    if let Some(a) = tx
+        .current_attempt(job.id)
+        .await?
+        .filter(|a| a.state == AttemptState::Unknown)
+    {
+        let to = a
+            .state
+            .next(AttemptEvent::Supersede)
+            .map_err(|e| Problem::Internal(e.to_string()))?;
+        tx.transition_attempt(a.job, a.attempt, a.state, to).await?;
+    }
+    let to = job
+        .state
+        .next(JobEvent::Fail)
+        .map_err(|e| Problem::Internal(e.to_string()))?;
+    tx.transition_job(job.id, job.state, to).await?;
+    let payload = serde_json::json!({"job": job.name, "reason": consent.reason});
+    tx.append_event(migration_event(m.id, "job.superseded", actor, payload))
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,9 @@
+//! What operators can command: one file per verb. Each authorises, decides, makes ONE change of the store and wakes.
+
+pub mod add_database;
+pub mod add_host;
+pub mod add_site;
+pub mod apply;
+pub mod cancel;
+pub mod complete_gate;
+pub mod create_plan;

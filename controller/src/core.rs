@@ -1,0 +1,68 @@
+//! What every command, query and duty works with. It holds no truth: only the way to the store, and what never changes.
+
+use std::sync::Arc;
+
+use syncferry_shared::catalogue::Catalogue;
+use syncferry_shared::event::{NewEvent, StreamKind};
+use syncferry_shared::{HostId, MigrationId};
+use syncferry_store::Store;
+
+use crate::config::Config;
+use crate::identity::{Authority, TicketSigner};
+use crate::wake::{HostReason, Reason, Wake};
+
+/// The controller's core.
+pub struct Core {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// Those who wait.
+    pub wake: Wake,
+    /// The configuration.
+    pub config: Config,
+    /// Issues certificates.
+    pub authority: Arc<Authority>,
+    /// Signs transfer tickets.
+    pub tickets: TicketSigner,
+    /// Connect versions.
+    pub catalogue: Catalogue,
+}
+
+impl Core {
+    /// Ten random bytes, for an id.
+    pub fn random(&self) -> [u8; 10] {
+        rand::random()
+    }
+
+    /// Something happened in a migration: the scheduler and everybody who watches should look.
+    pub fn migration_changed(&self, id: MigrationId) {
+        self.wake.ring(Reason::Work);
+        self.wake.ring(Reason::Migration(id));
+    }
+
+    /// There is something for an agent.
+    pub fn host_changed(&self, host: HostId, reason: HostReason) {
+        self.wake.ring(Reason::Host(host, reason));
+    }
+}
+
+/// An event of a migration, to be appended.
+pub fn migration_event(id: MigrationId, kind: &str, actor: &str, payload: serde_json::Value) -> NewEvent {
+    NewEvent {
+        stream_kind: StreamKind::Migration,
+        stream_id: id.to_string(),
+        kind: kind.to_string(),
+        actor: actor.to_string(),
+        payload,
+    }
+}
+
+/// An event of an agent, to be appended.
+pub fn agent_event(host: HostId, kind: &str, actor: &str, payload: serde_json::Value) -> NewEvent {
+    NewEvent {
+        stream_kind: StreamKind::Agent,
+        stream_id: host.to_string(),
+        kind: kind.to_string(),
+        actor: actor.to_string(),
+        payload,
+    }
+}

@@ -1,0 +1,39 @@
+//! Heartbeat: the agent lives, and how far its jobs are.
+
+use syncferry_shared::progress::Progress;
+use syncferry_shared::token::AttemptToken;
+use syncferry_shared::{AgentId, SessionId};
+
+use super::known_agent;
+use crate::core::Core;
+use crate::problem::Problem;
+
+/// Tokens that are not current any more.
+pub async fn heartbeat(
+    core: &Core,
+    id: AgentId,
+    session: SessionId,
+    journal_seq: i64,
+    progress: Vec<(AttemptToken, Progress)>,
+) -> Result<Vec<AttemptToken>, Problem> {
+    let mut tx = core.store.begin("dispatch.heartbeat").await?;
+    known_agent(&mut *tx, id).await?;
+    tx.agent_heartbeat(id, session, journal_seq).await?;
+    let mut stale = Vec::new();
+    let mut changed = Vec::new();
+    for (token, progress) in progress {
+        let current = tx.attempt_of(&token).await?.filter(syncferry_store::Attempt::is_open);
+        let Some(attempt) = current else {
+            stale.push(token);
+            continue;
+        };
+        let json = serde_json::to_value(&progress).map_err(|e| Problem::Internal(e.to_string()))?;
+        tx.set_job_progress(attempt.job, Some(&json)).await?;
+        changed.extend(tx.job(attempt.job).await?.map(|j| j.migration));
+    }
+    tx.commit().await?;
+    for migration in changed {
+        core.wake.ring(crate::wake::Reason::Migration(migration));
+    }
+    Ok(stale)
+}

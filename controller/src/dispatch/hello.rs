@@ -1,0 +1,277 @@
+//! Hello: who is there, what it has open, and the orders for that.
+//!
+//! Three things are told apart here. An agent process that restarted has the same session and goes on. A machine that
+//! rebooted or lost its journal has another session: its leases are adopted, because the holder is the Connect server
+//! and not the agent, but its open attempts are unknown. A machine whose journal went back was reverted: it is not
+//! believed any more.
+
+use std::collections::BTreeMap;
+
+use syncferry_shared::inventory::HostFacts;
+use syncferry_shared::lease::{LeaseState, Resource};
+use syncferry_shared::state::{AttemptEvent, AttemptState, JobEvent, JobState, MigrationEvent, MigrationState};
+use syncferry_shared::token::AttemptToken;
+use syncferry_shared::{AgentId, SessionId};
+use syncferry_store::{AgentState, Attempt, By, Heard, Host, Tx};
+
+use super::{actor, known_agent};
+use crate::core::{Core, agent_event, migration_event};
+use crate::problem::Problem;
+
+/// What an agent says.
+pub struct Greeting {
+    /// Session, version, capabilities, address, journal.
+    pub hello: syncferry_store::Hello,
+    /// The highest incarnation it has seen.
+    pub highest_incarnation: i64,
+    /// The highest epoch it has seen, per resource.
+    pub highest_epochs: BTreeMap<String, i64>,
+    /// What it has open.
+    pub open: Vec<AttemptToken>,
+    /// The machine.
+    pub facts: Option<HostFacts>,
+    /// Its own name.
+    pub computer_name: String,
+}
+
+/// What it is told to do with an open attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Go on.
+    Continue,
+    /// Stop and undo.
+    Cancel,
+    /// Not yours any more.
+    Abandon,
+}
+
+/// The answer.
+pub struct Welcome {
+    /// Its host.
+    pub host: Host,
+    /// What to do with each open attempt.
+    pub orders: Vec<(AttemptToken, Order)>,
+    /// The store's incarnation.
+    pub incarnation: i64,
+}
+
+/// Greets an agent.
+pub async fn hello(core: &Core, id: AgentId, greeting: Greeting) -> Result<Welcome, Problem> {
+    let mut tx = core.store.begin("dispatch.hello").await?;
+    let (_, host) = known_agent(&mut *tx, id).await?;
+    check_witness(&mut *tx, &host, &greeting).await?;
+    let session = greeting.hello.session;
+    let heard = tx.agent_hello(id, &greeting.hello).await?;
+    let mut changed = Vec::new();
+    if let Some(was) = heard.journal_was {
+        quarantine(&mut *tx, id, &host, was, greeting.hello.journal_seq).await?;
+        tx.commit().await?;
+        known_agent(&mut *core.store.read("dispatch.hello").await?, id).await?;
+        return Err(Problem::Invalid("the agent is quarantined".to_string()));
+    }
+    if let Some(facts) = &greeting.facts {
+        let json = serde_json::to_value(facts).map_err(|e| Problem::Internal(e.to_string()))?;
+        tx.set_host_facts(host.id, Some(&greeting.computer_name), &json).await?;
+    }
+    note_arrival(&mut *tx, &host, &heard, session).await?;
+    adopt_leases(core, &mut *tx, &host, session, heard.other_session.is_some()).await?;
+    let mut orders = Vec::new();
+    for token in &greeting.open {
+        let order = order(&mut *tx, &host, token, &mut changed).await?;
+        orders.push((token.clone(), order));
+    }
+    // With the same journal, an accepted attempt that is not presented has ended, and its report is on its way.
+    if heard.other_session.is_some() {
+        forget_lost_attempts(&mut *tx, id, &host, &greeting.open, &mut changed).await?;
+    }
+    let incarnation = tx.incarnation();
+    tx.commit().await?;
+    for migration in changed {
+        core.migration_changed(migration);
+    }
+    core.wake.ring(crate::wake::Reason::Work);
+    Ok(Welcome {
+        host,
+        orders,
+        incarnation,
+    })
+}
+
+/// Agents remember the highest incarnation and epochs: a store that is behind them was restored, and must not go on.
+async fn check_witness(tx: &mut dyn Tx, host: &Host, greeting: &Greeting) -> Result<(), Problem> {
+    let mut ahead = Vec::new();
+    if greeting.highest_incarnation > tx.incarnation() {
+        ahead.push(format!(
+            "incarnation {} where the store has {}",
+            greeting.highest_incarnation,
+            tx.incarnation()
+        ));
+    } else if greeting.highest_incarnation == tx.incarnation() {
+        for (resource, epoch) in &greeting.highest_epochs {
+            if let Some(lease) = tx
+                .lease(&Resource(resource.clone()))
+                .await?
+                .filter(|l| l.epoch < *epoch)
+            {
+                ahead.push(format!(
+                    "epoch {epoch} of {resource} where the store has {}",
+                    lease.epoch
+                ));
+            }
+        }
+    }
+    if ahead.is_empty() {
+        return Ok(());
+    }
+    tracing::error!(host = %host.name, ahead = ?ahead, "an agent has seen more than the store knows: the store was restored from a backup");
+    Err(Problem::Invalid(format!(
+        "the agent on {} has seen {}: this store was restored from a backup. Nothing is granted to this agent; every lease must be fenced anew",
+        host.name,
+        ahead.join(", ")
+    )))
+}
+
+async fn quarantine(tx: &mut dyn Tx, id: AgentId, host: &Host, was: i64, now: i64) -> Result<(), Problem> {
+    tracing::error!(host = %host.name, was, now, "an agent's journal went back: its machine was reverted");
+    tx.quarantine_agent(id).await?;
+    let payload = serde_json::json!({"journal_was": was, "journal_is": now});
+    tx.append_event(agent_event(host.id, "agent.quarantined", "controller", payload))
+        .await?;
+    Ok(())
+}
+
+async fn note_arrival(tx: &mut dyn Tx, host: &Host, heard: &Heard, session: SessionId) -> Result<(), Problem> {
+    if heard.was == AgentState::Online && heard.other_session.is_none() {
+        return Ok(());
+    }
+    let payload = serde_json::json!({
+        "was": heard.was.as_str(), "session": session, "other_session": heard.other_session,
+        "version": heard.agent.version,
+    });
+    tx.append_event(agent_event(host.id, "agent.online", &actor(host), payload))
+        .await?;
+    Ok(())
+}
+
+/// The leases that this host's agent renews go to its present session. While nobody has begun to fence, they are still the
+/// holder's, and the agent is only the one who says that it lives.
+async fn adopt_leases(
+    core: &Core,
+    tx: &mut dyn Tx,
+    host: &Host,
+    session: SessionId,
+    other: bool,
+) -> Result<(), Problem> {
+    for lease in tx.leases().await? {
+        let alive = matches!(lease.state, LeaseState::Held | LeaseState::Draining | LeaseState::Lost);
+        if !alive || lease.renewer != Some(host.id) || lease.holder_session == Some(session) {
+            continue;
+        }
+        let reason = if other {
+            "the agent has a new session: reboot or new journal"
+        } else {
+            "the agent is back"
+        };
+        let by = By::new(actor(host)).detail(serde_json::json!({"reason": reason}));
+        tx.adopt_lease(
+            &lease.resource,
+            lease.epoch,
+            session,
+            host.id,
+            core.config.leases.ttl_ms(),
+            &by,
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+async fn order(
+    tx: &mut dyn Tx,
+    host: &Host,
+    token: &AttemptToken,
+    changed: &mut Vec<syncferry_shared::MigrationId>,
+) -> Result<Order, Problem> {
+    let Some(attempt) = tx.attempt_of(token).await? else {
+        return Ok(Order::Abandon);
+    };
+    let Some(job) = tx.job(token.job).await? else {
+        return Ok(Order::Abandon);
+    };
+    match attempt.state {
+        AttemptState::Superseded => return Ok(Order::Abandon),
+        // Its end is known and only the acknowledgement was lost: it says so again and gets it.
+        s if s.is_final() => return Ok(Order::Continue),
+        AttemptState::Unknown => resume(tx, host, &attempt, &job, changed).await?,
+        _ => {}
+    }
+    Ok(match tx.job(token.job).await?.map(|j| j.state) {
+        Some(JobState::Cancelling) => Order::Cancel,
+        _ => Order::Continue,
+    })
+}
+
+async fn resume(
+    tx: &mut dyn Tx,
+    host: &Host,
+    attempt: &Attempt,
+    job: &syncferry_store::Job,
+    changed: &mut Vec<syncferry_shared::MigrationId>,
+) -> Result<(), Problem> {
+    let to = attempt
+        .state
+        .next(AttemptEvent::Resume)
+        .map_err(|e| Problem::Internal(e.to_string()))?;
+    tx.transition_attempt(attempt.job, attempt.attempt, attempt.state, to)
+        .await?;
+    if job.state != JobState::Unknown {
+        return Ok(());
+    }
+    let Some(m) = tx.migration(job.migration).await? else {
+        return Ok(());
+    };
+    let to = job
+        .state
+        .next(JobEvent::Resume)
+        .map_err(|e| Problem::Internal(e.to_string()))?;
+    tx.transition_job(job.id, job.state, to).await?;
+    let payload = serde_json::json!({"job": job.name});
+    tx.append_event(migration_event(m.id, "job.resumed", &actor(host), payload))
+        .await?;
+    if m.state == MigrationState::Stuck {
+        let to = m
+            .state
+            .next(MigrationEvent::JobKnown)
+            .map_err(|e| Problem::Internal(e.to_string()))?;
+        tx.transition_migration(m.id, m.state, to).await?;
+    }
+    changed.push(m.id);
+    Ok(())
+}
+
+/// Attempts that the agent accepted and does not know any more: its journal is gone, and so is the knowledge of what was
+/// done. They are unknown, and a person must look.
+async fn forget_lost_attempts(
+    tx: &mut dyn Tx,
+    id: AgentId,
+    host: &Host,
+    open: &[AttemptToken],
+    changed: &mut Vec<syncferry_shared::MigrationId>,
+) -> Result<(), Problem> {
+    for attempt in tx.open_attempts(id).await? {
+        if attempt.state != AttemptState::Accepted || open.contains(&attempt.token()) {
+            continue;
+        }
+        if let Some(m) = crate::progression::lose_sight(
+            tx,
+            &attempt,
+            &actor(host),
+            "the agent does not know the job any more: its journal was lost",
+        )
+        .await?
+        {
+            changed.push(m);
+        }
+    }
+    Ok(())
+}

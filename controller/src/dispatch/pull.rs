@@ -1,0 +1,163 @@
+//! Pull: everything an agent should be doing. Ready jobs are offered here: an attempt is opened, and the same offer is
+//! given again until it is accepted or withdrawn.
+
+use syncferry_shared::lease::LeaseState;
+use syncferry_shared::state::{AttemptState, GateState, JobEvent, JobState, MigrationState};
+use syncferry_shared::token::AttemptToken;
+use syncferry_shared::{AgentId, GateId, JobId, SessionId};
+use syncferry_store::{Host, Inspection, Job, JobFilter, NewAttempt, Tx};
+
+use super::{actor, known_agent};
+use crate::core::{Core, migration_event};
+use crate::problem::Problem;
+
+/// A job that may be accepted.
+pub struct Offer {
+    /// The attempt's token.
+    pub token: AttemptToken,
+    /// The specification, as it travels.
+    pub spec: Vec<u8>,
+    /// Whether it is to be undone.
+    pub undo: bool,
+}
+
+/// A lease to renew.
+pub struct Duty {
+    /// The resource.
+    pub resource: String,
+    /// The epoch.
+    pub epoch: i64,
+}
+
+/// Everything.
+#[derive(Default)]
+pub struct Desired {
+    /// Jobs that may be accepted.
+    pub offers: Vec<Offer>,
+    /// Attempts to stop and undo.
+    pub cancels: Vec<AttemptToken>,
+    /// Questions.
+    pub inspections: Vec<Inspection>,
+    /// Leases to renew.
+    pub leases: Vec<Duty>,
+    /// Gates that a person claims to be done.
+    pub claims: Vec<(GateId, JobId)>,
+}
+
+/// What the agent should be doing.
+pub async fn pull(core: &Core, id: AgentId, session: SessionId) -> Result<Desired, Problem> {
+    let mut tx = core.store.begin("dispatch.pull").await?;
+    let (agent, host) = known_agent(&mut *tx, id).await?;
+    if agent.session != Some(session) {
+        return Err(Problem::Invalid(
+            "say hello first: this is not the session that the controller knows".to_string(),
+        ));
+    }
+    let mut desired = Desired {
+        inspections: tx.pending_inspections(host.id).await?,
+        ..Desired::default()
+    };
+    let states = vec![
+        JobState::Ready,
+        JobState::Offered,
+        JobState::UndoReady,
+        JobState::Undoing,
+        JobState::Cancelling,
+        JobState::Running,
+    ];
+    for job in tx
+        .jobs(&JobFilter {
+            host: Some(host.id),
+            states,
+            ..JobFilter::default()
+        })
+        .await?
+    {
+        match job.state {
+            JobState::Cancelling => {
+                let attempt = tx
+                    .current_attempt(job.id)
+                    .await?
+                    .filter(syncferry_store::Attempt::is_open);
+                desired.cancels.extend(attempt.map(|a| a.token()));
+            }
+            JobState::Running => claims(&mut *tx, &job, &mut desired).await?,
+            _ => desired.offers.extend(offer(&mut *tx, id, &host, &job).await?),
+        }
+    }
+    for lease in tx.leases().await? {
+        let alive = matches!(lease.state, LeaseState::Held | LeaseState::Draining | LeaseState::Lost);
+        if alive && lease.renewer == Some(host.id) && lease.holder_session == Some(session) {
+            desired.leases.push(Duty {
+                resource: lease.resource.0,
+                epoch: lease.epoch,
+            });
+        }
+    }
+    tx.commit().await?;
+    Ok(desired)
+}
+
+async fn claims(tx: &mut dyn Tx, job: &Job, desired: &mut Desired) -> Result<(), Problem> {
+    for gate in tx.gates_of(job.migration).await? {
+        if gate.job == job.id && gate.state == GateState::Claimed {
+            desired.claims.push((gate.id, job.id));
+        }
+    }
+    Ok(())
+}
+
+async fn offer(tx: &mut dyn Tx, id: AgentId, host: &Host, job: &Job) -> Result<Option<Offer>, Problem> {
+    let (Some(spec), Some(digest)) = (job.spec.clone(), job.digest.clone()) else {
+        return Ok(None);
+    };
+    let current = tx
+        .current_attempt(job.id)
+        .await?
+        .filter(syncferry_store::Attempt::is_open);
+    if let Some(attempt) = current {
+        let again = attempt.state == AttemptState::Offered && attempt.agent == id;
+        return Ok(again.then(|| Offer {
+            token: attempt.token(),
+            spec,
+            undo: attempt.undo,
+        }));
+    }
+    let Some(m) = tx.migration(job.migration).await? else {
+        return Ok(None);
+    };
+    let undo = job.state == JobState::UndoReady;
+    let may = match m.state {
+        MigrationState::Running => job.state == JobState::Ready,
+        MigrationState::Unwinding => undo,
+        _ => false,
+    };
+    let Some(lease) = tx.lease(&job.resource).await?.filter(|_| may) else {
+        return Ok(None);
+    };
+    let attempt = tx
+        .open_attempt(&NewAttempt {
+            job: job.id,
+            agent: id,
+            epoch: lease.epoch,
+            digest,
+            undo,
+        })
+        .await?;
+    let to = job
+        .state
+        .next(JobEvent::Offer)
+        .map_err(|e| Problem::Internal(e.to_string()))?;
+    tx.transition_job(job.id, job.state, to).await?;
+    let payload = serde_json::json!({
+        "job": job.name, "attempt": attempt.attempt, "host": host.name, "epoch": attempt.epoch,
+        "digest": attempt.digest, "undo": undo, "to": actor(host),
+    });
+    tx.append_event(migration_event(m.id, "job.offered", "controller", payload))
+        .await?;
+    Ok(Some(Offer {
+        token: attempt.token(),
+        spec,
+        undo,
+    }))
+}

@@ -1,0 +1,130 @@
+//! Finding what an operator means: an id, the tail of an id, or a name.
+
+use syncferry_shared::lease::{Lease, Resource};
+use syncferry_store::{Database, Gate, Host, IdentityState, Migration, MigrationFilter, Site, Tx};
+
+use crate::problem::Problem;
+
+fn tail_matches(id: impl ToString, text: &str) -> bool {
+    let id = id.to_string().replace('-', "");
+    let text = text.replace('-', "").to_ascii_lowercase();
+    text.len() >= 4 && text.len() < 32 && id.ends_with(&text)
+}
+
+fn one<T>(mut found: Vec<T>, what: &str, text: &str, list: &str) -> Result<T, Problem> {
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        0 => Err(Problem::NotFound(format!(
+            "there is no {what} '{text}'; `{list}` shows what there is"
+        ))),
+        n => Err(Problem::Invalid(format!(
+            "'{text}' fits {n} {what}s; use the whole id from `{list} --json`"
+        ))),
+    }
+}
+
+/// A site by name or id.
+pub async fn site(tx: &mut dyn Tx, text: &str) -> Result<Site, Problem> {
+    if let Some(site) = tx.site_named(text).await? {
+        return Ok(site);
+    }
+    let all = tx.sites().await?;
+    let fits = |s: &Site| s.id.to_string() == text || tail_matches(s.id, text);
+    one(
+        all.into_iter().filter(fits).collect(),
+        "site",
+        text,
+        "syncferry site list",
+    )
+}
+
+/// A host by name or id.
+pub async fn host(tx: &mut dyn Tx, text: &str) -> Result<Host, Problem> {
+    if let Some(host) = tx.host_named(text).await? {
+        return Ok(host);
+    }
+    let all = tx.hosts(None).await?;
+    let fits = |h: &Host| h.id.to_string() == text || tail_matches(h.id, text);
+    one(
+        all.into_iter().filter(fits).collect(),
+        "host",
+        text,
+        "syncferry host list",
+    )
+}
+
+/// A database by id, or by name among those that are not retired.
+pub async fn database(tx: &mut dyn Tx, text: &str) -> Result<Database, Problem> {
+    let all = tx.databases(None).await?;
+    let by_id = |d: &Database| d.id.to_string() == text || tail_matches(d.id, text);
+    let by_name =
+        |d: &Database| d.address.database.eq_ignore_ascii_case(text) && d.identity_state != IdentityState::Retired;
+    let found: Vec<Database> = all.iter().filter(|d| by_id(d)).cloned().collect();
+    let found = if found.is_empty() {
+        all.into_iter().filter(by_name).collect()
+    } else {
+        found
+    };
+    one(found, "database", text, "syncferry database list")
+}
+
+/// A migration by id.
+pub async fn migration(tx: &mut dyn Tx, text: &str) -> Result<Migration, Problem> {
+    if let Ok(id) = text.parse()
+        && let Some(m) = tx.migration(id).await?
+    {
+        return Ok(m);
+    }
+    let all = tx.migrations(&MigrationFilter::default()).await?;
+    one(
+        all.into_iter().filter(|m| tail_matches(m.id, text)).collect(),
+        "migration",
+        text,
+        "syncferry status",
+    )
+}
+
+/// A gate by id, among all gates of all migrations.
+pub async fn gate(tx: &mut dyn Tx, text: &str) -> Result<Gate, Problem> {
+    if let Ok(id) = text.parse()
+        && let Some(g) = tx.gate(id).await?
+    {
+        return Ok(g);
+    }
+    let open = tx.open_gates().await?;
+    one(
+        open.into_iter().filter(|g| tail_matches(g.id, text)).collect(),
+        "open gate",
+        text,
+        "syncferry gate list",
+    )
+}
+
+/// A lease by its resource, or by its database.
+pub async fn lease(tx: &mut dyn Tx, text: &str) -> Result<Lease, Problem> {
+    if let Some(lease) = tx.lease(&Resource(text.to_string())).await? {
+        return Ok(lease);
+    }
+    let db = database(tx, text).await?;
+    let resource = Resource::database(db.id);
+    let missing = || {
+        Problem::NotFound(format!(
+            "database '{text}' has no lease; `syncferry lease list` shows what there is"
+        ))
+    };
+    tx.lease(&resource).await?.ok_or_else(missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tail_matches;
+
+    #[test]
+    fn a_tail_is_at_least_four_digits() {
+        let id = "01932c5e-7d3a-7c1b-9f3e-0242ac120002";
+        assert!(tail_matches(id, "ac120002"));
+        assert!(tail_matches(id, "0242AC120002"));
+        assert!(!tail_matches(id, "002"));
+        assert!(!tail_matches(id, "ac120003"));
+    }
+}

@@ -1,0 +1,137 @@
+//! Everything that a plan is made from.
+
+use syncferry_shared::catalogue::Catalogue;
+use syncferry_shared::inventory::{DatabaseFacts, InstallerFacts, InstanceFacts, Inventory};
+use syncferry_shared::lease::Lease;
+use syncferry_shared::plan::PlanRequest;
+use syncferry_shared::{ArtifactId, DatabaseId, HostId, JobId, MigrationId, Millis};
+use uuid::Uuid;
+
+/// A host as the plan sees it.
+#[derive(Debug, Clone)]
+pub struct KnownHost {
+    /// Its id.
+    pub id: HostId,
+    /// Its name.
+    pub name: String,
+    /// Whether its agent is in touch.
+    pub online: bool,
+    /// What its agent found for this plan; `None` when it did not answer.
+    pub inventory: Option<Inventory>,
+    /// Why there is no inventory.
+    pub error: Option<String>,
+    /// The lease of a database that it holds, if any.
+    pub holds: Option<Lease>,
+    /// Whether its agent can hand artifacts to others.
+    pub transfer_address: Option<String>,
+}
+
+impl KnownHost {
+    /// The computer's own name, or the name it has in Syncferry.
+    pub fn computer_name(&self) -> &str {
+        match &self.inventory {
+            Some(i) if !i.host.computer_name.is_empty() => &i.host.computer_name,
+            _ => &self.name,
+        }
+    }
+    /// An instance by its name in the agent's configuration.
+    pub fn instance(&self, name: &str) -> Option<&InstanceFacts> {
+        self.inventory.as_ref()?.instances.iter().find(|i| i.name == name)
+    }
+    /// A database by instance and name.
+    pub fn database(&self, instance: &str, name: &str) -> Option<&DatabaseFacts> {
+        let found = &self.inventory.as_ref()?.databases;
+        found
+            .iter()
+            .find(|d| d.instance == instance && d.name.eq_ignore_ascii_case(name))
+    }
+    /// The installer that was read.
+    pub fn installer(&self) -> Option<&InstallerFacts> {
+        self.inventory.as_ref()?.installer.as_ref()
+    }
+    /// What the agent could not look at, about a subject.
+    pub fn problem(&self, subject: &str) -> Option<&syncferry_shared::inventory::Problem> {
+        self.inventory
+            .as_ref()?
+            .problems
+            .iter()
+            .find(|p| p.subject.contains(subject))
+    }
+}
+
+/// The source database as it is registered.
+#[derive(Debug, Clone)]
+pub struct KnownDatabase {
+    /// Our id for it.
+    pub id: DatabaseId,
+    /// Where its agent finds it.
+    pub address: syncferry_shared::inventory::DatabaseAddress,
+    /// `ServerName` when it was registered.
+    pub server_name: String,
+    /// `database_guid` when it was registered.
+    pub database_guid: Option<Uuid>,
+    /// `family_guid` when it was registered.
+    pub family_guid: Option<Uuid>,
+    /// Its lease.
+    pub lease: Option<Lease>,
+    /// The name of the lease's holder.
+    pub holder_name: Option<String>,
+    /// Whether its identity is beyond doubt.
+    pub confirmed: bool,
+}
+
+/// Ids that the plan hands out; made by the caller, because the plan has no randomness.
+#[derive(Debug, Clone)]
+pub struct PlanIds {
+    /// The migration.
+    pub migration: MigrationId,
+    /// The artifact.
+    pub artifact: ArtifactId,
+    /// The restored database.
+    pub target: DatabaseId,
+    /// Enough job ids.
+    pub jobs: Vec<JobId>,
+}
+
+/// Everything that a plan is made from.
+#[derive(Debug, Clone)]
+pub struct PlanInput {
+    /// What was asked for.
+    pub request: PlanRequest,
+    /// Ids to hand out.
+    pub ids: PlanIds,
+    /// Now, by the store's clock.
+    pub now: Millis,
+    /// The database to move.
+    pub source: KnownDatabase,
+    /// The host whose agent reaches it.
+    pub source_host: KnownHost,
+    /// The Connect server that holds it, where that is another host or the same.
+    pub holder: Option<KnownHost>,
+    /// The SQL host to move it to.
+    pub target_host: KnownHost,
+    /// The new Connect server.
+    pub connect_host: KnownHost,
+    /// Databases registered on the target host, by name in lower case and instance, with what they are.
+    pub registered_on_target: Vec<(String, String, String)>,
+    /// Another migration of this site that is not at its end.
+    pub other_migration: Option<String>,
+    /// Connect versions.
+    pub catalogue: Catalogue,
+}
+
+impl PlanInput {
+    /// The source database as its agent found it now.
+    pub fn source_facts(&self) -> Option<&DatabaseFacts> {
+        self.source_host
+            .database(&self.source.address.instance, &self.source.address.database)
+    }
+    /// The source's instance as its agent found it now.
+    pub fn source_instance(&self) -> Option<&InstanceFacts> {
+        self.source_host.instance(&self.source.address.instance)
+    }
+    /// The target instance as its agent found it now.
+    pub fn target_instance(&self) -> Option<&InstanceFacts> {
+        self.target_host.instance(&self.request.target_instance)
+    }
+}

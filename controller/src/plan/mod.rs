@@ -1,0 +1,19 @@
+//! From a request and what the hosts said to a plan. Pure: no store, no clock, no network. A file for each scenario, a
+//! folder of rules that look at the same input, the cards for the wizard, and the specifications that jobs get.
+
+pub mod cards;
+pub mod input;
+pub mod move_to_full_sql;
+pub mod rules;
+pub mod specs;
+
+pub use input::{KnownDatabase, KnownHost, PlanIds, PlanInput};
+
+use syncferry_shared::plan::{Plan, Scenario};
+
+/// Makes the plan. It always comes back, with everything that was found; whether it can be applied is in it.
+pub fn plan(input: &PlanInput) -> Plan {
+    match input.request.scenario {
+        Scenario::MoveToFullSql => move_to_full_sql::plan(input),
+    }
+}

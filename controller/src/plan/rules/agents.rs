@@ -1,0 +1,59 @@
+//! Whether the agents answered.
+
+use syncferry_shared::Finding;
+
+use super::OURS;
+use crate::plan::{KnownHost, PlanInput};
+
+fn hosts(input: &PlanInput) -> Vec<&KnownHost> {
+    let mut seen: Vec<&KnownHost> = Vec::new();
+    let all = [
+        Some(&input.source_host),
+        input.holder.as_ref(),
+        Some(&input.target_host),
+        Some(&input.connect_host),
+    ];
+    for host in all.into_iter().flatten() {
+        if !seen.iter().any(|s| s.id == host.id) {
+            seen.push(host);
+        }
+    }
+    seen
+}
+
+/// Every host that takes part must answer.
+pub(super) fn answered(input: &PlanInput, out: &mut Vec<Finding>) {
+    for host in hosts(input).into_iter().filter(|h| h.inventory.is_none()) {
+        let why = host.error.clone().unwrap_or_else(|| "no answer in time".to_string());
+        out.push(
+            Finding::blocker("agent-does-not-answer", format!("The agent on {} did not say what is there", host.name))
+                .saw(format!("agent on {}", host.name), if host.online { &why } else { "not in touch" })
+                .source(OURS)
+                .next(format!(
+                    "Start the agent on {0} and look at its log; `syncferry host show {0}` must say `online`. Then plan again.",
+                    host.name
+                )),
+        );
+    }
+}
+
+/// What an agent could not look at is unknown, and unknown blocks where a job depends on it.
+pub(super) fn looked_everywhere(input: &PlanInput, out: &mut Vec<Finding>) {
+    for host in hosts(input) {
+        for p in host.inventory.iter().flat_map(|i| &i.problems) {
+            // The installer has rules of its own, which say more.
+            if p.subject.starts_with("installer") {
+                continue;
+            }
+            out.push(
+                Finding::blocker(
+                    "could-not-look",
+                    format!("{} on {} could not be looked at", p.subject, host.name),
+                )
+                .saw(format!("{} on {}", p.subject, host.name), &p.error)
+                .source(OURS)
+                .next(p.next_step.clone()),
+            );
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The preflight: each file is one subject, each function one rule. A rule looks at the input and says what it found, with
+//! the evidence, its source and what to do next. Rules do not know each other, and none of them changes anything.
+//!
+//! Sources: "existing-database page" is Microsoft's *Install Microsoft Entra Connect by using an existing ADSync
+//! database*; "prerequisites page" is *Microsoft Entra Connect Prerequisites*; "Syncferry" is a rule of our own.
+
+mod agents;
+mod connect_host;
+mod database;
+mod installer;
+mod leases;
+mod source;
+mod space;
+
+pub(crate) use space::backup_bytes;
+mod target;
+
+use syncferry_shared::Finding;
+
+use super::PlanInput;
+
+/// Microsoft's page about the method.
+pub(crate) const EXISTING_DATABASE_PAGE: &str =
+    "Microsoft Learn: Install Microsoft Entra Connect by using an existing ADSync database";
+/// Microsoft's page about prerequisites.
+pub(crate) const PREREQUISITES_PAGE: &str = "Microsoft Learn: Prerequisites for Microsoft Entra Connect";
+/// Microsoft's page about accounts.
+pub(crate) const ACCOUNTS_PAGE: &str = "Microsoft Learn: Microsoft Entra Connect: accounts and permissions";
+/// Our own design.
+pub(crate) const OURS: &str = "Syncferry: one server per database, proven before anything is touched";
+
+type Rule = fn(&PlanInput, &mut Vec<Finding>);
+
+/// Every rule that `move-to-full-sql` meets, in the order in which a person would look.
+const MOVE_TO_FULL_SQL: &[Rule] = &[
+    agents::answered,
+    agents::looked_everywhere,
+    leases::source_is_registered_and_held,
+    leases::nobody_else_uses_the_source,
+    leases::new_server_is_free,
+    leases::no_other_migration,
+    source::is_still_the_same_database,
+    source::can_be_backed_up,
+    source::can_be_fetched,
+    database::is_adsync,
+    database::is_not_empty,
+    database::synchronised_lately,
+    database::collation_is_case_insensitive,
+    database::is_not_in_an_availability_group,
+    database::sign_in_method,
+    target::is_full_sql,
+    target::engine_is_supported,
+    target::engine_is_not_older,
+    target::collation_is_case_insensitive,
+    target::permissions_suffice,
+    target::is_another_instance,
+    target::name_is_free,
+    target::family_is_not_there,
+    installer::can_be_read,
+    installer::is_connect,
+    installer::version_is_allowed,
+    installer::brings_changes,
+    connect_host::has_no_connect,
+    connect_host::is_supported,
+    connect_host::service_account_fits,
+    connect_host::reaches_sql,
+    space::on_the_source,
+    space::on_the_target,
+];
+
+/// Runs the preflight of `move-to-full-sql`. Blockers come first, then warnings, then notes.
+pub fn move_to_full_sql(input: &PlanInput) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for rule in MOVE_TO_FULL_SQL {
+        rule(input, &mut findings);
+    }
+    findings.sort_by_key(|f| std::cmp::Reverse(f.severity));
+    findings
+}
+
+/// A number of bytes for people.
+pub(crate) fn bytes(n: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = n;
+    let mut rest = 0;
+    let mut unit = 0;
+    while value >= 1024 && unit + 1 < UNITS.len() {
+        rest = value % 1024;
+        value /= 1024;
+        unit += 1;
+    }
+    if unit == 0 {
+        format!("{value} B")
+    } else {
+        format!("{value}.{} {}", rest * 10 / 1024, UNITS[unit])
+    }
+}

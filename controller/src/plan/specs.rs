@@ -1,0 +1,165 @@
+//! From a planned job, the plan's values and what earlier jobs brought about, to the specification that travels to an
+//! agent. Pure; made when the job becomes ready, because only then its inputs are known.
+
+use std::collections::BTreeMap;
+
+use syncferry_shared::AgentId;
+use syncferry_shared::lease::LeaseRef;
+use syncferry_shared::outcome::Outcome;
+use syncferry_shared::plan::{Plan, PlanValues, PlannedJob};
+use syncferry_shared::spec::{
+    BackupTask, DatabaseIdentity, InstallTask, JobSpec, RestoreTask, Task, VerifyOldServerTask, VerifyServerTask,
+    VerifySourceTask, VerifyTargetTask,
+};
+
+use super::cards;
+
+/// Why a specification cannot be made. It is a mistake in the order of jobs, never an operator's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    /// The plan has blockers.
+    #[error("the plan has no values: it is blocked")]
+    NoValues,
+    /// A job before it did not leave what this one needs.
+    #[error("job {job} needs {what}, which no job before it brought about")]
+    Missing {
+        /// The job.
+        job: String,
+        /// What it needs.
+        what: &'static str,
+    },
+    /// The plan names a job that nobody knows.
+    #[error("no specification is known for job {0}")]
+    UnknownJob(String),
+}
+
+/// What is known when a job becomes ready.
+pub struct Known<'a> {
+    /// Outcomes of earlier jobs by their names.
+    pub outcomes: &'a BTreeMap<String, Outcome>,
+    /// The lease's epoch now.
+    pub lease: LeaseRef,
+    /// The agent on the source host.
+    pub source_agent: Option<AgentId>,
+    /// Where it hands artifacts over.
+    pub source_address: Option<String>,
+}
+
+/// Makes the specification of one job.
+pub fn spec(plan: &Plan, job: &PlannedJob, known: &Known<'_>) -> Result<JobSpec, SpecError> {
+    let v = plan.values.as_ref().ok_or(SpecError::NoValues)?;
+    let task = match job.name.as_str() {
+        "verify-source" => Task::VerifySource(VerifySourceTask {
+            database: v.source.clone(),
+            connect_version: v.connect_version,
+            holder_name: v.source_holder_name.clone(),
+        }),
+        "backup" => Task::Backup(BackupTask {
+            database: v.source.clone(),
+            artifact: v.artifact,
+            compression: v.compression,
+            hold_scheduler: v.connect_on_source,
+            idle_timeout_s: 3600,
+            expected_bytes: v.expected_bytes,
+        }),
+        "restore" => Task::Restore(Box::new(restore(plan, v, job, known)?)),
+        "install" => Task::Install(InstallTask {
+            installer: plan.request.installer.clone(),
+            installer_hash: v.installer_hash.clone(),
+            product_code: v.product_code.clone(),
+            version: v.expect.version,
+            expect: v.expect.clone(),
+            cards: cards::wizard(v),
+        }),
+        "verify-server" => Task::VerifyServer(VerifyServerTask {
+            expect: v.expect.clone(),
+            connectors: counts(job, known)?.connectors,
+        }),
+        "verify-database" => Task::VerifyTarget(VerifyTargetTask {
+            database: restored(v, job, known)?,
+            server_name: v.connect_name.clone(),
+            service_account: v.expect.service_account.clone(),
+            counts: counts(job, known)?,
+            version_changed: v.connect_version != Some(v.expect.version),
+        }),
+        "verify-old-server" => Task::VerifyOldServer(VerifyOldServerTask {
+            database: v.source.clone(),
+            connect_here: v.connect_on_source,
+            staging_mode: v.source_staging,
+            scheduler_enabled: v.source_scheduler,
+            delete_artifact: (!plan.request.keep_backup).then(|| manifest_path(known)).flatten(),
+        }),
+        other => return Err(SpecError::UnknownJob(other.to_string())),
+    };
+    Ok(JobSpec {
+        schema_version: 1,
+        migration: plan.migration,
+        job: job.id,
+        host: job.host,
+        lease: known.lease.clone(),
+        task,
+    })
+}
+
+fn missing(job: &PlannedJob, what: &'static str) -> SpecError {
+    SpecError::Missing {
+        job: job.name.clone(),
+        what,
+    }
+}
+
+fn manifest_path(known: &Known<'_>) -> Option<String> {
+    Some(known.outcomes.get("backup")?.manifest.as_ref()?.path.clone())
+}
+
+/// What was counted right before the backup, while the scheduler was held; otherwise what the first look counted.
+fn counts(job: &PlannedJob, known: &Known<'_>) -> Result<syncferry_shared::artifact::Counts, SpecError> {
+    let of = |name: &str| known.outcomes.get(name).and_then(|o| o.counts.clone());
+    of("backup")
+        .or_else(|| of("verify-source"))
+        .ok_or_else(|| missing(job, "the source's counts"))
+}
+
+fn restore(plan: &Plan, v: &PlanValues, job: &PlannedJob, known: &Known<'_>) -> Result<RestoreTask, SpecError> {
+    let manifest = known
+        .outcomes
+        .get("backup")
+        .and_then(|o| o.manifest.as_ref())
+        .ok_or_else(|| missing(job, "a manifest"))?;
+    Ok(RestoreTask {
+        artifact: manifest.artifact,
+        size: manifest.size,
+        root: manifest.root.clone(),
+        manifest_digest: manifest.digest(),
+        header: manifest.header.clone(),
+        source_agent: known.source_agent.ok_or_else(|| missing(job, "the source's agent"))?,
+        source_address: known
+            .source_address
+            .clone()
+            .ok_or_else(|| missing(job, "the source agent's address"))?,
+        instance: v.target_address.instance.clone(),
+        server_name: v.target_server_name.clone(),
+        database: v.target,
+        temporary_name: v.temporary_name.clone(),
+        final_name: v.expect.database.clone(),
+        data_dir: plan.request.data_dir.clone(),
+        log_dir: plan.request.log_dir.clone(),
+        service_account: v.expect.service_account.clone(),
+        counts: counts(job, known)?,
+    })
+}
+
+fn restored(v: &PlanValues, job: &PlannedJob, known: &Known<'_>) -> Result<DatabaseIdentity, SpecError> {
+    let r = known
+        .outcomes
+        .get("restore")
+        .and_then(|o| o.restored.as_ref())
+        .ok_or_else(|| missing(job, "the restored database"))?;
+    Ok(DatabaseIdentity {
+        id: v.target,
+        address: v.target_address.clone(),
+        server_name: r.server_name.clone(),
+        database_guid: r.database_guid,
+        family_guid: r.family_guid,
+    })
+}

@@ -1,0 +1,67 @@
+//! What a store is, and what a transaction is: the sum of the repositories. A transaction is dropped to roll back.
+
+use async_trait::async_trait;
+use syncferry_shared::Millis;
+
+use crate::error::Result;
+use crate::{
+    Agents, Artifacts, Attempts, Audit, Databases, Events, Gates, Hosts, Inspections, Jobs, Leases, Meta, Migrations,
+    Operators, Orgs, Proofs, Sites, Steps, Tokens,
+};
+
+/// A store. Everything the controller knows is in it; there is no truth in memory.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Begins a transaction that may write. There is one writer at a time: it waits for the one before it, and is refused
+    /// with [`Cause::Busy`](crate::Cause::Busy) when that takes too long. The name, for example `dispatch.report`, stands
+    /// in traces and errors. Never begin a second one while holding the first.
+    async fn begin(&self, name: &'static str) -> Result<Box<dyn Tx>>;
+
+    /// Begins a transaction that only reads, from one snapshot; it waits for nobody. Writing through it is refused with
+    /// [`Cause::ReadOnly`](crate::Cause::ReadOnly). It needs no commit.
+    async fn read(&self, name: &'static str) -> Result<Box<dyn Tx>>;
+
+    /// The store's clock, which leases are measured by. Never decreases.
+    async fn now(&self) -> Result<Millis>;
+}
+
+/// A transaction: every repository, and the clock.
+#[async_trait]
+pub trait Tx:
+    Meta
+    + Orgs
+    + Sites
+    + Hosts
+    + Agents
+    + Tokens
+    + Operators
+    + Databases
+    + Leases
+    + Proofs
+    + Inspections
+    + Migrations
+    + Jobs
+    + Attempts
+    + Steps
+    + Gates
+    + Artifacts
+    + Events
+    + Audit
+    + Send
+{
+    /// The name it was begun with.
+    fn name(&self) -> &'static str;
+
+    /// The store's clock. One instant for the whole transaction, taken when it got its turn to write.
+    fn now(&self) -> Millis;
+
+    /// The incarnation of the store: grows when it is restored, and stands in every token.
+    fn incarnation(&self) -> i64;
+
+    /// Makes everything it did durable. An error here means that the outcome is *unknown* unless it is
+    /// [`Cause::Busy`](crate::Cause::Busy): look again before acting on it.
+    async fn commit(self: Box<Self>) -> Result<()>;
+
+    /// Undoes everything it did, now. Dropping it does the same, a little later.
+    async fn rollback(self: Box<Self>) -> Result<()>;
+}

@@ -1,0 +1,88 @@
+//! The conformance suite: what every engine must do, written once against `dyn Store`. An engine's tests call
+//! [`run_all`], [`hammer::run`] and [`property::leases`]. It panics where an engine is wrong, so it unwraps freely.
+
+mod agents;
+mod artifacts;
+mod attempts;
+mod databases;
+mod events;
+mod gates;
+pub mod hammer;
+mod hosts;
+mod inspections;
+mod jobs;
+mod leases;
+mod meta;
+mod migrations;
+pub mod property;
+mod tokens;
+mod transactions;
+mod world;
+
+use std::any::Any;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::Store;
+
+/// Moves the store's clock. An engine with a clock of its own waits.
+#[async_trait]
+pub trait Time: Send + Sync {
+    /// Lets this many milliseconds pass.
+    async fn advance(&self, ms: i64);
+}
+
+/// An empty store to be tested.
+pub struct Bench {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// Its clock.
+    pub time: Arc<dyn Time>,
+    /// What must live as long as the store, for example its folder.
+    pub keep: Box<dyn Any + Send>,
+}
+
+type Case = fn(Bench) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+macro_rules! cases {
+    ($($module:ident :: { $($case:ident),* $(,)? })*) => {
+        &[$($((concat!(stringify!($module), "::", stringify!($case)), |b| Box::pin($module::$case(b)))),*),*]
+    };
+}
+
+/// Every case, by name.
+pub const CASES: &[(&str, Case)] = cases! {
+    meta::{exists_from_the_beginning, a_restore_voids_every_token}
+    hosts::{sites_are_unique_by_name_and_tenant, hosts_are_unique_by_name, facts_are_kept}
+    agents::{enrol_hello_and_silence, a_reverted_journal_shows, entries_apply_once, an_old_generation_is_refused}
+    tokens::{are_used_up_and_expire, operators_are_revoked_once}
+    databases::{keys_and_names, identity_changes_and_retirement}
+    inspections::{are_answered_once}
+    migrations::{plan_and_transitions}
+    jobs::{readiness_and_transitions, specification_and_results}
+    attempts::{one_is_open_and_tokens_match_in_full, the_ended_never_change, steps_are_written_over}
+    gates::{claim_and_proof}
+    artifacts::{are_added_once}
+    events::{chain_and_page, numbers_survive_their_text}
+    leases::{
+        a_whole_life, what_refuses_a_grant, expiry_only_loses, a_fence_frees_with_proof, break_glass_takes_two,
+        doubt_ends_in_a_fence, another_session_is_adopted, there_are_no_short_cuts, kinds_are_apart,
+        the_history_is_told,
+    }
+    transactions::{dropped_means_undone, readers_see_one_instant, reading_writes_nothing, writers_take_turns}
+};
+
+/// Runs every case, each on a store of its own that `make` gives.
+pub async fn run_all<F, Fut>(make: F)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Bench>,
+{
+    for (name, case) in CASES {
+        // Shown only when the test fails, where it says which case it was.
+        println!("case {name}");
+        case(make().await).await;
+    }
+}

@@ -1,0 +1,7 @@
+//! The identity of controller, agents and operators over real connections: TLS, gRPC, loopback.
+
+mod enrolment;
+mod lifetime;
+mod limits;
+mod peers;
+mod support;
