@@ -3,4 +3,4 @@
 
 mod crash;
 mod rules;
-mod world;
+pub(crate) mod world;

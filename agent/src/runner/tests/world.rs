@@ -27,22 +27,22 @@ use crate::transfer::Artifacts;
 
 /// What steps do to the world.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct World {
+pub(crate) struct World {
     /// How often each step acted.
-    pub(super) acted: BTreeMap<String, u32>,
+    pub(crate) acted: BTreeMap<String, u32>,
     /// How often each step was undone.
-    pub(super) undone: BTreeMap<String, u32>,
+    pub(crate) undone: BTreeMap<String, u32>,
     /// What is there now.
-    pub(super) there: BTreeSet<String>,
+    pub(crate) there: BTreeSet<String>,
     /// The synchronisation cycle.
-    pub(super) cycle: bool,
+    pub(crate) cycle: bool,
     /// Whether the cycle ever was off.
-    pub(super) was_off: bool,
+    pub(crate) was_off: bool,
 }
 
-pub(super) type Shared = Arc<Mutex<World>>;
+pub(crate) type Shared = Arc<Mutex<World>>;
 
-pub(super) fn new_world() -> Shared {
+pub(crate) fn new_world() -> Shared {
     Arc::new(Mutex::new(World {
         cycle: true,
         ..World::default()
@@ -50,7 +50,7 @@ pub(super) fn new_world() -> Shared {
 }
 
 /// The machine.
-pub(super) struct Machine(pub(super) Shared);
+pub(crate) struct Machine(pub(crate) Shared);
 
 const NOT: HostError = HostError::Unsupported("a test");
 
@@ -98,14 +98,14 @@ impl Host for Machine {
 }
 
 /// The controller.
-pub(super) struct Boss {
-    pub(super) reports: Mutex<BTreeMap<i64, v1::ReportRequest>>,
-    pub(super) permits: Mutex<Vec<String>>,
-    pub(super) refuse_permits: AtomicBool,
-    pub(super) permit_ms: AtomicI64,
-    pub(super) silent: AtomicBool,
-    pub(super) current: AtomicBool,
-    pub(super) order: Mutex<v1::Order>,
+pub(crate) struct Boss {
+    pub(crate) reports: Mutex<BTreeMap<i64, v1::ReportRequest>>,
+    pub(crate) permits: Mutex<Vec<String>>,
+    pub(crate) refuse_permits: AtomicBool,
+    pub(crate) permit_ms: AtomicI64,
+    pub(crate) silent: AtomicBool,
+    pub(crate) current: AtomicBool,
+    pub(crate) order: Mutex<v1::Order>,
 }
 
 impl Default for Boss {
@@ -131,7 +131,7 @@ impl Boss {
     }
 
     /// Every step's states in order, and the end.
-    pub(super) fn told(&self) -> Vec<String> {
+    pub(crate) fn told(&self) -> Vec<String> {
         let reports = self.reports.lock().unwrap();
         let told = reports.values().map(|r| match r.what.as_ref().unwrap() {
             v1::report_request::What::Step(s) => format!("{} {}", s.name, s.state),
@@ -199,13 +199,13 @@ impl Controller for Boss {
 }
 
 /// Clocks that agree, unless told otherwise.
-pub(super) struct Both {
+pub(crate) struct Both {
     began: tokio::time::Instant,
-    pub(super) ahead_ms: AtomicI64,
+    pub(crate) ahead_ms: AtomicI64,
 }
 
 impl Both {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             began: tokio::time::Instant::now(),
             ahead_ms: AtomicI64::new(0),
@@ -224,21 +224,21 @@ impl Clocks for Both {}
 
 /// A step that makes something be there.
 #[derive(Clone)]
-pub(super) struct Make {
-    pub(super) name: &'static str,
-    pub(super) world: Shared,
-    pub(super) destructive: bool,
-    pub(super) looks: bool,
-    pub(super) undoes: bool,
-    pub(super) fails: Option<Fails>,
-    pub(super) probe: Option<Probe>,
-    pub(super) policy: Policy,
-    pub(super) budget: Duration,
+pub(crate) struct Make {
+    pub(crate) name: &'static str,
+    pub(crate) world: Shared,
+    pub(crate) destructive: bool,
+    pub(crate) looks: bool,
+    pub(crate) undoes: bool,
+    pub(crate) fails: Option<Fails>,
+    pub(crate) probe: Option<Probe>,
+    pub(crate) policy: Policy,
+    pub(crate) budget: Duration,
 }
 
 /// How a step fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fails {
+pub(crate) enum Fails {
     /// Before it does anything.
     Clean,
     /// After it did it: the answer is lost.
@@ -249,7 +249,7 @@ pub(super) enum Fails {
     Never,
 }
 
-pub(super) fn make(name: &'static str, world: &Shared) -> Make {
+pub(crate) fn make(name: &'static str, world: &Shared) -> Make {
     Make {
         name,
         world: Arc::clone(world),
@@ -343,7 +343,7 @@ impl Step for Make {
 }
 
 /// A step that turns the synchronisation cycle off, and writes the old value down first.
-pub(super) struct HoldCycle(pub(super) Shared);
+pub(crate) struct HoldCycle(pub(crate) Shared);
 
 #[async_trait]
 impl Step for HoldCycle {
@@ -370,7 +370,7 @@ impl Step for HoldCycle {
 }
 
 /// No test waits long.
-pub(super) const PACE: Pace = Pace {
+pub(crate) const PACE: Pace = Pace {
     look_again: Duration::from_millis(2),
     retry_first: Duration::from_millis(1),
     retry_most: Duration::from_millis(10),
@@ -380,7 +380,7 @@ pub(super) const PACE: Pace = Pace {
 };
 
 /// Waits until the journal says so.
-pub(super) async fn until(journal: &Journal, what: impl Fn(&Ledger) -> bool) {
+pub(crate) async fn until(journal: &Journal, what: impl Fn(&Ledger) -> bool) {
     let mut changes = journal.changes();
     while !journal.read(&what) {
         changes.changed().await.unwrap();
@@ -388,15 +388,15 @@ pub(super) async fn until(journal: &Journal, what: impl Fn(&Ledger) -> bool) {
 }
 
 /// A runner on a journal.
-pub(super) struct Bench {
-    pub(super) world: Shared,
-    pub(super) boss: Arc<Boss>,
-    pub(super) clocks: Arc<Both>,
-    pub(super) paused: watch::Sender<bool>,
-    pub(super) steps: fn(&Shared) -> Vec<Box<dyn Step>>,
+pub(crate) struct Bench {
+    pub(crate) world: Shared,
+    pub(crate) boss: Arc<Boss>,
+    pub(crate) clocks: Arc<Both>,
+    pub(crate) paused: watch::Sender<bool>,
+    pub(crate) steps: fn(&Shared) -> Vec<Box<dyn Step>>,
 }
 
-pub(super) fn bench(steps: fn(&Shared) -> Vec<Box<dyn Step>>) -> Bench {
+pub(crate) fn bench(steps: fn(&Shared) -> Vec<Box<dyn Step>>) -> Bench {
     Bench {
         world: new_world(),
         boss: Arc::new(Boss::default()),
@@ -407,7 +407,11 @@ pub(super) fn bench(steps: fn(&Shared) -> Vec<Box<dyn Step>>) -> Bench {
 }
 
 impl Bench {
-    pub(super) fn deps(&self, journal: &Journal) -> Deps {
+    pub(crate) fn deps(&self, journal: &Journal) -> Deps {
+        self.deps_with(journal, self.boss.clone())
+    }
+
+    pub(crate) fn deps_with(&self, journal: &Journal, controller: Arc<dyn Controller>) -> Deps {
         let (world, steps) = (Arc::clone(&self.world), self.steps);
         let build = move |_: &JobSpec| -> Result<Job, Box<Finding>> {
             Ok(Job::new(steps(&world), |cx| {
@@ -422,7 +426,7 @@ impl Bench {
             journal: journal.clone(),
             env: Arc::new(Env {
                 host: Arc::new(Machine(Arc::clone(&self.world))),
-                controller: self.boss.clone(),
+                controller,
                 clocks: self.clocks.clone(),
                 data_dir: PathBuf::new(),
                 staging_dir: String::new(),
@@ -436,12 +440,12 @@ impl Bench {
         }
     }
 
-    pub(super) fn controls(&self) -> Controls {
+    pub(crate) fn controls(&self) -> Controls {
         Controls::new(self.paused.subscribe())
     }
 
     /// Runs an attempt to its end and delivers its reports.
-    pub(super) async fn run(&self, journal: &Journal, key: AttemptKey, controls: Controls) -> (Ended, Delivered) {
+    pub(crate) async fn run(&self, journal: &Journal, key: AttemptKey, controls: Controls) -> (Ended, Delivered) {
         let deps = self.deps(journal);
         let (log, _lines) = mpsc::unbounded_channel();
         let ended = run(&deps, key, controls.clone(), log).await;
@@ -460,8 +464,8 @@ impl Bench {
     }
 }
 
-/// An accepted and confirmed attempt.
-pub(super) async fn accept(journal: &Journal, attempt: i32, mode: Mode) -> AttemptKey {
+/// A token and the specification that it is for.
+pub(crate) fn offered(attempt: i32) -> (AttemptToken, String) {
     let job: JobId = "01932c5e-7d3a-7c1b-9f3e-0242ac120002".parse().unwrap();
     let id = "01932c5e-7d3a-7c1b-9f3e-0242ac120003";
     let spec = json!({
@@ -480,6 +484,12 @@ pub(super) async fn accept(journal: &Journal, attempt: i32, mode: Mode) -> Attem
         incarnation: 1,
         digest: digest(spec.as_bytes()),
     };
+    (token, spec)
+}
+
+/// An accepted and confirmed attempt.
+pub(crate) async fn accept(journal: &Journal, attempt: i32, mode: Mode) -> AttemptKey {
+    let (token, spec) = offered(attempt);
     let key = AttemptKey::of(&token);
     let resource = Resource("adsync-db:x".into());
     let record = Record::Accepted {
