@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use syncferry_proto::transport::{Limits, Profile, listen};
+use syncferry_proto::transport::{Limits, Profile, listen, private_file};
 use syncferry_proto::v1::{agent_server, enrolment_server, operator_server};
 use syncferry_shared::catalogue::Catalogue;
 use syncferry_shared::event::{NewEvent, StreamKind};
@@ -33,8 +33,10 @@ pub const ADDRESS_FILE: &str = "address";
 /// Runs the controller until `stop` is cancelled.
 pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    std::fs::create_dir_all(&config.data_dir)
-        .with_context(|| format!("{} cannot be made", config.data_dir.display()))?;
+    if !config.data_dir.exists() {
+        private_file::create_directory(&config.data_dir)
+            .with_context(|| format!("{} cannot be made", config.data_dir.display()))?;
+    }
     let store: Arc<dyn Store> = Arc::new(
         SqliteStore::open(Options {
             clock: clock.clone(),

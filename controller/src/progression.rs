@@ -59,6 +59,11 @@ pub async fn ended(
         let to = job.state.next(job_event).map_err(illegal)?;
         tx.transition_job(job.id, job.state, to).await?;
     }
+    // What was unknown is known now, and the migration goes on.
+    let known = matches!(end, End::Succeeded(_) | End::Cancelled | End::Undone);
+    if job.state == JobState::Unknown && known {
+        move_migration(tx, &m, MigrationEvent::JobKnown).await?;
+    }
     let mut payload = serde_json::json!({"job": job.name, "attempt": attempt.attempt, "host": job.host});
     let mut hosts = Vec::new();
     match &end {

@@ -1,1 +1,4 @@
-//! See Cargo.toml; filled in by the first slice.
+//! The lab: SQL Server and Connect hosts that do not exist on a build machine, and the whole system started on top of
+//! them. See [`lab`].
+
+pub mod lab;

@@ -88,7 +88,9 @@ impl From<Finding> for StepError {
 
 impl From<SqlError> for StepError {
     fn from(error: SqlError) -> Self {
-        if error.is_transient() {
+        if error.kind == crate::sql::SqlErrorKind::Cancelled {
+            StepError::Cancelled
+        } else if error.is_transient() {
             StepError::passing(error.finding())
         } else {
             StepError::failed(error.finding())

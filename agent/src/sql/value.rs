@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn log_sequence_numbers_keep_all_digits() {
-        let lsn = DecimalParts::new(true, 25, 0, 41_000_000_123_400_001_u128 * 1_000_000_00);
+        let lsn = DecimalParts::new(true, 25, 0, 41_000_000_123_400_001_u128 * 100_000_000);
         assert_eq!(
             Value::from_column(ColumnValues::Numeric(lsn)).shown(),
             "4100000012340000100000000"

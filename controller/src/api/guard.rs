@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use syncferry_proto::transport::{require_agent, require_operator};
+use syncferry_proto::transport::{peer, require_agent, require_operator};
 use syncferry_shared::AgentId;
 use tonic::{Request, Status};
 
@@ -18,7 +18,14 @@ pub async fn operator<T>(core: &Core, request: &Request<T>) -> Result<String, St
         .await
         .map_err(crate::problem::Problem::from)?;
     let row = tx.operator(id).await.map_err(crate::problem::Problem::from)?;
+    let fingerprint = peer(request)?.fingerprint.to_string();
     match row {
+        // Only the newest certificate of an operator counts: whoever lost the credentials gets new ones, and the lost ones
+        // are void from then on.
+        Some(o) if o.revoked_at.is_none() && o.fingerprint != fingerprint => Err(Status::permission_denied(format!(
+            "operator {} has newer credentials than these; use those",
+            o.name
+        ))),
         Some(o) if o.revoked_at.is_none() => Ok(format!("operator:{}", o.name)),
         Some(o) => Err(Status::permission_denied(format!(
             "the certificate of operator {} was revoked",

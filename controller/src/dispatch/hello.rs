@@ -80,7 +80,10 @@ pub async fn hello(core: &Core, id: AgentId, greeting: Greeting) -> Result<Welco
         let order = order(&mut *tx, &host, token, &mut changed).await?;
         orders.push((token.clone(), order));
     }
-    forget_lost_attempts(&mut *tx, id, &host, &greeting.open, &mut changed).await?;
+    // With the same journal, an accepted attempt that is not presented has ended, and its report is on its way.
+    if heard.other_session.is_some() {
+        forget_lost_attempts(&mut *tx, id, &host, &greeting.open, &mut changed).await?;
+    }
     let incarnation = tx.incarnation();
     tx.commit().await?;
     for migration in changed {

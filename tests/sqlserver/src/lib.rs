@@ -7,4 +7,6 @@
 //! - `engine`: T-SQL parser, execution, sessions, system views, errors with SQL Server's own numbers
 //! - `storage`: database files, backup media, disks with quotas and ACLs, the ADSync sample database
 
+pub mod storage;
+pub mod engine;
 pub mod types;

@@ -6,7 +6,7 @@ use super::{one_row, unusable};
 use crate::sql::errors::{SqlError, SqlErrorKind};
 use crate::sql::rows::Row;
 use crate::sql::session::SqlSession;
-use crate::sql::statements::rename as statements;
+use crate::sql::statements::{Statement, rename as statements};
 use crate::sql::temporary::is_temporary;
 
 /// What renaming came to.
@@ -39,7 +39,11 @@ pub async fn rename(
             wrong,
         ));
     }
-    let row = one_row(work, &statement).await?;
+    outcome_of(work, &statement).await
+}
+
+async fn outcome_of(work: &mut SqlSession, statement: &Statement) -> Result<Renamed, SqlError> {
+    let row = one_row(work, statement).await?;
     let outcome = row.need("outcome", Row::text);
     match outcome
         .map_err(|missing| unusable(work, statement.name, &missing))?
@@ -50,4 +54,23 @@ pub async fn rename(
         "taken" => Ok(Renamed::Taken),
         _ => Ok(Renamed::OtherFamily),
     }
+}
+
+/// Takes a final name back: the database of the expected family gets its temporary name again, so that it can be dropped.
+pub async fn rename_back(
+    work: &mut SqlSession,
+    final_name: &str,
+    temporary: &str,
+    family: Uuid,
+) -> Result<Renamed, SqlError> {
+    if !is_temporary(temporary) {
+        let wrong = format!("'{temporary}' is not a temporary name");
+        return Err(SqlError::local(
+            SqlErrorKind::Usage,
+            work.instance(),
+            "rename-database",
+            wrong,
+        ));
+    }
+    outcome_of(work, &statements::rename(final_name, temporary, family)).await
 }

@@ -1,0 +1,133 @@
+//! Leases: who may use what, since when, and what proves that those before may not.
+
+use serde_json::Value;
+use syncferry_proto::v1::{Document, GetLeaseResponse, Lease};
+use syncferry_proto::{millis, schema};
+
+use super::table::{dim, pairs, plain, state};
+use super::{Look, Table, ago, at, clean, moment};
+
+/// A table of leases.
+pub fn leases(leases: &[Lease], look: &Look) -> String {
+    if leases.is_empty() {
+        return "There are no leases yet: registering a database makes one.\n".to_string();
+    }
+    let mut table = Table::new(&[
+        "SUBJECT",
+        "STATE",
+        ">EPOCH",
+        "HOLDER",
+        "RENEWED BY",
+        "EXPIRES",
+        ">FENCED",
+    ]);
+    for l in leases {
+        table.row([
+            plain(subject(l)),
+            state(&l.state),
+            plain(l.epoch),
+            plain(&l.holder),
+            dim(if l.renewer == l.holder { "itself" } else { &l.renewer }),
+            plain(
+                l.expires_at
+                    .as_ref()
+                    .map(|t| ago(millis(t), look.now))
+                    .unwrap_or_default(),
+            ),
+            dim(l.fenced_epoch),
+        ]);
+    }
+    table.render(look, "")
+}
+
+fn subject(l: &Lease) -> &str {
+    if l.subject.is_empty() { &l.resource } else { &l.subject }
+}
+
+/// One lease with its proofs and its history.
+pub fn lease(response: &GetLeaseResponse, look: &Look) -> String {
+    let Some(l) = &response.lease else {
+        return "The controller sent no lease.\n".to_string();
+    };
+    let mut text = format!("{} {}\n", look.heading("Lease of"), look.heading(&clean(subject(l))));
+    text.push_str(&pairs(
+        look,
+        "  ",
+        &[
+            ("resource", clean(&l.resource)),
+            ("state", look.state(&l.state)),
+            ("holder", clean(&l.holder)),
+            ("renewed by", clean(&l.renewer)),
+            ("epoch", format!("{} (proven up to {})", l.epoch, l.fenced_epoch)),
+            ("granted", at(l.granted_at.as_ref(), look)),
+            ("expires", at(l.expires_at.as_ref(), look)),
+        ],
+    ));
+    if l.state == "lost" {
+        text.push_str("\n  The holder was not heard of in time. It may still run: only a proof frees the lease.\n");
+    }
+    text.push_str(&proofs(response, look));
+    text.push_str(&history(response, look));
+    text
+}
+
+fn proofs(response: &GetLeaseResponse, look: &Look) -> String {
+    let mut table = Table::new(&[">EPOCH", "PROOF", "BY", "AT", "EVIDENCE"]);
+    for p in &response.proofs {
+        let by = if p.actor2.is_empty() {
+            p.actor.clone()
+        } else {
+            format!("{} and {}", p.actor, p.actor2)
+        };
+        let at = p.at.as_ref().map(|t| moment(millis(t))).unwrap_or_default();
+        table.row([
+            plain(p.epoch),
+            plain(p.kind.replace('_', " ")),
+            plain(by),
+            dim(at),
+            dim(detail(p.evidence.as_ref())),
+        ]);
+    }
+    section("Proofs", &table, look)
+}
+
+fn history(response: &GetLeaseResponse, look: &Look) -> String {
+    let mut table = Table::new(&[">#", "AT", "WHAT", "FROM", "TO", ">EPOCH", "BY", "DETAIL"]);
+    for c in &response.history {
+        let at = c.at.as_ref().map(|t| moment(millis(t))).unwrap_or_default();
+        table.row([
+            dim(c.row_version),
+            dim(at),
+            plain(&c.event),
+            state(&c.from_state),
+            state(&c.to_state),
+            plain(c.epoch),
+            plain(&c.actor),
+            dim(detail(c.detail.as_ref())),
+        ]);
+    }
+    section("History", &table, look)
+}
+
+fn section(title: &str, table: &Table, look: &Look) -> String {
+    if table.is_empty() {
+        return String::new();
+    }
+    format!("\n  {}\n{}", look.heading(title), table.render(look, "    "))
+}
+
+/// The plain fields of a JSON object, cut to a line; the whole is in `--json`.
+fn detail(document: Option<&Document>) -> String {
+    let Some(Ok(Value::Object(fields))) = document.map(|d| d.read::<Value>(schema::JSON)) else {
+        return String::new();
+    };
+    let text = fields.iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| match v {
+        Value::String(text) => format!("{k}: {text}"),
+        other => format!("{k}: {other}"),
+    });
+    let text = text.collect::<Vec<_>>().join(", ");
+    match text.char_indices().nth(80) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}

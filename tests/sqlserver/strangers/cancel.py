@@ -1,0 +1,64 @@
+"""Attention: a running statement stops, the connection lives on."""
+
+import threading
+import time
+
+from pymssql import _mssql
+
+from strangers import CLIENTS, check, settings
+
+server = settings()["server"]
+LONG = "WAITFOR DELAY '00:02:00'"
+
+
+def waiting_sessions(client, connection):
+    sql = "SELECT COUNT(*) AS n FROM sys.dm_exec_requests WHERE command = 'WAITFOR'"
+    return client.run(connection, sql).dicts()[0]["n"]
+
+
+def until(condition, what):
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if condition():
+            return check(True, what)
+        time.sleep(0.05)
+    return check(False, what)
+
+
+freetds, python_tds = CLIENTS
+watcher = freetds.connect(server)
+
+# FreeTDS sends an Attention when a query takes too long, and gives the connection up.
+raw = _mssql.connect(
+    server=server["host"], port=str(server["port"]), user=server["user"], password=server["password"]
+)
+raw.query_timeout = 1
+started = time.monotonic()
+try:
+    raw.execute_non_query(LONG)
+    check(False, "pymssql: the statement times out")
+except _mssql.MSSQLException as error:
+    check(time.monotonic() - started < 60, f"pymssql: the statement times out ({error})")
+until(lambda: waiting_sessions(freetds, watcher) == 0, "pymssql: the server has stopped the statement")
+
+# A result set that nobody reads to its end.
+raw = _mssql.connect(
+    server=server["host"], port=str(server["port"]), user=server["user"], password=server["password"]
+)
+raw.execute_query("SELECT a.name FROM sys.columns a CROSS JOIN sys.columns b")
+raw.cancel()
+raw.execute_query("SELECT 42 AS answer")
+check([row["answer"] for row in raw] == [42], "pymssql: the connection works after a cancelled result set")
+raw.close()
+
+# python-tds waits for its answer: the Attention goes out from a timeout of its own.
+connection = python_tds.connect(server)
+cursor = connection.cursor()
+thread = threading.Thread(target=lambda: python_tds.run(connection, LONG), daemon=True)
+thread.start()
+until(lambda: waiting_sessions(freetds, watcher) == 1, "python-tds: the statement runs")
+connection._tds_socket.main_session.put_cancel()
+thread.join(30)
+check(not thread.is_alive(), "python-tds: the Attention ends the statement")
+until(lambda: waiting_sessions(freetds, watcher) == 0, "python-tds: the server has stopped the statement")
+watcher.close()

@@ -1,0 +1,473 @@
+//! The lab's side of the agent's seam to the machine: every call is a question to the host's process. It does with those
+//! questions what an agent on Windows does with Win32, `msiexec.exe` and `powershell.exe`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use syncferry_agent::host::{Host, HostError, MsiExit, WizardSight};
+use syncferry_shared::inventory::{
+    ConnectFacts, ConnectParameters, HostFacts, ProductFacts, SchedulerFacts, ServiceFacts,
+};
+use syncferry_sqlserver::storage::Drives;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+use super::host::MachineSpec;
+use super::host::dns::Dns;
+use super::host::layout::{KEY_COEXISTENCE, KEY_PARAMETERS, SERVICE, TRACE_DIR, UPGRADE_ENGINE, WIZARD_EXE};
+use super::host::protocol::{MachineFacts, PORT_FILE, Process, Request, Response, answers};
+use super::host::wizard::WizardView;
+
+/// How long PowerShell may take: loading the ADSync module alone takes seconds on a real server.
+const POWERSHELL_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long Windows Installer may take.
+const MSI_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Asks one host. Cheap to clone; a connection per question, so that a restarted host is found again.
+#[derive(Debug, Clone)]
+pub struct HostClient {
+    dir: PathBuf,
+}
+
+impl HostClient {
+    /// A client of the host in a folder.
+    pub fn new(dir: &Path) -> HostClient {
+        HostClient { dir: dir.to_path_buf() }
+    }
+
+    /// Asks within a time.
+    pub async fn ask<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        request: &Request,
+        limit: Duration,
+    ) -> Result<T, HostError> {
+        let asking = tokio::time::timeout(limit, self.exchange(request));
+        let response = asking.await.map_err(|_| HostError::Timeout {
+            what: what.to_string(),
+            seconds: limit.as_secs(),
+        })?;
+        match response {
+            Ok(Response::Ok(value)) => serde_json::from_value(value).map_err(|e| HostError::Answer {
+                what: what.to_string(),
+                reason: e.to_string(),
+            }),
+            Ok(Response::Error(error)) => Err(HostError::Os {
+                what: what.to_string(),
+                error,
+            }),
+            Err(error) => Err(HostError::Os {
+                what: what.to_string(),
+                error: format!("the host does not answer: {error}"),
+            }),
+        }
+    }
+
+    async fn exchange(&self, request: &Request) -> io::Result<Response> {
+        let port = std::fs::read_to_string(self.dir.join(PORT_FILE))?;
+        let port: u16 = port.trim().parse().map_err(io::Error::other)?;
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.set_nodelay(true)?;
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        stream.write_all(&line).await?;
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer).await?;
+        if answer.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        serde_json::from_str(&answer).map_err(io::Error::other)
+    }
+
+    /// Opens the wizard.
+    pub async fn start_wizard(&self, arguments: &str) -> Result<WizardView, HostError> {
+        let request = Request::StartWizard {
+            arguments: arguments.to_string(),
+        };
+        self.ask("AzureADConnect.exe", &request, TIMEOUT).await
+    }
+
+    /// What the wizard shows; `None` when it is not open.
+    pub async fn wizard_view(&self) -> Result<Option<WizardView>, HostError> {
+        self.ask("AzureADConnect.exe", &Request::Wizard, TIMEOUT).await
+    }
+
+    /// Fills a field of the wizard.
+    pub async fn enter(&self, field: &str, value: &str) -> Result<WizardView, HostError> {
+        let request = Request::Enter {
+            field: field.to_string(),
+            value: value.to_string(),
+        };
+        self.ask("AzureADConnect.exe", &request, TIMEOUT).await
+    }
+
+    /// Presses a button of the wizard.
+    pub async fn press(&self, button: &str) -> Result<Option<WizardView>, HostError> {
+        let request = Request::Press {
+            button: button.to_string(),
+        };
+        self.ask("AzureADConnect.exe", &request, TIMEOUT * 5).await
+    }
+
+    /// Whether the synchronisation service runs.
+    pub async fn service_runs(&self) -> Result<bool, HostError> {
+        let name = SERVICE.to_string();
+        let service: answers::Service = self.ask(SERVICE, &Request::Service { name }, TIMEOUT).await?;
+        Ok(service.is_some_and(|s| s.state.as_str() == "running"))
+    }
+
+    async fn powershell(&self, script: &str) -> Result<String, HostError> {
+        let request = Request::PowerShell {
+            script: script.to_string(),
+        };
+        let answer: answers::PowerShell = self.ask(script, &request, POWERSHELL_TIMEOUT).await?;
+        if answer.exit_code == 0 {
+            return Ok(answer.stdout);
+        }
+        Err(HostError::Os {
+            what: script.to_string(),
+            error: answer.stderr,
+        })
+    }
+
+    /// A script whose answer is JSON. An empty success is no answer: a stub of PowerShell gives just that.
+    async fn powershell_json(&self, script: &str) -> Result<Value, HostError> {
+        let text = self.powershell(script).await?;
+        serde_json::from_str(&text).map_err(|e| HostError::Answer {
+            what: script.to_string(),
+            reason: if text.is_empty() {
+                "it is empty".into()
+            } else {
+                e.to_string()
+            },
+        })
+    }
+
+    async fn registry(&self, key: &str, name: &str) -> Result<Option<String>, HostError> {
+        let request = Request::Registry {
+            key: key.to_string(),
+            name: name.to_string(),
+        };
+        let data: answers::Registry = self.ask("the registry", &request, TIMEOUT).await?;
+        Ok(data.map(|d| d.text()))
+    }
+}
+
+/// A machine of the lab, as an agent uses it.
+#[derive(Debug, Clone)]
+pub struct LabHost {
+    client: HostClient,
+    drives: Drives,
+    staging_dir: String,
+}
+
+impl LabHost {
+    /// The machine in a folder; `staging_dir` is where the agent keeps backups, as Windows names it.
+    pub fn open(dir: &Path, staging_dir: &str) -> io::Result<LabHost> {
+        Ok(LabHost {
+            client: HostClient::new(dir),
+            drives: MachineSpec::load(dir)?.drives(dir),
+            staging_dir: staging_dir.to_string(),
+        })
+    }
+
+    /// The client.
+    pub fn client(&self) -> &HostClient {
+        &self.client
+    }
+
+    async fn parameters(&self) -> Result<Option<ConnectParameters>, HostError> {
+        let server = self.client.registry(KEY_PARAMETERS, "Server").await?;
+        let instance = self.client.registry(KEY_PARAMETERS, "SQLInstance").await?;
+        let database = self.client.registry(KEY_PARAMETERS, "DBName").await?;
+        Ok(match (server, database) {
+            (Some(server), Some(database)) => Some(ConnectParameters {
+                server,
+                instance: instance.unwrap_or_default(),
+                database,
+            }),
+            _ => None,
+        })
+    }
+
+    /// The last lines of an installer's log that say why.
+    fn excerpt(&self, log: &str) -> Vec<String> {
+        let Some(bytes) = self.drives.real_path(log).ok().and_then(|p| std::fs::read(p).ok()) else {
+            return Vec::new();
+        };
+        let text = utf16(&bytes);
+        let telling = |l: &&str| {
+            let l = l.to_ascii_lowercase();
+            l.contains("return value 3") || l.contains("error") || l.contains("already") || l.contains("note: 1:")
+        };
+        let lines: Vec<String> = text.lines().filter(telling).map(str::to_string).collect();
+        lines[lines.len().saturating_sub(10)..].to_vec()
+    }
+
+    async fn msiexec(&self, arguments: [&str; 6]) -> Result<MsiExit, HostError> {
+        let log = arguments[5];
+        let request = Request::Msiexec {
+            arguments: arguments.map(str::to_string).to_vec(),
+        };
+        let code: i32 = self.client.ask("msiexec.exe", &request, MSI_TIMEOUT).await?;
+        let failed = code != 0 && code != 3010;
+        Ok(MsiExit {
+            code,
+            log: log.to_string(),
+            excerpt: if failed { self.excerpt(log) } else { Vec::new() },
+        })
+    }
+
+    /// The newest trace log of the wizard.
+    fn trace(&self) -> Option<String> {
+        let folder = self.drives.real_path(TRACE_DIR).ok()?;
+        let mut logs: Vec<PathBuf> = std::fs::read_dir(folder)
+            .ok()?
+            .flatten()
+            .map(|e| e.path())
+            .filter(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("trace-")))
+            .collect();
+        logs.sort();
+        std::fs::read_to_string(logs.pop()?).ok()
+    }
+}
+
+#[async_trait]
+impl Host for LabHost {
+    async fn facts(&self) -> Result<HostFacts, HostError> {
+        let facts: MachineFacts = self.client.ask("the computer", &Request::Facts, TIMEOUT).await?;
+        Ok(HostFacts {
+            computer_name: facts.computer_name,
+            fqdn: facts.fqdn,
+            os: facts.os,
+            os_version: facts.os_version,
+            desktop_experience: Some(facts.desktop_experience),
+            domain: facts.domain,
+            boot_id: facts.boot_id,
+            vm_generation: Some(facts.vm_generation),
+            tls12: Some(facts.tls12),
+            dotnet_release: Some(facts.dotnet_release),
+            memory_mb: Some(facts.memory_mb),
+            staging_dir: self.staging_dir.clone(),
+            staging_free: self.free_space(&self.staging_dir).await.ok(),
+        })
+    }
+
+    fn local_path(&self, path: &str) -> PathBuf {
+        // A path on no drive leads to a file that does not exist, with its name in the error.
+        self.drives.real_path(path).unwrap_or_else(|_| PathBuf::from(path))
+    }
+
+    fn join(&self, folder: &str, name: &str) -> String {
+        format!("{}\\{name}", folder.trim_end_matches('\\'))
+    }
+
+    async fn free_space(&self, path: &str) -> Result<u64, HostError> {
+        let request = Request::FreeSpace { path: path.to_string() };
+        self.client.ask(path, &request, TIMEOUT).await
+    }
+
+    async fn secure_dir(&self, path: &str, accounts: &[String]) -> Result<(), HostError> {
+        let request = Request::SecureDir {
+            path: path.to_string(),
+            accounts: accounts.to_vec(),
+        };
+        self.client.ask(path, &request, TIMEOUT).await
+    }
+
+    async fn connect_facts(&self) -> Result<ConnectFacts, HostError> {
+        let products: answers::Products = self
+            .client
+            .ask("the list of products", &Request::Products, TIMEOUT)
+            .await?;
+        let name = SERVICE.to_string();
+        let service: answers::Service = self.client.ask(SERVICE, &Request::Service { name }, TIMEOUT).await?;
+        let engine = products.iter().find(|p| p.upgrade_code == UPGRADE_ENGINE);
+        let version = engine.and_then(|p| p.version.parse().ok());
+        // Without a running service, or when the module does not answer, PowerShell has nothing to say: a fact, no failure.
+        let running = service.as_ref().is_some_and(|s| s.state.as_str() == "running");
+        let scheduler = if running { self.scheduler().await.ok() } else { None };
+        Ok(ConnectFacts {
+            products: products
+                .into_iter()
+                .map(|p| ProductFacts {
+                    name: p.name,
+                    version: p.version,
+                    product_code: p.product_code,
+                })
+                .collect(),
+            service: service.map(|s| ServiceFacts {
+                state: s.state.as_str().to_string(),
+                start: s.start.as_str().to_string(),
+                account: s.account,
+            }),
+            parameters: self.parameters().await?,
+            scheduler,
+            version,
+            service_account_type: self.client.registry(KEY_COEXISTENCE, "ServiceAccountType").await?,
+        })
+    }
+
+    async fn connectors(&self) -> Result<Vec<String>, HostError> {
+        let script = "@(Get-ADSyncConnector | Select-Object Name, Identifier, ConnectorTypeName) | ConvertTo-Json";
+        let value = self.client.powershell_json(script).await?;
+        let list = value.as_array().ok_or_else(|| answer(script, "it is no list"))?;
+        let name = |c: &Value| c["Name"].as_str().map(str::to_string);
+        list.iter()
+            .map(|c| name(c).ok_or_else(|| answer(script, "a connector has no name")))
+            .collect()
+    }
+
+    async fn set_sync_cycle(&self, enabled: bool) -> Result<(), HostError> {
+        let script = format!("Set-ADSyncScheduler -SyncCycleEnabled ${enabled}");
+        self.client.powershell(&script).await?;
+        // The cmdlet says nothing; what it did is looked up.
+        if self.scheduler().await?.sync_cycle_enabled == enabled {
+            Ok(())
+        } else {
+            Err(answer(&script, "Get-ADSyncScheduler shows the old value"))
+        }
+    }
+
+    async fn signature_trusted(&self, path: &str) -> Result<Option<bool>, HostError> {
+        let request = Request::SignatureTrusted { path: path.to_string() };
+        self.client.ask(path, &request, TIMEOUT).await
+    }
+
+    async fn install_msi(&self, path: &str, log: &str) -> Result<MsiExit, HostError> {
+        self.msiexec(["/i", path, "/quiet", "/norestart", "/l*v", log]).await
+    }
+
+    async fn uninstall_msi(&self, product_code: &str, log: &str) -> Result<MsiExit, HostError> {
+        self.msiexec(["/x", product_code, "/quiet", "/norestart", "/l*v", log])
+            .await
+    }
+
+    async fn wizard(&self) -> Result<WizardSight, HostError> {
+        let processes: Vec<Process> = self
+            .client
+            .ask("running programs", &Request::Processes, TIMEOUT)
+            .await?;
+        let process = processes.iter().find(|p| p.name.eq_ignore_ascii_case(WIZARD_EXE));
+        let mut sight = self.trace().map(|t| read_trace(&t)).unwrap_or_default();
+        sight.running = process.is_some();
+        if let Some(process) = process {
+            sight.existing_database = Some(has_switch(&process.command_line));
+        }
+        Ok(sight)
+    }
+
+    async fn reach(&self, host: &str, port: u16) -> Result<(), HostError> {
+        let what = format!("TCP to {host},{port}");
+        let refused = |error: String| HostError::Os {
+            what: what.clone(),
+            error,
+        };
+        // The names of contoso.lab are known to its machines only.
+        let machine = MachineSpec::load(&self.client.dir).map_err(|e| refused(e.to_string()))?;
+        let dns = Dns::load(&self.client.dir.join(&machine.dns)).map_err(|e| refused(e.to_string()))?;
+        let address = dns
+            .resolve(&machine.computer_name, host, &format!(",{port}"))
+            .map_err(|e| refused(e.to_string()))?;
+        let connected = TcpStream::connect(address).await;
+        connected.map(|_| ()).map_err(|e| refused(e.to_string()))
+    }
+}
+
+impl LabHost {
+    async fn scheduler(&self) -> Result<SchedulerFacts, HostError> {
+        let script = "Get-ADSyncScheduler | Select-Object SyncCycleEnabled, StagingModeEnabled, SchedulerSuspended, \
+                      SyncCycleInProgress, NextSyncCyclePolicyType | ConvertTo-Json";
+        let value = self.client.powershell_json(script).await?;
+        let flag = |name: &str| {
+            value[name]
+                .as_bool()
+                .ok_or_else(|| answer(script, &format!("{name} is missing")))
+        };
+        Ok(SchedulerFacts {
+            sync_cycle_enabled: flag("SyncCycleEnabled")?,
+            staging_mode: flag("StagingModeEnabled")?,
+            suspended: flag("SchedulerSuspended")?,
+            cycle_in_progress: flag("SyncCycleInProgress")?,
+            next_policy: value["NextSyncCyclePolicyType"]
+                .as_str()
+                .unwrap_or_default()
+                .to_string(),
+        })
+    }
+}
+
+fn answer(what: &str, reason: &str) -> HostError {
+    HostError::Answer {
+        what: what.to_string(),
+        reason: reason.to_string(),
+    }
+}
+
+fn has_switch(command_line: &str) -> bool {
+    command_line
+        .split_whitespace()
+        .any(|a| a.eq_ignore_ascii_case("/useexistingdatabase"))
+}
+
+/// What a trace log says: the last page, errors, whether it came to the end, how the wizard was started.
+fn read_trace(log: &str) -> WizardSight {
+    let mut sight = WizardSight::default();
+    for line in log.lines() {
+        let Some((head, message)) = line.split_once("] [").and_then(|(_, rest)| {
+            let (_, rest) = rest.split_once("] [")?;
+            rest.split_once("] ")
+        }) else {
+            continue;
+        };
+        if let Some(arguments) = message.strip_prefix("Command line arguments:") {
+            sight.existing_database = Some(has_switch(arguments));
+        }
+        if let Some((_, to)) = message
+            .strip_prefix("Page transition from ")
+            .and_then(|m| m.split_once("] to \""))
+        {
+            sight.page = to.split('"').next().map(str::to_string);
+            sight.completed = to.contains("[FinalPageViewModel]");
+        }
+        if head.trim() == "ERROR" {
+            sight.errors.push(message.to_string());
+        }
+    }
+    sight
+}
+
+fn utf16(bytes: &[u8]) -> String {
+    let units: Vec<u16> = bytes
+        .chunks_exact(2)
+        .map(|c| u16::from_le_bytes([c[0], c[1]]))
+        .collect();
+    String::from_utf16_lossy(&units)
+        .trim_start_matches('\u{feff}')
+        .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_log_is_read_as_a_hint() {
+        let log = "[09:00:00.000] [  1] [INFO ] Command line arguments: /UseExistingDatabase\n\
+                   [09:00:01.000] [  1] [INFO ] Page transition from \"Welcome\" [WelcomePageViewModel] to \"Install required components\" [X]\n\
+                   [09:00:02.000] [  9] [ERROR] Enter the name of the SQL Server.\n\
+                   garbage";
+        let sight = read_trace(log);
+        assert_eq!(sight.existing_database, Some(true));
+        assert_eq!(sight.page.as_deref(), Some("Install required components"));
+        assert_eq!(sight.errors, ["Enter the name of the SQL Server."]);
+        assert!(!sight.completed);
+        let end = "[09:00:03.000] [  1] [INFO ] Page transition from \"Configuring\" [P] to \"Configuration complete\" [FinalPageViewModel]";
+        assert!(read_trace(&format!("{log}\n{end}")).completed);
+    }
+}

@@ -1,0 +1,22 @@
+//! The lab runs all of Syncferry on one machine: a controller, an agent per host, SQL Server stand-ins that speak TDS,
+//! and Windows/Connect hosts that behave as far as the agents can see. Each is a process of its own.
+//!
+//! - [`host`]: the Windows/Connect host stand-in
+//! - [`host_client`]: how an agent (and the lab's person) talks to it
+//! - [`msi`]: makes the installers that it installs
+//! - [`world`]: three machines, two SQL Servers, and what is on them
+//! - [`operator`], [`person`]: who uses it: through the command line, and at the wizard
+//! - [`cli`], [`roles`], [`run`]: the program, and what it starts itself as
+//! - [`processes`]: starts and ends the lab's processes
+
+pub mod cli;
+pub mod host;
+pub mod host_client;
+pub mod msi;
+pub mod operator;
+pub mod person;
+pub mod processes;
+pub mod roles;
+pub mod run;
+mod wizard_tool;
+pub mod world;

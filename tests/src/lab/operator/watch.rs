@@ -1,0 +1,233 @@
+//! The migration: plan, apply, watch, the gate, the report.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use syncferry_cli::Exit;
+use syncferry_proto::{schema, v1};
+use syncferry_shared::Severity;
+use syncferry_shared::card::Card;
+use syncferry_shared::plan::Plan;
+
+use super::{Operator, Rest};
+use crate::lab::host_client::HostClient;
+use crate::lab::person;
+use crate::lab::world::{INSTALLER, INSTANCE, NEW_SERVER, OLD_SERVER, SERVICE_ACCOUNT, SITE, SQL_HOST};
+
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often a person goes through the wizard for one gate.
+const MOST_TRIES: u32 = 3;
+
+/// Who acts at the gate.
+#[derive(Debug, Clone)]
+pub enum AtTheGate {
+    /// The lab plays the person.
+    Played {
+        /// The new Connect server.
+        host: HostClient,
+        /// How long a page is looked at.
+        pause: Duration,
+    },
+    /// Somebody else does, with `lab wizard`.
+    Attended,
+}
+
+impl Operator {
+    /// The migration to go on with, if one was begun and not ended.
+    pub async fn unfinished(&mut self) -> anyhow::Result<Option<v1::Migration>> {
+        let request = v1::ListMigrationsRequest { site: SITE.into() };
+        let all = self.client.list_migrations(request).await?.into_inner().migrations;
+        let ended = ["succeeded", "cancelled", "blocked"];
+        Ok(all.into_iter().find(|m| !ended.contains(&m.state.as_str())))
+    }
+
+    /// Makes a plan and shows it with every finding; answers with the migration.
+    pub async fn plan(&mut self) -> anyhow::Result<v1::Migration> {
+        let databases = self
+            .client
+            .list_databases(v1::ListDatabasesRequest { site: SITE.into() })
+            .await?
+            .into_inner();
+        let source = databases.databases.iter().find(|d| d.host == OLD_SERVER);
+        let source = source.context("the source is not registered")?.id.clone();
+        let words = [
+            "plan",
+            "move-to-full-sql",
+            "--site",
+            SITE,
+            "--source",
+            &source,
+            "--target-host",
+            SQL_HOST,
+            "--target-instance",
+            INSTANCE,
+            "--connect-host",
+            NEW_SERVER,
+            "--installer",
+            INSTALLER,
+            "--service-account",
+            SERVICE_ACCOUNT,
+        ];
+        let exit = self.type_in(&words).await;
+        anyhow::ensure!(
+            matches!(exit, Exit::Ok | Exit::Refused),
+            "the plan was not made (exit code {})",
+            exit.code()
+        );
+        let request = v1::ListMigrationsRequest { site: SITE.into() };
+        let all = self.client.list_migrations(request).await?.into_inner().migrations;
+        let newest = all.first().context("there is no migration")?.id.clone();
+        self.planned(&newest).await
+    }
+
+    /// Waits until a plan is made.
+    pub async fn planned(&mut self, id: &str) -> anyhow::Result<v1::Migration> {
+        loop {
+            let migration = self.migration(id).await?;
+            if migration.state != "inspecting" {
+                return Ok(migration);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Applies a plan, accepting its warnings: whoever runs the lab has read them just now.
+    pub async fn apply(&mut self, migration: &v1::Migration) -> anyhow::Result<()> {
+        let plan: Plan = migration
+            .plan
+            .as_ref()
+            .context("there is no plan")?
+            .read(schema::PLAN)?;
+        let mut warnings: Vec<&str> = Vec::new();
+        for finding in plan.findings.iter().filter(|f| f.severity == Severity::Warning) {
+            if !warnings.contains(&finding.rule.as_str()) {
+                warnings.push(&finding.rule);
+            }
+        }
+        let accepted = warnings.join(",");
+        let mut words = vec![
+            "apply",
+            migration.id.as_str(),
+            "--digest",
+            &migration.plan_digest,
+            "--yes",
+        ];
+        if !accepted.is_empty() {
+            words.extend(["--accept", &accepted]);
+        }
+        if ["stopped", "stuck"].contains(&migration.state.as_str()) {
+            words.extend(["--reason", "the lab goes on"]);
+        }
+        self.must(&words).await
+    }
+
+    /// Watches until the migration rests; at the gate, a person acts.
+    pub async fn watch(&mut self, id: &str, gate: &AtTheGate) -> anyhow::Result<Rest> {
+        let mut tries = 0;
+        loop {
+            let opened = {
+                let mut looker = Operator {
+                    client: self.client.clone(),
+                    credentials: self.credentials.clone(),
+                };
+                let words = ["watch", id];
+                tokio::select! {
+                    exit = self.type_in(&words) => {
+                        tracing::debug!(code = exit.code(), "the watch ended");
+                        None
+                    }
+                    opened = looker.next_gate(id), if matches!(gate, AtTheGate::Played { .. }) => Some(opened?),
+                }
+            };
+            match (opened, gate) {
+                (Some(opened), AtTheGate::Played { host, pause }) => {
+                    tries += 1;
+                    anyhow::ensure!(
+                        tries <= MOST_TRIES,
+                        "the agent does not see what the person did: {}",
+                        opened.observation
+                    );
+                    self.act(&opened, host, *pause).await?;
+                }
+                _ => {
+                    if let Some(rest) = self.rest(id).await? {
+                        return Ok(rest);
+                    }
+                }
+            }
+        }
+    }
+
+    /// How the migration rests; `None` while it does not.
+    async fn rest(&mut self, id: &str) -> anyhow::Result<Option<Rest>> {
+        let Ok(migration) = self.migration(id).await else {
+            // The controller is away for a moment.
+            self.wait_for_controller().await?;
+            return Ok(None);
+        };
+        Ok(match migration.state.as_str() {
+            "succeeded" => Some(Rest::Succeeded),
+            "blocked" | "planned" => Some(Rest::Refused),
+            "stopped" | "stuck" => Some(Rest::Stopped),
+            "cancelled" => Some(Rest::Cancelled),
+            _ => {
+                tokio::time::sleep(LOOK_EVERY).await;
+                None
+            }
+        })
+    }
+
+    async fn gates(&mut self, migration: &str) -> anyhow::Result<Vec<v1::Gate>> {
+        let request = v1::ListGatesRequest {
+            migration: migration.to_string(),
+            open_only: true,
+        };
+        Ok(self.client.list_gates(request).await?.into_inner().gates)
+    }
+
+    /// Waits for a gate that nobody has acted at.
+    async fn next_gate(&mut self, id: &str) -> anyhow::Result<v1::Gate> {
+        loop {
+            // A controller that is away comes back; the watch says so.
+            if let Ok(gates) = self.gates(id).await
+                && let Some(gate) = gates.into_iter().find(|g| g.state == "open")
+            {
+                return Ok(gate);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Plays the person: the wizard first, then the word that it is done.
+    async fn act(&mut self, gate: &v1::Gate, host: &HostClient, pause: Duration) -> anyhow::Result<()> {
+        let cards: Vec<Card> = gate
+            .cards
+            .as_ref()
+            .context("the gate has no cards")?
+            .read(schema::CARDS)?;
+        self.type_in(&["gate", "show", &gate.id]).await;
+        println!("\nThe person on {} works through the wizard:", gate.host);
+        person::work_through(host, &cards, pause, |line| println!("{line}")).await?;
+        let exit = self.type_in(&["gate", "complete", &gate.id]).await;
+        if exit != Exit::Ok {
+            // The agent may have seen it before anybody said so.
+            let open = self.gates(&gate.migration_id).await?;
+            anyhow::ensure!(
+                !open.iter().any(|g| g.id == gate.id),
+                "the gate was not completed (exit code {})",
+                exit.code()
+            );
+        }
+        Ok(())
+    }
+
+    /// Writes the evidence report: a page for people, JSON for whoever checks its chain.
+    pub async fn report(&mut self, id: &str, dir: &Path) -> anyhow::Result<()> {
+        let (html, json) = (dir.join("report.html"), dir.join("report.json"));
+        let (html, json) = (html.to_string_lossy(), json.to_string_lossy());
+        self.must(&["report", id, "--html", &html]).await?;
+        self.ask(&["report", id, &json]).await?;
+        self.must(&["report", "verify", &json]).await
+    }
+}

@@ -1,0 +1,245 @@
+//! A running lab: the world's processes in their order, and the main job from nothing to the report.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use indicatif::HumanDuration;
+
+use super::host_client::HostClient;
+use super::operator::{AtTheGate, Operator, Rest};
+use super::processes::{Program, Supervisor};
+use super::roles;
+use super::world::{HOSTS, NEW_SERVER, OLD_SERVER, SQL_HOST, World, WorldOptions};
+
+/// Refused by findings; the same number as the command line's.
+const EXIT_REFUSED: u8 = 3;
+/// The migration stopped.
+const EXIT_STOPPED: u8 = 6;
+/// It was cancelled.
+const EXIT_CANCELLED: u8 = 7;
+
+/// A world and its processes.
+pub struct Lab {
+    world: World,
+    supervisor: Supervisor,
+}
+
+/// How the main job is run.
+#[derive(Debug, Clone)]
+pub struct MoveOptions {
+    /// What the world is made of, where it is new.
+    pub world: WorldOptions,
+    /// A person acts at the wizard with `lab wizard`.
+    pub attended: bool,
+}
+
+impl Lab {
+    /// Opens the world of a folder, or builds it.
+    pub fn open(exe: &Path, dir: &Path, options: &WorldOptions) -> anyhow::Result<Lab> {
+        let dir = std::path::absolute(dir)?;
+        let world = if World::exists(&dir) {
+            World::open(&dir)?
+        } else {
+            World::create(&dir, options, |what| println!("  {what}"))?
+        };
+        let supervisor = Supervisor::new(exe, &dir);
+        Ok(Lab { world, supervisor })
+    }
+
+    /// The world.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// The processes.
+    pub fn processes(&mut self) -> &mut Supervisor {
+        &mut self.supervisor
+    }
+
+    /// Leaves the processes running.
+    pub fn detach(self) {
+        self.supervisor.detach();
+    }
+
+    /// Starts the machines and their SQL Servers.
+    pub async fn start_stand_ins(&mut self) -> anyhow::Result<()> {
+        let ports = self.world.ports().clone();
+        for (which, port) in [("source", ports.sql_source), ("target", ports.sql_target)] {
+            let dir = self.world.sql_dir(which);
+            let listen = format!("127.0.0.1:{port}");
+            let program = Program {
+                name: format!("sql-{which}"),
+                arguments: words(&[roles::SQLSERVER, "--listen", &listen, "--dir"], Some(&dir)),
+                ready: Some(dir.join("port")),
+            };
+            self.supervisor.start(program).await?;
+        }
+        for host in HOSTS {
+            let dir = self.world.host_dir(host);
+            let program = Program {
+                name: format!("host-{}", host.to_ascii_lowercase()),
+                arguments: words(&[roles::HOST, "--dir"], Some(&dir)),
+                ready: Some(dir.join("port")),
+            };
+            self.supervisor.start(program).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts the controller.
+    pub async fn start_controller(&mut self) -> anyhow::Result<()> {
+        let dir = self.world.controller_dir();
+        let mut arguments = words(&[roles::CONTROLLER, "--config"], Some(&dir.join("controller.toml")));
+        arguments.push("run".into());
+        let program = Program {
+            name: "controller".into(),
+            arguments,
+            ready: Some(dir.join("data").join("address")),
+        };
+        Ok(self.supervisor.start(program).await?)
+    }
+
+    /// Enrols an agent with its token.
+    pub async fn enrol(&mut self, host: &str, token: &str) -> anyhow::Result<()> {
+        let mut arguments = self.agent_arguments(host);
+        arguments.extend(["enrol".into(), "--token".into(), token.into()]);
+        let name = format!("agent-{}", host.to_ascii_lowercase());
+        Ok(self.supervisor.run_to_end(&name, arguments).await?)
+    }
+
+    /// Starts the agents.
+    pub async fn start_agents(&mut self) -> anyhow::Result<()> {
+        for host in HOSTS {
+            let mut arguments = self.agent_arguments(host);
+            arguments.push("run".into());
+            let program = Program {
+                name: format!("agent-{}", host.to_ascii_lowercase()),
+                arguments,
+                ready: None,
+            };
+            self.supervisor.start(program).await?;
+        }
+        Ok(())
+    }
+
+    fn agent_arguments(&self, host: &str) -> Vec<OsString> {
+        let mut arguments = words(&[roles::AGENT, "--host-dir"], Some(&self.world.host_dir(host)));
+        arguments.push("--config".into());
+        arguments.push(self.world.agent_dir(host).join("agent.toml").into());
+        arguments
+    }
+
+    /// Everything up, site and hosts known, agents enrolled and online.
+    pub async fn bring_up(&mut self) -> anyhow::Result<Operator> {
+        self.start_stand_ins().await?;
+        self.start_controller().await?;
+        let mut operator = Operator::open(self.world.credentials())?;
+        operator.wait_for_controller().await?;
+        operator.add_site().await?;
+        for (host, token) in operator.add_hosts().await? {
+            self.enrol(&host, &token)
+                .await
+                .with_context(|| format!("the agent on {host} did not enrol"))?;
+            println!("  the agent on {host} has enrolled");
+        }
+        self.start_agents().await?;
+        operator.wait_for_agents().await?;
+        Ok(operator)
+    }
+
+    /// What `lab move-to-full-sql` does.
+    pub async fn move_to_full_sql(&mut self, attended: bool) -> anyhow::Result<ExitCode> {
+        let all = Instant::now();
+        let mut phase = Phase::begin("Three machines, two SQL Servers, a controller, three agents");
+        let mut operator = self.bring_up().await?;
+        phase.next("The source");
+        operator.add_database().await?;
+        let gate = self.gate(attended);
+        phase.next("The plan");
+        let migration = match operator.unfinished().await? {
+            Some(begun) => {
+                println!("  going on with migration {} ({})", begun.id, begun.state);
+                operator.planned(&begun.id).await?
+            }
+            None => operator.plan().await?,
+        };
+        if migration.state == "blocked" {
+            println!("\nThe plan is refused; nothing was touched.");
+            return Ok(ExitCode::from(EXIT_REFUSED));
+        }
+        phase.next("The migration");
+        if ["planned", "stopped", "stuck"].contains(&migration.state.as_str()) {
+            operator.apply(&migration).await?;
+        }
+        let rest = tokio::select! {
+            rest = operator.watch(&migration.id, &gate) => rest?,
+            failed = self.supervisor.keep_alive(|line| eprintln!("  {line}")) => match failed? {},
+        };
+        phase.next("The evidence");
+        operator.report(&migration.id, self.world.dir()).await?;
+        operator.show_leases().await?;
+        phase.end();
+        println!("\nAll of it took {}.", HumanDuration(all.elapsed()));
+        Ok(match rest {
+            Rest::Succeeded => {
+                println!(
+                    "{SQL_HOST} has the database, {NEW_SERVER} runs on it in staging mode, {OLD_SERVER} is as it was."
+                );
+                ExitCode::SUCCESS
+            }
+            Rest::Refused => ExitCode::from(EXIT_REFUSED),
+            Rest::Stopped => ExitCode::from(EXIT_STOPPED),
+            Rest::Cancelled => ExitCode::from(EXIT_CANCELLED),
+        })
+    }
+
+    fn gate(&self, attended: bool) -> AtTheGate {
+        if attended {
+            println!(
+                "\nAt the gate it is your turn. In another terminal:\n  lab wizard --dir {}",
+                self.world.dir().display()
+            );
+            return AtTheGate::Attended;
+        }
+        // On a terminal somebody may want to read along.
+        let read_along = std::io::stdout().is_terminal() && !self.world.options().fast;
+        AtTheGate::Played {
+            host: HostClient::new(&self.world.host_dir(NEW_SERVER)),
+            pause: Duration::from_millis(if read_along { 600 } else { 0 }),
+        }
+    }
+}
+
+/// Says how long each part took.
+struct Phase {
+    name: &'static str,
+    began: Instant,
+}
+
+impl Phase {
+    fn begin(name: &'static str) -> Phase {
+        println!("\n== {name}");
+        Phase {
+            name,
+            began: Instant::now(),
+        }
+    }
+
+    fn next(&mut self, name: &'static str) {
+        self.end();
+        *self = Phase::begin(name);
+    }
+
+    fn end(&self) {
+        println!("-- {}: {:.1} s", self.name, self.began.elapsed().as_secs_f64());
+    }
+}
+
+fn words(words: &[&str], path: Option<&Path>) -> Vec<OsString> {
+    let words = words.iter().map(OsString::from);
+    words.chain(path.map(|p| p.as_os_str().to_owned())).collect()
+}

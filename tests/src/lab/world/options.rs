@@ -1,0 +1,124 @@
+//! What a world is made of, chosen on the command line and remembered in `world.json`.
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use crate::lab::host::machine::Pace;
+
+/// The engine under the old server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceEngine {
+    /// SQL Server 2012 LocalDB, of Connect 1.x.
+    #[value(name = "localdb2012")]
+    Localdb2012,
+    /// SQL Server 2019 LocalDB, of Connect 2.0.3 to 2.6.3.
+    #[value(name = "localdb2019")]
+    Localdb2019,
+    /// SQL Server 2022 LocalDB, of Connect 2.6.84 and later.
+    #[value(name = "localdb2022")]
+    Localdb2022,
+}
+
+impl SourceEngine {
+    /// The shared name of its LocalDB instance.
+    pub fn shared_name(self) -> &'static str {
+        match self {
+            SourceEngine::Localdb2012 => "ADSync",
+            SourceEngine::Localdb2019 => "ADSync2019",
+            SourceEngine::Localdb2022 => "ADSync2022",
+        }
+    }
+
+    /// The Connect version that has such a LocalDB.
+    pub fn connect_version(self) -> &'static str {
+        match self {
+            SourceEngine::Localdb2012 => "1.6.16.0",
+            SourceEngine::Localdb2019 => "2.5.79.0",
+            SourceEngine::Localdb2022 => "2.6.91.0",
+        }
+    }
+}
+
+/// The engine on the SQL host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetEngine {
+    /// SQL Server 2022 Standard.
+    #[value(name = "standard2022")]
+    Standard2022,
+    /// SQL Server 2022 Express: a warning.
+    #[value(name = "express2022")]
+    Express2022,
+    /// SQL Server 2016 Standard: refused.
+    #[value(name = "standard2016")]
+    Standard2016,
+    /// LocalDB: refused.
+    #[value(name = "localdb")]
+    Localdb,
+}
+
+/// What a world is made of.
+#[derive(Debug, Clone, PartialEq, clap::Args, Serialize, Deserialize)]
+pub struct WorldOptions {
+    /// Rows in connector spaces, metaverse and links, about
+    #[arg(long, default_value_t = 24_000)]
+    pub objects: usize,
+    /// The engine under the old server
+    #[arg(long, value_enum, default_value_t = SourceEngine::Localdb2019)]
+    pub source: SourceEngine,
+    /// The engine on the SQL host
+    #[arg(long, value_enum, default_value_t = TargetEngine::Standard2022)]
+    pub target: TargetEngine,
+    /// The version of the installer on the new server
+    #[arg(long, default_value = "2.6.91.0")]
+    pub installer_version: String,
+    /// How long ago the last synchronisation was, in days; the service of the old server is then off
+    #[arg(long)]
+    pub last_sync_days: Option<i64>,
+    /// The database has its tables and nothing in them
+    #[arg(long)]
+    pub empty: bool,
+    /// The database and the SQL host have a case-sensitive collation
+    #[arg(long)]
+    pub case_sensitive: bool,
+    /// How fast BACKUP, RESTORE and CHECKDB go, in MB/s; 0 is as fast as can be
+    #[arg(long, default_value_t = 16.0)]
+    pub io_mb_per_s: f64,
+    /// Short pauses everywhere: leases, heartbeats, installers, synchronisation cycles
+    #[arg(long)]
+    pub fast: bool,
+}
+
+impl Default for WorldOptions {
+    fn default() -> Self {
+        WorldOptions {
+            objects: 24_000,
+            source: SourceEngine::Localdb2019,
+            target: TargetEngine::Standard2022,
+            installer_version: "2.6.91.0".into(),
+            last_sync_days: None,
+            empty: false,
+            case_sensitive: false,
+            io_mb_per_s: 16.0,
+            fast: false,
+        }
+    }
+}
+
+impl WorldOptions {
+    /// For tests: little data, no pauses.
+    pub fn small() -> WorldOptions {
+        WorldOptions {
+            objects: 1_500,
+            io_mb_per_s: 0.0,
+            fast: true,
+            ..WorldOptions::default()
+        }
+    }
+
+    /// How long things take on the machines.
+    pub fn pace(&self) -> Pace {
+        if self.fast { Pace::fast() } else { Pace::default() }
+    }
+}
