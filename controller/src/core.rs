@@ -6,6 +6,7 @@ use syncferry_shared::catalogue::Catalogue;
 use syncferry_shared::event::{NewEvent, StreamKind};
 use syncferry_shared::{HostId, MigrationId};
 use syncferry_store::Store;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::identity::{Authority, TicketSigner};
@@ -25,6 +26,8 @@ pub struct Core {
     pub tickets: TicketSigner,
     /// Connect versions.
     pub catalogue: Catalogue,
+    /// The order to stop. Whatever waits or streams without an end of its own ends with it.
+    pub stop: CancellationToken,
 }
 
 impl Core {

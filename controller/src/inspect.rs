@@ -47,7 +47,12 @@ pub async fn ask_and_wait(
     let limit = Duration::from_secs(core.config.inspection_timeout_s);
     let until = tokio::time::Instant::now() + limit;
     while tokio::time::Instant::now() < until {
-        ear.wait(Duration::from_secs(1), |r| r == Reason::Inspection).await;
+        tokio::select! {
+            _ = ear.wait(Duration::from_secs(1), |r| r == Reason::Inspection) => {}
+            () = core.stop.cancelled() => {
+                return Err(Problem::NoAnswer("the controller stops; try again when it is back".to_string()));
+            }
+        }
         let mut tx = core.store.read("inspection.wait").await?;
         if let Some(found) = tx.inspection(id).await?.filter(|i| i.state != InspectionState::Pending) {
             return answer(&found);

@@ -190,6 +190,7 @@ impl Agent for Service {
         let id = guard::agent(&request)?;
         let host = self.host_of(id).await?;
         let mut ear = self.0.wake.listen();
+        let stop = self.0.stop.clone();
         let (send, receive) = tokio::sync::mpsc::channel(8);
         tokio::spawn(async move {
             let hello = v1::Hint {
@@ -202,6 +203,7 @@ impl Agent for Service {
                 let reason = tokio::select! {
                     reason = heard => reason,
                     () = send.closed() => return,
+                    () = stop.cancelled() => return,
                 };
                 next = Ok(hint(reason));
             }

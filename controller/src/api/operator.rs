@@ -249,7 +249,8 @@ impl Operator for Service {
         let (send, receive) = tokio::sync::mpsc::channel(8);
         tokio::spawn(async move {
             if let Err(problem) = watch(&core, id, r.after_seq, &send).await {
-                let _ = send.send(Err(problem.into())).await;
+                // Nobody may be reading; then nobody needs to know.
+                let _ = send.try_send(Err(problem.into()));
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(receive))))
@@ -350,6 +351,10 @@ impl Operator for Service {
     }
 }
 
+fn stopping() -> Problem {
+    Problem::NoAnswer("the controller stops; watch again when it is back".to_string())
+}
+
 /// Sends what is new until the migration rests, or nobody listens any more.
 async fn watch(
     core: &Core,
@@ -382,13 +387,19 @@ async fn watch(
                 migration: Some(message),
                 rests,
             };
-            if send.send(Ok(response)).await.is_err() || rests {
+            // A watcher that does not read must not hold up the order to stop.
+            let sent = tokio::select! {
+                sent = send.send(Ok(response)) => sent,
+                () = core.stop.cancelled() => return Err(stopping()),
+            };
+            if sent.is_err() || rests {
                 return Ok(());
             }
         }
         tokio::select! {
             _ = ear.wait(TICK, |r| r == Reason::Migration(id)) => {}
             () = send.closed() => return Ok(()),
+            () = core.stop.cancelled() => return Err(stopping()),
         }
     }
 }
