@@ -126,7 +126,10 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         }
     };
     stop.cancel();
-    if tokio::time::timeout(LAST_MOMENT, finish(&mut background)).await.is_err() {
+    if tokio::time::timeout(LAST_MOMENT, finish(&mut background))
+        .await
+        .is_err()
+    {
         background.shutdown().await;
     }
     // Whoever finds the file finds a controller that listens.
