@@ -9,7 +9,6 @@ use anyhow::Context as _;
 use syncferry_proto::transport::{Limits, Profile, listen};
 use syncferry_proto::v1::{agent_server, enrolment_server, operator_server};
 use syncferry_shared::catalogue::Catalogue;
-use syncferry_shared::event::{NewEvent, StreamKind};
 use syncferry_shared::{Clock, OperatorId};
 use syncferry_store::{NewOperator, Store};
 use syncferry_store_sqlite::{Options, SqliteStore, SystemClock};
@@ -19,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{agent, enrolment, guard, operator};
 use crate::config::Config;
-use crate::core::Core;
+use crate::core::{Core, system_event};
 use crate::identity::{self, Keys, ServerCertificate};
 use crate::wake::Wake;
 use crate::{duties, scheduler};
@@ -223,13 +222,13 @@ async fn first_operator(core: &Core, advertise: &str, clock: &dyn Clock) -> anyh
 async fn started(core: &Core) -> anyhow::Result<()> {
     let mut tx = core.store.begin("system.start").await?;
     let meta = tx.meta().await?;
-    tx.append_event(NewEvent {
-        stream_kind: StreamKind::System,
-        stream_id: meta.id.to_string(),
-        kind: "controller.started".to_string(),
-        actor: "controller".to_string(),
-        payload: serde_json::json!({"version": env!("CARGO_PKG_VERSION"), "incarnation": meta.incarnation}),
-    })
+    let payload = serde_json::json!({"version": env!("CARGO_PKG_VERSION"), "incarnation": meta.incarnation});
+    tx.append_event(system_event(
+        &meta.id.to_string(),
+        "controller.started",
+        "controller",
+        payload,
+    ))
     .await?;
     tx.commit().await?;
     Ok(())

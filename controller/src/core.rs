@@ -69,3 +69,14 @@ pub fn agent_event(host: HostId, kind: &str, actor: &str, payload: serde_json::V
         payload,
     }
 }
+
+/// An event of the controller itself, to be appended.
+pub fn system_event(store: &str, kind: &str, actor: &str, payload: serde_json::Value) -> NewEvent {
+    NewEvent {
+        stream_kind: StreamKind::System,
+        stream_id: store.to_string(),
+        kind: kind.to_string(),
+        actor: actor.to_string(),
+        payload,
+    }
+}

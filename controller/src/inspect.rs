@@ -58,6 +58,17 @@ pub async fn ask_and_wait(
             return answer(&found);
         }
     }
+    // The question is over: an agent that comes back tomorrow need not look for an answer that nobody waits for.
+    let mut tx = core.store.begin("inspection.give-up").await?;
+    match tx.complete_inspection(id, Err("no answer in time")).await {
+        Ok(_) => tx.commit().await?,
+        Err(e) if e.is_moved() => {
+            if let Some(found) = tx.inspection(id).await? {
+                return answer(&found);
+            }
+        }
+        Err(e) => return Err(e.into()),
+    }
     Err(Problem::NoAnswer(format!(
         "the agent on {} did not answer within {} s; `syncferry host show {}` says whether it is online",
         host.name,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use syncferry_proto::transport::{require_agent, require_operator};
+use syncferry_proto::transport::{peer, require_agent, require_operator};
 use syncferry_shared::AgentId;
 use tonic::{Request, Status};
 
@@ -12,6 +12,7 @@ use crate::core::Core;
 /// The operator behind a request, as `operator:<name>`.
 pub async fn operator<T>(core: &Core, request: &Request<T>) -> Result<String, Status> {
     let id = require_operator(request)?;
+    let fingerprint = peer(request)?.fingerprint.to_string();
     let mut tx = core
         .store
         .read("guard.operator")
@@ -19,7 +20,11 @@ pub async fn operator<T>(core: &Core, request: &Request<T>) -> Result<String, St
         .map_err(crate::problem::Problem::from)?;
     let row = tx.operator(id).await.map_err(crate::problem::Problem::from)?;
     match row {
-        Some(o) if o.revoked_at.is_none() => Ok(format!("operator:{}", o.name)),
+        Some(o) if o.revoked_at.is_none() && o.fingerprint == fingerprint => Ok(format!("operator:{}", o.name)),
+        Some(o) if o.revoked_at.is_none() => Err(Status::permission_denied(format!(
+            "operator {} was given another certificate since; use the newer credentials",
+            o.name
+        ))),
         Some(o) => Err(Status::permission_denied(format!(
             "the certificate of operator {} was revoked",
             o.name

@@ -60,9 +60,9 @@ impl Operator for Service {
     }
 
     async fn add_site(&self, request: Request<v1::AddSiteRequest>) -> Result<Response<v1::Site>, Status> {
-        guard::operator(&self.0, &request).await?;
+        let actor = guard::operator(&self.0, &request).await?;
         let r = request.into_inner();
-        let site = add_site::add_site(&self.0, &r.name, &r.tenant_id, r.labels.into_iter().collect()).await?;
+        let site = add_site::add_site(&self.0, &actor, &r.name, &r.tenant_id, r.labels.into_iter().collect()).await?;
         Ok(Response::new(queries::site::message(&site)))
     }
 
@@ -269,6 +269,8 @@ impl Operator for Service {
             StreamKind::Migration => find::migration(&mut *tx, &r.stream_id).await?.id.to_string(),
             StreamKind::Agent => find::host(&mut *tx, &r.stream_id).await?.id.to_string(),
             StreamKind::Lease => find::lease(&mut *tx, &r.stream_id).await?.resource.0,
+            // There is one such stream, and its id is the store's.
+            StreamKind::System if r.stream_id.is_empty() => tx.meta().await.map_err(Problem::from)?.id.to_string(),
             StreamKind::System => r.stream_id,
         };
         let limit = if r.limit <= 0 {
