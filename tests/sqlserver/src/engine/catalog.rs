@@ -45,11 +45,6 @@ pub(super) fn version_text(config: &InstanceConfig) -> String {
     )
 }
 
-/// The product's name as errors name it: `SQL Server 2019 Express Edition`.
-pub(super) fn edition_name(config: &InstanceConfig) -> String {
-    config.edition.clone()
-}
-
 /// `SERVERPROPERTY`. What a version does not have is NULL.
 pub(super) fn server_property(session: &Session, name: &str) -> Value {
     let config = session.inst.config();

@@ -30,8 +30,6 @@ pub(super) struct Handle {
     pub file: Mutex<Option<DatabaseFile>>,
     /// A BACKUP runs: 3023 for the next.
     pub backing_up: AtomicBool,
-    /// Since when the database is open, for AUTO_CLOSE and its like.
-    pub opened: OffsetDateTime,
 }
 
 impl Handle {
@@ -144,7 +142,6 @@ pub(super) struct Inner {
     pub started: OffsetDateTime,
     initial: LabSettings,
     transactions: AtomicU64,
-    statement: AtomicU64,
 }
 
 /// msdb and the engine's own failures have no number of their own.
@@ -188,7 +185,6 @@ impl Instance {
                 committed: RwLock::new(Arc::new(open.database)),
                 file: Mutex::new(open.file),
                 backing_up: AtomicBool::new(false),
-                opened: started,
             };
             databases.insert(handle.id, Arc::new(handle));
         }
@@ -204,7 +200,6 @@ impl Instance {
             started,
             initial: read_settings(&dir.join("instance.json")).unwrap_or_default(),
             transactions: AtomicU64::new(1000),
-            statement: AtomicU64::new(1),
         };
         Ok(Instance(Arc::new(inner)))
     }
@@ -323,7 +318,6 @@ impl Inner {
             committed: RwLock::new(Arc::new(database)),
             file: Mutex::new(file),
             backing_up: AtomicBool::new(false),
-            opened: self.now(),
         });
         self.databases.write().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&handle));
         handle
@@ -411,11 +405,6 @@ impl Inner {
     /// A new transaction descriptor.
     pub(super) fn next_transaction(&self) -> u64 {
         self.transactions.fetch_add(1, Ordering::SeqCst)
-    }
-
-    /// A number that no other call gets.
-    pub(super) fn next_number(&self) -> u64 {
-        self.statement.fetch_add(1, Ordering::SeqCst)
     }
 
     /// Records a completed effect.

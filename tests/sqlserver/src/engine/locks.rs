@@ -143,6 +143,7 @@ pub(super) enum Outcome {
     Deadlock,
 }
 
+#[cfg(test)]
 impl Outcome {
     /// Whether the lock is held now.
     pub(super) fn granted(self) -> bool {

@@ -37,7 +37,6 @@ pub(super) struct Parser<'a> {
     tokens: Vec<Token>,
     at: usize,
     depth: usize,
-    quoted_identifiers: bool,
     variables: HashSet<String>,
     tables: HashSet<String>,
     procedure: bool,
@@ -75,7 +74,6 @@ impl<'a> Parser<'a> {
             tokens: lex(text, context.quoted_identifiers)?,
             at: 0,
             depth: 0,
-            quoted_identifiers: context.quoted_identifiers,
             variables: context.variables.iter().map(|v| v.to_lowercase()).collect(),
             tables: HashSet::new(),
             procedure: context.procedure,
@@ -186,10 +184,13 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// 102 or 156 at the current token; at the end of the batch, at the last one.
+    /// 102 or 156 at the current token; at the end of the batch, 102 at the last one.
     fn syntax(&self) -> SqlError {
-        let at = if self.tok() == &Tok::End { self.at.saturating_sub(1) } else { self.at };
-        self.syntax_at(at)
+        if self.tok() != &Tok::End {
+            return self.syntax_at(self.at);
+        }
+        let token = &self.tokens[self.at.saturating_sub(1)];
+        err!(102, self.near(token)).at(token.line)
     }
 
     fn syntax_at(&self, at: usize) -> SqlError {
