@@ -132,7 +132,23 @@ async fn after_the_move_an_earlier_plan_finds_the_name_taken() {
     assert_eq!(w.operator.rests(&id).await.state, "succeeded");
     let refused = w.operator.try_apply(&early, &[]).await.unwrap_err();
     assert_eq!(rules(&refused), ["target-name-promised"]);
-    let again = w.operator.plan(Operator::request()).await;
+    // Two databases have the name now; the place tells them apart.
+    let ambiguous = w
+        .operator
+        .client
+        .clone()
+        .create_plan(Operator::request())
+        .await
+        .unwrap_err();
+    assert_eq!(ambiguous.code(), Code::InvalidArgument);
+    let source = "SYNC01/localdb/ADSync".to_string();
+    let again = w
+        .operator
+        .plan(v1::CreatePlanRequest {
+            source,
+            ..Operator::request()
+        })
+        .await;
     let found: Vec<String> = Operator::plan_of(&again).findings.into_iter().map(|f| f.rule).collect();
     assert!(found.contains(&"lease-held".to_string()), "{found:?}");
 }
