@@ -2,9 +2,13 @@
 //! job does outside SQL Server goes through here, so that one set of jobs serves Windows, Linux and the lab.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use syncferry_shared::inventory::{ConnectFacts, HostFacts};
+
+/// How long a TCP port may take to answer.
+const REACH_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why the machine did not do or say something.
 #[derive(Debug, thiserror::Error)]
@@ -105,4 +109,21 @@ pub trait Host: Send + Sync + 'static {
 
     /// What can be seen of the wizard.
     async fn wizard(&self) -> Result<WizardSight, HostError>;
+
+    /// Whether a program on this machine reaches a TCP port, by the name that a person would type.
+    async fn reach(&self, host: &str, port: u16) -> Result<(), HostError> {
+        let what = format!("TCP to {host},{port}");
+        let connecting = tokio::net::TcpStream::connect((host, port));
+        match tokio::time::timeout(REACH_LIMIT, connecting).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(e)) => Err(HostError::Os {
+                what,
+                error: e.to_string(),
+            }),
+            Err(_) => Err(HostError::Timeout {
+                what,
+                seconds: REACH_LIMIT.as_secs(),
+            }),
+        }
+    }
 }

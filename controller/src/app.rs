@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use syncferry_proto::transport::{Limits, Profile, listen};
+use syncferry_proto::transport::{Limits, Profile, listen, private_file};
 use syncferry_proto::v1::{agent_server, enrolment_server, operator_server};
 use syncferry_shared::catalogue::Catalogue;
 use syncferry_shared::{Clock, OperatorId};
@@ -38,8 +38,10 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     // A failure inside stops everything here, and nothing of the caller's.
     let stop = stop.child_token();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    std::fs::create_dir_all(&config.data_dir)
-        .with_context(|| format!("{} cannot be made", config.data_dir.display()))?;
+    if !config.data_dir.exists() {
+        private_file::create_directory(&config.data_dir)
+            .with_context(|| format!("{} cannot be made", config.data_dir.display()))?;
+    }
     let store: Arc<dyn Store> = Arc::new(
         SqliteStore::open(Options {
             clock: clock.clone(),

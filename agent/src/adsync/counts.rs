@@ -30,6 +30,16 @@ pub(super) async fn read(
     })
 }
 
+/// What is known of a database whose rows could not be counted.
+pub(super) fn without_rows(look: &Look<'_>, connectors: &Connectors, settings: &Settings) -> Counts {
+    Counts {
+        connectors: connectors.names(),
+        connect_version: settings.connect_version(),
+        schema_digest: look.schema.digest(),
+        ..Counts::default()
+    }
+}
+
 /// Counting must not fail half-way: a count that is missing would look like a difference later.
 async fn row_counts(look: &mut Look<'_>) -> Result<BTreeMap<String, i64>, SqlError> {
     let statement = statements::row_counts(look.schema.counted());

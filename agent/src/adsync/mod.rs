@@ -49,7 +49,15 @@ pub async fn inspect(session: &mut SqlSession, database: &str) -> Result<Option<
         custom_rules: counts::custom_rules(&mut look).await?,
         ..AdsyncFacts::default()
     };
-    facts.counts = counts::read(&mut look, &connectors, &settings).await?;
+    facts.counts = match counts::read(&mut look, &connectors, &settings).await {
+        Ok(counts) => counts,
+        // A running cycle holds locks. Looking may do without exact counts; comparing ([`count`]) may not.
+        Err(error) if !error.errors.is_empty() => {
+            tracing::debug!(%error, "rows were not counted");
+            counts::without_rows(&look, &connectors, &settings)
+        }
+        Err(error) => return Err(error),
+    };
     facts.empty = is_empty(&facts.counts);
     Ok(Some(facts))
 }
@@ -71,8 +79,11 @@ pub async fn count(session: &mut SqlSession, database: &str) -> Result<Option<Co
 
 /// Whether tables of the configuration hold nothing: a database that no Connect server ever used.
 fn is_empty(counts: &Counts) -> bool {
-    let none = |table: &str| counts.rows.get(table).is_none_or(|rows| *rows == 0);
-    none(&format!("dbo.{}", schema::CONFIGURATION)) || none(&format!("dbo.{}", schema::AGENTS))
+    let none = |table: &str| {
+        let mut rows = counts.rows.iter();
+        rows.any(|(name, rows)| name.eq_ignore_ascii_case(&format!("dbo.{table}")) && *rows == 0)
+    };
+    none(schema::CONFIGURATION) || none(schema::AGENTS)
 }
 
 async fn discover(session: &mut SqlSession, database: &str) -> Result<Option<Schema>, SqlError> {

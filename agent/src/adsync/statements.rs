@@ -9,7 +9,7 @@ pub fn columns() -> Statement {
     Statement::new(
         "adsync-columns",
         "SELECT s.name AS schema_name, t.name AS table_name, c.column_id, c.name AS column_name, ty.name AS type_name,
- c.max_length, c.precision, c.scale, c.is_nullable
+ c.max_length, c.[precision], c.scale, c.is_nullable
 FROM sys.tables t
 JOIN sys.schemas s ON s.schema_id = t.schema_id
 JOIN sys.columns c ON c.object_id = t.object_id

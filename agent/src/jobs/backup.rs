@@ -6,36 +6,40 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use syncferry_shared::artifact::{CHUNK_SIZE, Counts, Manifest, SetHeader};
+use syncferry_shared::Finding;
+use syncferry_shared::artifact::{Counts, Manifest, SetHeader};
 use syncferry_shared::outcome::{Level, Outcome};
 use syncferry_shared::spec::BackupTask;
-use syncferry_shared::Finding;
 
-use super::Tools;
-use super::common::{OURS, Server, count, delete_file, file_exists, minutes, same_database, staging};
+use super::common::{OURS, Server, count, delete_file, file_exists, minutes, same_database, service_account, staging};
 use super::steps::SecureStaging;
 use crate::runner::{Cx, Job, Policy, Probe, SYNC_CYCLE, Step, StepError};
 use crate::sql::ops::{self, backup::BackupOptions};
-use crate::transfer::manifest;
+use crate::transfer::{HashError, hash_file};
 
 /// The job.
-pub(super) fn job(tools: Arc<Tools>, task: &BackupTask) -> Job {
-    let of = |tools: &Arc<Tools>| Base { tools: tools.clone(), task: task.clone() };
+pub(super) fn job(task: &BackupTask) -> Job {
+    let base = Base {
+        task: Arc::new(task.clone()),
+    };
     let mut steps: Vec<Box<dyn Step>> = vec![
-        Box::new(LookAtSource(of(&tools))),
-        Box::new(SecureStaging { account_of: "look-at-source", needs: task.expected_bytes }),
+        Box::new(LookAtSource(base.clone())),
+        Box::new(SecureStaging {
+            account_of: "look-at-source",
+            needs: task.expected_bytes,
+        }),
     ];
     if task.hold_scheduler {
         steps.push(Box::new(HoldScheduler));
     }
-    steps.push(Box::new(WaitUntilIdle(of(&tools))));
-    steps.push(Box::new(CountRows(of(&tools))));
-    steps.push(Box::new(BackUp(of(&tools))));
+    steps.push(Box::new(WaitUntilIdle(base.clone())));
+    steps.push(Box::new(CountRows(base.clone())));
+    steps.push(Box::new(BackUp(base.clone())));
     if task.hold_scheduler {
         steps.push(Box::new(ReleaseScheduler));
     }
-    steps.push(Box::new(VerifySet(of(&tools))));
-    steps.push(Box::new(HashFile(of(&tools))));
+    steps.push(Box::new(VerifySet(base.clone())));
+    steps.push(Box::new(HashFile(base.clone())));
     Job::new(steps, finish)
 }
 
@@ -60,13 +64,12 @@ fn finish(cx: &Cx) -> Outcome {
 
 #[derive(Clone)]
 struct Base {
-    tools: Arc<Tools>,
-    task: BackupTask,
+    task: Arc<BackupTask>,
 }
 
 impl Base {
     async fn server(&self, cx: &Cx) -> Result<Server, StepError> {
-        Server::open(&self.tools, cx, &self.task.database.address.instance).await
+        Server::open(cx, &self.task.database.address.instance).await
     }
     fn database(&self) -> &str {
         &self.task.database.address.database
@@ -97,18 +100,24 @@ impl Step for LookAtSource {
         let mut server = self.0.server(cx).await?;
         let row = same_database(cx, &mut server, &self.0.task.database).await?;
         if row.state != "ONLINE" {
-            return Err(Finding::blocker("source-not-online", format!("{} is {}", row.name, row.state))
-                .saw("sys.databases.state_desc", &row.state)
-                .source(OURS)
-                .next("Bring the database online and run the job again; Syncferry does not change its state.")
-                .into());
+            return Err(
+                Finding::blocker("source-not-online", format!("{} is {}", row.name, row.state))
+                    .saw("sys.databases.state_desc", &row.state)
+                    .source(OURS)
+                    .next("Bring the database online and run the job again; Syncferry does not change its state.")
+                    .into(),
+            );
         }
         let facts = ops::probe_instance(&mut server.work, &server.instance, cx.env.clocks.as_ref()).await?;
         server.close().await;
         cx.saw("SERVERPROPERTY('ServerName')", &facts.server_name);
-        cx.saw("SERVERPROPERTY('Edition')", format!("{} {}", facts.edition, facts.product_version));
+        cx.saw(
+            "SERVERPROPERTY('Edition')",
+            format!("{} {}", facts.edition, facts.product_version),
+        );
         cx.saw("database_guid", self.0.task.database.database_guid);
-        Ok(json!({"service_account": facts.service_account, "server_name": facts.server_name}))
+        let account = service_account(cx, &self.0.task.database.address.instance, facts.service_account);
+        Ok(json!({"service_account": account, "server_name": facts.server_name}))
     }
 }
 
@@ -146,15 +155,23 @@ impl Step for HoldScheduler {
         Ok(json!({"was": was}))
     }
     async fn confirm(&self, cx: &mut Cx, _evidence: &Value) -> Result<(), StepError> {
-        let on = cx.env.host.connect_facts().await?.scheduler.is_some_and(|s| s.sync_cycle_enabled);
+        let on = cx
+            .env
+            .host
+            .connect_facts()
+            .await?
+            .scheduler
+            .is_some_and(|s| s.sync_cycle_enabled);
         if !on {
             return Ok(());
         }
-        Err(Finding::blocker("scheduler-not-held", "The scheduler is still on after it was held")
-            .saw("SyncCycleEnabled", "True")
-            .source(OURS)
-            .next("Somebody or something turns it on again. Find out who, then run the job again.")
-            .into())
+        Err(
+            Finding::blocker("scheduler-not-held", "The scheduler is still on after it was held")
+                .saw("SyncCycleEnabled", "True")
+                .source(OURS)
+                .next("Somebody or something turns it on again. Find out who, then run the job again.")
+                .into(),
+        )
     }
 }
 
@@ -207,12 +224,17 @@ impl WaitUntilIdle {
     async fn cycle_runs(&self, cx: &mut Cx) -> Result<Option<&'static str>, StepError> {
         if self.0.task.hold_scheduler {
             let scheduler = cx.env.host.connect_facts().await?.scheduler;
-            return Ok(scheduler.is_some_and(|s| s.cycle_in_progress).then_some("Get-ADSyncScheduler"));
+            return Ok(scheduler
+                .is_some_and(|s| s.cycle_in_progress)
+                .then_some("Get-ADSyncScheduler"));
         }
         let mut server = self.0.server(cx).await?;
         let facts = crate::adsync::inspect(&mut server.work, self.0.database()).await?;
         server.close().await;
-        Ok(facts.and_then(|f| f.run_in_progress).unwrap_or(false).then_some("mms_run_history"))
+        Ok(facts
+            .and_then(|f| f.run_in_progress)
+            .unwrap_or(false)
+            .then_some("mms_run_history"))
     }
 }
 
@@ -249,10 +271,12 @@ impl BackUp {
     async fn complete(&self, cx: &Cx, path: &str, description: &str) -> Result<bool, StepError> {
         let mut server = self.0.server(cx).await?;
         let read = ops::header(&mut server.work, path).await;
-        let known = ops::msdb::backups(&mut server.work, self.0.database(), 0).await.unwrap_or_default();
+        let known = ops::msdb::backups(&mut server.work, self.0.database(), 0).await;
         server.close().await;
         let Ok(record) = read else { return Ok(false) };
-        let finished = known.iter().any(|b| b.backup_set_guid == record.header.backup_set_guid);
+        // Where msdb may not be read, the set's own header must do; VERIFYONLY reads all of it in a later step.
+        let guid = record.header.backup_set_guid;
+        let finished = known.map_or(true, |k| k.iter().any(|b| b.backup_set_guid == guid));
         Ok(finished && record.header.description == description && record.has_checksums && !record.is_damaged)
     }
 }
@@ -275,7 +299,9 @@ impl Step for BackUp {
     }
     async fn probe(&self, cx: &mut Cx) -> Result<Probe, StepError> {
         let text = |key: &str| cx.intent().and_then(|i| i.get(key)?.as_str().map(str::to_string));
-        let (Some(path), Some(description)) = (text("path"), text("description")) else { return Ok(Probe::NotStarted) };
+        let (Some(path), Some(description)) = (text("path"), text("description")) else {
+            return Ok(Probe::NotStarted);
+        };
         if !file_exists(&cx.env.host, &path).await {
             return Ok(Probe::NotStarted);
         }
@@ -305,19 +331,31 @@ impl Step for BackUp {
         let done = ops::backup(work, watch, &options, &cancel, &mut progress).await?;
         server.close().await;
         cx.findings.extend(done.findings.clone());
-        cx.saw("BACKUP DATABASE", format!("{} pages in {} s", done.pages.unwrap_or(0), done.seconds.unwrap_or(0.0)));
+        cx.saw(
+            "BACKUP DATABASE",
+            format!("{} pages in {} s", done.pages.unwrap_or(0), done.seconds.unwrap_or(0.0)),
+        );
         Ok(json!({"path": path, "description": description, "pages": done.pages, "seconds": done.seconds}))
     }
     async fn confirm(&self, cx: &mut Cx, evidence: &Value) -> Result<(), StepError> {
-        let text = |key: &str| evidence.get(key).and_then(Value::as_str).unwrap_or_default().to_string();
+        let text = |key: &str| {
+            evidence
+                .get(key)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_string()
+        };
         if self.complete(cx, &text("path"), &text("description")).await? {
             return Ok(());
         }
         Err(StepError::unknown(
-            Finding::blocker("backup-not-confirmed", "BACKUP reported success, but its set is not to be seen")
-                .saw(text("path"), "no complete set of ours, or msdb does not know it")
-                .source(OURS)
-                .next("Look at the SQL Server's error log (18264, 3041) and at the file, then run the job again."),
+            Finding::blocker(
+                "backup-not-confirmed",
+                "BACKUP reported success, but its set is not to be seen",
+            )
+            .saw(text("path"), "no complete set of ours, or msdb does not know it")
+            .source(OURS)
+            .next("Look at the SQL Server's error log (18264, 3041) and at the file, then run the job again."),
         ))
     }
     fn on_partial(&self) -> Policy {
@@ -334,7 +372,7 @@ impl Step for BackUp {
         true
     }
     async fn undo(&self, cx: &mut Cx, evidence: &Value) -> Result<(), StepError> {
-        self.0.tools.shelf.remove(self.0.task.artifact);
+        forget(cx, self.0.task.artifact);
         match evidence.get("path").and_then(Value::as_str) {
             Some(path) => delete_file(&cx.env.host, path).await,
             None => Ok(()),
@@ -352,7 +390,13 @@ fn as_bytes(p: syncferry_shared::progress::Progress, expected: u64) -> syncferry
     let left = p.left_ms.filter(|ms| *ms > 0);
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let rate = left.map_or(0.0, |ms| (expected - done.min(expected)) as f64 * 1000.0 / ms as f64);
-    syncferry_shared::progress::Progress { done, total: expected, unit: Unit::Bytes, rate, ..p }
+    syncferry_shared::progress::Progress {
+        done,
+        total: expected,
+        unit: Unit::Bytes,
+        rate,
+        ..p
+    }
 }
 
 struct ReleaseScheduler;
@@ -373,8 +417,17 @@ impl Step for ReleaseScheduler {
         Ok(json!({}))
     }
     async fn confirm(&self, cx: &mut Cx, _evidence: &Value) -> Result<(), StepError> {
-        let now = cx.env.host.connect_facts().await?.scheduler.map(|s| s.sync_cycle_enabled);
-        cx.saw("SyncCycleEnabled now", now.map_or("unknown".to_string(), |n| n.to_string()));
+        let now = cx
+            .env
+            .host
+            .connect_facts()
+            .await?
+            .scheduler
+            .map(|s| s.sync_cycle_enabled);
+        cx.saw(
+            "SyncCycleEnabled now",
+            now.map_or("unknown".to_string(), |n| n.to_string()),
+        );
         Ok(())
     }
 }
@@ -417,7 +470,10 @@ impl Step for VerifySet {
             ..ops::Expectations::default()
         };
         ops::accept_set(&record, &label, &files, &expected).map_err(StepError::Failed)?;
-        let header = SetHeader { files: files.into_iter().map(|f| f.file).collect(), ..record.header };
+        let header = SetHeader {
+            files: files.into_iter().map(|f| f.file).collect(),
+            ..record.header
+        };
         cx.saw("RESTORE VERIFYONLY", "The backup set on file 1 is valid.");
         cx.saw("BackupSetGUID", header.backup_set_guid);
         cx.saw("FamilyGUID", header.family_guid);
@@ -445,23 +501,46 @@ impl Step for HashFile {
         let made: Value = cx.evidence_as("backup-database")?;
         let path = made.get("path").and_then(Value::as_str).unwrap_or_default().to_string();
         let header: SetHeader = cx.evidence_as("verify-set")?;
-        let sink = cx.progress_sink();
-        let hashed = manifest::hash_file(&cx.env.host.local_path(&path), CHUNK_SIZE, &cx.cancel_token(), move |p| sink.set(p)).await?;
+        let local = cx.env.host.local_path(&path);
+        let hashed = hash_file(local, "hashing the backup", Some(cx.progress_sink()), cx.cancel_token()).await;
+        let hashed = hashed.map_err(|e| match e {
+            HashError::Cancelled => StepError::Cancelled,
+            HashError::Io { error, .. } => unreadable(&path, &error),
+        })?;
         let manifest = Manifest {
             artifact: self.0.task.artifact,
             migration: cx.spec.migration,
             host: cx.spec.host,
             path,
             size: hashed.size,
-            chunk_size: CHUNK_SIZE,
+            chunk_size: hashed.chunk_size,
             chunks: hashed.chunks,
             root: hashed.root,
             header,
             taken_at: cx.env.clocks.now(),
         };
-        self.0.tools.shelf.put(&manifest).await?;
+        cx.env
+            .artifacts
+            .put(&manifest)
+            .map_err(|e| unreadable(&manifest.path, &e))?;
         cx.saw("BLAKE3", &manifest.root);
         cx.saw("bytes", manifest.size);
         Ok(serde_json::to_value(manifest).unwrap_or_default())
+    }
+}
+
+fn unreadable(path: &str, error: &dyn std::fmt::Display) -> StepError {
+    StepError::failed(
+        Finding::blocker("backup-file-unusable", format!("{path} cannot be read by the agent, or not be handed out"))
+            .saw(path, error)
+            .source(OURS)
+            .next("Give the agent's account read access to its staging folder and its data directory, then run the job again."),
+    )
+}
+
+/// Hands an artifact out no more.
+fn forget(cx: &Cx, artifact: syncferry_shared::ArtifactId) {
+    if let Err(error) = cx.env.artifacts.remove(artifact) {
+        tracing::warn!(%error, %artifact, "a manifest could not be removed; without its file it cannot be handed out");
     }
 }

@@ -8,25 +8,12 @@ use syncferry_shared::artifact::Counts;
 use syncferry_shared::inventory::{ConnectParameters, SessionFacts};
 use syncferry_shared::spec::{DatabaseIdentity, ExpectedConnect};
 
-use super::Tools;
 use crate::host::Host;
 use crate::runner::{Cx, StepError};
 use crate::sql::ops::{self, DatabaseRow, Watch};
-use crate::sql::{Role, SqlError, SqlErrorKind, SqlInstance, SqlSession};
+use crate::sql::{Role, SqlInstance, SqlSession};
 
 pub(super) const OURS: &str = "Syncferry: nothing is used that was not proven";
-
-impl From<SqlError> for StepError {
-    fn from(e: SqlError) -> Self {
-        if e.kind == SqlErrorKind::Cancelled {
-            StepError::Cancelled
-        } else if e.is_transient() {
-            StepError::passing(e.finding())
-        } else {
-            StepError::failed(e.finding())
-        }
-    }
-}
 
 /// Sessions on one instance for one attempt.
 pub(super) struct Server {
@@ -37,12 +24,16 @@ pub(super) struct Server {
 
 impl Server {
     /// Connects. The monitor session is a help, not a must.
-    pub(super) async fn open(tools: &Tools, cx: &Cx, name: &str) -> Result<Self, StepError> {
-        let known = tools.instances.get(name).ok_or_else(|| unknown_instance(name))?;
-        let instance = known.for_purpose(cx.spec.migration.short());
+    pub(super) async fn open(cx: &Cx, name: &str) -> Result<Self, StepError> {
+        let known = cx.env.sql.get(name).map_err(|f| StepError::failed(*f))?;
+        let instance = known.sql.for_purpose(cx.spec.migration.short());
         let work = SqlSession::connect(&instance, Role::Work).await?;
         let monitor = SqlSession::connect(&instance, Role::Monitor).await.ok();
-        Ok(Self { instance, work, monitor })
+        Ok(Self {
+            instance,
+            work,
+            monitor,
+        })
     }
 
     /// The work session, and how to watch what it does.
@@ -59,17 +50,18 @@ impl Server {
     }
 }
 
-fn unknown_instance(name: &str) -> StepError {
-    StepError::failed(
-        Finding::blocker("instance-unknown", format!("This agent's configuration has no instance '{name}'"))
-            .saw("[[sql]]", "no such name")
-            .source(OURS)
-            .next("Add the instance to the agent's configuration and restart the agent."),
-    )
+/// The account that the engine runs as: as configured, or as it says itself.
+pub(super) fn service_account(cx: &Cx, instance: &str, said: Option<String>) -> Option<String> {
+    let configured = cx.env.sql.get(instance).ok().and_then(|i| i.service_account.clone());
+    configured.or(said)
 }
 
 /// The database of that identity, or a refusal: name, server and both GUIDs must be what the plan was made for.
-pub(super) async fn same_database(cx: &Cx, server: &mut Server, known: &DatabaseIdentity) -> Result<DatabaseRow, StepError> {
+pub(super) async fn same_database(
+    cx: &Cx,
+    server: &mut Server,
+    known: &DatabaseIdentity,
+) -> Result<DatabaseRow, StepError> {
     let facts = ops::probe_instance(&mut server.work, &server.instance, cx.env.clocks.as_ref()).await?;
     let name = &known.address.database;
     let refuse = |what: &str, found: String| {
@@ -97,17 +89,23 @@ pub(super) async fn same_database(cx: &Cx, server: &mut Server, known: &Database
 pub(super) async fn count(server: &mut Server, database: &str) -> Result<Counts, StepError> {
     crate::adsync::count(&mut server.work, database).await?.ok_or_else(|| {
         StepError::failed(
-            Finding::blocker("not-adsync", format!("{database} is not a database of Microsoft Entra Connect"))
-                .saw("dbo.mms_server_configuration and dbo.mms_management_agent", "not there")
-                .source(OURS)
-                .next("Find out which database the ADSync service uses, register that one and plan again."),
+            Finding::blocker(
+                "not-adsync",
+                format!("{database} is not a database of Microsoft Entra Connect"),
+            )
+            .saw("dbo.mms_server_configuration and dbo.mms_management_agent", "not there")
+            .source(OURS)
+            .next("Find out which database the ADSync service uses, register that one and plan again."),
         )
     })
 }
 
 /// Sessions of synchronisation services that are not on `server`.
 pub(super) fn foreign_services<'a>(sessions: &'a [SessionFacts], server: &str) -> Vec<&'a SessionFacts> {
-    sessions.iter().filter(|s| s.is_sync_service() && !is_from(s, server)).collect()
+    sessions
+        .iter()
+        .filter(|s| s.is_sync_service() && !is_from(s, server))
+        .collect()
 }
 
 /// Whether a session comes from a server, as the client says it.
@@ -131,7 +129,10 @@ pub(super) fn parameters_fit(p: &ConnectParameters, expect: &ExpectedConnect) ->
 
 /// What the registry names, for people.
 pub(super) fn shown(p: &ConnectParameters) -> String {
-    format!("Server {}, SQLInstance '{}', DBName {}", p.server, p.instance, p.database)
+    format!(
+        "Server {}, SQLInstance '{}', DBName {}",
+        p.server, p.instance, p.database
+    )
 }
 
 /// Deletes a file of ours, if it is there.
@@ -171,15 +172,27 @@ pub(super) fn differences(before: &Counts, after: &Counts) -> Vec<(String, Strin
             found.push((what, a, b));
         }
     };
-    differ("columns of all tables".to_string(), before.schema_digest.clone(), after.schema_digest.clone());
+    differ(
+        "columns of all tables".to_string(),
+        before.schema_digest.clone(),
+        after.schema_digest.clone(),
+    );
     let tables: std::collections::BTreeSet<&String> = before.rows.keys().chain(after.rows.keys()).collect();
     let rows = |c: &Counts, t: &String| c.rows.get(t).map_or("missing".to_string(), i64::to_string);
     for table in tables {
         differ(format!("rows of {table}"), rows(before, table), rows(after, table));
     }
-    differ("connectors".to_string(), before.connectors.join(", "), after.connectors.join(", "));
+    differ(
+        "connectors".to_string(),
+        before.connectors.join(", "),
+        after.connectors.join(", "),
+    );
     let number = |n: Option<i64>| n.map_or("unknown".to_string(), |n| n.to_string());
-    differ("synchronisation rules".to_string(), number(before.rules), number(after.rules));
+    differ(
+        "synchronisation rules".to_string(),
+        number(before.rules),
+        number(after.rules),
+    );
     found
 }
 
@@ -212,7 +225,10 @@ mod tests {
 
     #[test]
     fn differences_name_what_and_both_values() {
-        let mut a = Counts { rules: Some(3), ..Counts::default() };
+        let mut a = Counts {
+            rules: Some(3),
+            ..Counts::default()
+        };
         a.rows.insert("dbo.t".into(), 5);
         let mut b = a.clone();
         assert!(differences(&a, &b).is_empty());

@@ -12,6 +12,7 @@ use syncferry_shared::outcome::{Outcome, SeenConnect};
 use syncferry_shared::spec::{ExpectedConnect, InstallTask};
 
 use super::common::{OURS, minutes, parameters_fit, shown};
+use crate::connect::exit_code::{self, Verdict};
 use crate::connect::msi;
 use crate::host::WizardSight;
 use crate::journal::Sight;
@@ -23,14 +24,23 @@ const TITLE: &str = "Complete the Microsoft Entra Connect wizard on the new serv
 /// The job.
 pub(super) fn job(task: &InstallTask) -> Job {
     let task = Arc::new(task.clone());
-    let steps: Vec<Box<dyn Step>> =
-        vec![Box::new(CheckInstaller(task.clone())), Box::new(RunInstaller(task.clone())), Box::new(Wizard(task))];
+    let steps: Vec<Box<dyn Step>> = vec![
+        Box::new(CheckInstaller(task.clone())),
+        Box::new(RunInstaller(task.clone())),
+        Box::new(Wizard(task)),
+    ];
     Job::new(steps, finish)
 }
 
 fn finish(cx: &Cx) -> Outcome {
-    let seen: Option<SeenConnect> = cx.evidence("wizard").cloned().and_then(|v| serde_json::from_value(v).ok());
-    let mut outcome = Outcome { findings: cx.findings.clone(), ..Outcome::default() };
+    let seen: Option<SeenConnect> = cx
+        .evidence("wizard")
+        .cloned()
+        .and_then(|v| serde_json::from_value(v).ok());
+    let mut outcome = Outcome {
+        findings: cx.findings.clone(),
+        ..Outcome::default()
+    };
     if let Some(seen) = &seen {
         outcome.saw("ADSync\\Parameters", shown(&seen.parameters));
         outcome.saw("service account", &seen.service_account);
@@ -58,22 +68,35 @@ impl Step for CheckInstaller {
     }
     async fn act(&self, cx: &mut Cx) -> Result<Value, StepError> {
         let path = &self.0.installer;
-        let facts = msi::read(cx.env.host.local_path(path), path.clone()).await.map_err(|f| StepError::failed(*f))?;
+        let (named, local) = (path.clone(), cx.env.host.local_path(path));
+        // Hashing some hundred megabytes must not hold up the heartbeat.
+        let read = tokio::task::spawn_blocking(move || msi::read(&named, &local)).await;
+        let facts = match read {
+            Ok(Ok(facts)) => facts,
+            Ok(Err(e)) => return Err(unreadable(path, &e)),
+            Err(e) => return Err(unreadable(path, &e)),
+        };
         if facts.hash != self.0.installer_hash || !facts.product_code.eq_ignore_ascii_case(&self.0.product_code) {
-            return Err(Finding::blocker("installer-changed", format!("{path} is not the file that the plan was made for"))
-                .saw("BLAKE3 now", &facts.hash)
-                .saw("BLAKE3 in the plan", &self.0.installer_hash)
-                .saw("ProductVersion now", &facts.product_version)
-                .source(OURS)
-                .next("Put the planned installer back, or plan again with the new one.")
-                .into());
+            return Err(Finding::blocker(
+                "installer-changed",
+                format!("{path} is not the file that the plan was made for"),
+            )
+            .saw("BLAKE3 now", &facts.hash)
+            .saw("BLAKE3 in the plan", &self.0.installer_hash)
+            .saw("ProductVersion now", &facts.product_version)
+            .source(OURS)
+            .next("Put the planned installer back, or plan again with the new one.")
+            .into());
         }
         if cx.env.host.signature_trusted(path).await? == Some(false) {
-            return Err(Finding::blocker("installer-signature-bad", format!("Windows does not trust the signature of {path}"))
-                .saw("WinVerifyTrust", "not trusted")
-                .source(OURS)
-                .next("The file was changed or is not Microsoft's. Download it again.")
-                .into());
+            return Err(Finding::blocker(
+                "installer-signature-bad",
+                format!("Windows does not trust the signature of {path}"),
+            )
+            .saw("WinVerifyTrust", "not trusted")
+            .source(OURS)
+            .next("The file was changed or is not Microsoft's. Download it again.")
+            .into());
         }
         cx.saw("ProductName", &facts.product_name);
         cx.saw("ProductVersion", &facts.product_version);
@@ -82,11 +105,56 @@ impl Step for CheckInstaller {
     }
 }
 
+fn unreadable(path: &str, error: &dyn std::fmt::Display) -> StepError {
+    StepError::failed(
+        Finding::blocker("installer-unreadable", format!("{path} cannot be read as an installer"))
+            .saw(path, error)
+            .source(OURS)
+            .next("Put the planned installer back, then run the job again."),
+    )
+}
+
+/// What an exit code of msiexec says. One that nobody knows is a failure.
+struct Said {
+    code: i32,
+    verdict: Verdict,
+    meaning: &'static str,
+    next: &'static str,
+}
+
+impl Said {
+    fn of(code: i32) -> Self {
+        match exit_code::explain(code) {
+            Some(e) => Self {
+                code,
+                verdict: e.verdict,
+                meaning: e.meaning,
+                next: e.next_step,
+            },
+            None => Self {
+                code,
+                verdict: Verdict::Failed,
+                meaning: "an exit code that is not known",
+                next: "Look for 'Return value 3' in the log; the lines above it say why.",
+            },
+        }
+    }
+    fn done(&self) -> bool {
+        matches!(self.verdict, Verdict::Done | Verdict::DoneReboot)
+    }
+    fn shown(&self) -> String {
+        format!("{}: {}", self.code, self.meaning)
+    }
+}
+
 struct RunInstaller(Arc<InstallTask>);
 
 impl RunInstaller {
     fn is_installed(&self, facts: &ConnectFacts) -> bool {
-        facts.products.iter().any(|p| p.product_code.eq_ignore_ascii_case(&self.0.product_code))
+        facts
+            .products
+            .iter()
+            .any(|p| p.product_code.eq_ignore_ascii_case(&self.0.product_code))
     }
 }
 
@@ -111,20 +179,29 @@ impl Step for RunInstaller {
             return Ok(Probe::Done(json!({"product_code": self.0.product_code})));
         }
         match facts.products.first() {
-            Some(other) => Ok(Probe::Unknown(format!("{} {} is installed, which is not the planned one", other.name, other.version))),
+            Some(other) => Ok(Probe::Unknown(format!(
+                "{} {} is installed, which is not the planned one",
+                other.name, other.version
+            ))),
             None => Ok(Probe::NotStarted),
         }
     }
     async fn act(&self, cx: &mut Cx) -> Result<Value, StepError> {
-        let log = cx.intent().and_then(|i| i.get("log")?.as_str().map(str::to_string)).unwrap_or_default();
+        let log = cx
+            .intent()
+            .and_then(|i| i.get("log")?.as_str().map(str::to_string))
+            .unwrap_or_default();
         cx.env.host.secure_dir(&cx.env.staging_dir, &[]).await?;
-        cx.progress(syncferry_shared::progress::Progress { message: "msiexec runs".to_string(), ..Default::default() });
+        cx.progress(syncferry_shared::progress::Progress {
+            message: "msiexec runs".to_string(),
+            ..Default::default()
+        });
         let exit = cx.env.host.install_msi(&self.0.installer, &log).await?;
-        let meaning = msi::exit_meaning(exit.code);
-        cx.saw("msiexec", format!("{}: {}", exit.code, meaning.text));
+        let said = Said::of(exit.code);
+        cx.saw("msiexec", said.shown());
         cx.saw("log", &exit.log);
-        if meaning.success {
-            if meaning.reboot {
+        if said.done() {
+            if said.verdict == Verdict::DoneReboot {
                 cx.findings.push(
                     Finding::warning("reboot-required", "Windows asks for a restart after the installation")
                         .saw("msiexec", exit.code)
@@ -135,14 +212,18 @@ impl Step for RunInstaller {
             return Ok(json!({"code": exit.code, "log": exit.log, "product_code": self.0.product_code}));
         }
         let mut finding = Finding::blocker("installer-failed", format!("The installer ended with {}", exit.code))
-            .saw("msiexec", format!("{}: {}", exit.code, meaning.text))
+            .saw("msiexec", said.shown())
             .saw("log", &exit.log)
             .source("Windows Installer")
-            .next(meaning.next);
+            .next(said.next);
         for line in exit.excerpt.iter().take(10) {
             finding = finding.saw("from the log", line);
         }
-        Err(if meaning.passing { StepError::passing(finding) } else { finding.into() })
+        Err(if said.verdict == Verdict::TryAgain {
+            StepError::passing(finding)
+        } else {
+            finding.into()
+        })
     }
     fn undoes_on_failure(&self) -> bool {
         true
@@ -159,19 +240,24 @@ impl Step for RunInstaller {
                 .next("Decide by hand: finish the migration, or uninstall Connect there (from 2.6.84 on it asks for administrator credentials for clean-up in the cloud).")
                 .into());
         }
-        let log = cx.env.host.join(&cx.env.staging_dir, &format!("connect_uninstall_{}.log", cx.spec.migration.short()));
+        let log = cx.env.host.join(
+            &cx.env.staging_dir,
+            &format!("connect_uninstall_{}.log", cx.spec.migration.short()),
+        );
         let exit = cx.env.host.uninstall_msi(&self.0.product_code, &log).await?;
-        let meaning = msi::exit_meaning(exit.code);
+        let said = Said::of(exit.code);
         // 1605: it is not installed.
-        if meaning.success || exit.code == 1605 {
+        if said.done() || exit.code == 1605 {
             return Ok(());
         }
-        Err(Finding::blocker("uninstall-failed", format!("Uninstalling ended with {}", exit.code))
-            .saw("msiexec", format!("{}: {}", exit.code, meaning.text))
-            .saw("log", exit.log)
-            .source("Windows Installer")
-            .next(meaning.next)
-            .into())
+        Err(
+            Finding::blocker("uninstall-failed", format!("Uninstalling ended with {}", exit.code))
+                .saw("msiexec", said.shown())
+                .saw("log", exit.log)
+                .source("Windows Installer")
+                .next(said.next)
+                .into(),
+        )
     }
 }
 
@@ -225,8 +311,14 @@ fn judge(facts: &ConnectFacts, wizard: &WizardSight, expect: &ExpectedConnect) -
             } else {
                 " Uninstall Connect and go through the wizard again with the values of the cards."
             };
-            let want = format!("Server {}, SQLInstance '{}', DBName {}", expect.server, expect.instance, expect.database);
-            return (Sight::Contradicted, format!("the registry has {} where the cards say {want}.{hint}", shown(p)));
+            let want = format!(
+                "Server {}, SQLInstance '{}', DBName {}",
+                expect.server, expect.instance, expect.database
+            );
+            return (
+                Sight::Contradicted,
+                format!("the registry has {} where the cards say {want}.{hint}", shown(p)),
+            );
         }
         return match (&facts.service, &facts.scheduler) {
             (Some(s), Some(sch)) if s.state.eq_ignore_ascii_case("running") && sch.staging_mode => {
@@ -244,7 +336,10 @@ fn judge(facts: &ConnectFacts, wizard: &WizardSight, expect: &ExpectedConnect) -
         return (Sight::InProgress, format!("the wizard reports: {error}"));
     }
     if wizard.running && wizard.existing_database == Some(false) {
-        return (Sight::InProgress, "the wizard is open in Express mode: close it, and start it with /useexistingdatabase".to_string());
+        return (
+            Sight::InProgress,
+            "the wizard is open in Express mode: close it, and start it with /useexistingdatabase".to_string(),
+        );
     }
     match (&wizard.page, wizard.running) {
         (Some(page), true) => (Sight::InProgress, format!("the wizard is on the page '{page}'")),
@@ -271,8 +366,16 @@ mod tests {
 
     fn facts(server: &str, state: &str, staging: bool) -> ConnectFacts {
         ConnectFacts {
-            service: Some(ServiceFacts { state: state.into(), start: "automatic".into(), account: "CONTOSO\\gmsa$".into() }),
-            parameters: Some(ConnectParameters { server: server.into(), instance: String::new(), database: "ADSync".into() }),
+            service: Some(ServiceFacts {
+                state: state.into(),
+                start: "automatic".into(),
+                account: "CONTOSO\\gmsa$".into(),
+            }),
+            parameters: Some(ConnectParameters {
+                server: server.into(),
+                instance: String::new(),
+                database: "ADSync".into(),
+            }),
             scheduler: Some(SchedulerFacts {
                 sync_cycle_enabled: true,
                 staging_mode: staging,
@@ -294,15 +397,26 @@ mod tests {
         assert_eq!(sight(&facts("(localdb)", "running", true), &idle), Sight::Contradicted);
         assert_eq!(sight(&ConnectFacts::default(), &idle), Sight::Waiting);
         // The trace log alone proves nothing.
-        let done = WizardSight { completed: true, ..WizardSight::default() };
+        let done = WizardSight {
+            completed: true,
+            ..WizardSight::default()
+        };
         assert_eq!(sight(&ConnectFacts::default(), &done), Sight::Waiting);
     }
 
     #[test]
     fn the_express_wizard_is_called_by_its_name() {
-        let (_, text) = judge(&facts("(localdb)", "running", false), &WizardSight::default(), &expect());
+        let (_, text) = judge(
+            &facts("(localdb)", "running", false),
+            &WizardSight::default(),
+            &expect(),
+        );
         assert!(text.contains("Express wizard"), "{text}");
-        let open = WizardSight { running: true, existing_database: Some(false), ..WizardSight::default() };
+        let open = WizardSight {
+            running: true,
+            existing_database: Some(false),
+            ..WizardSight::default()
+        };
         let (sight, text) = judge(&ConnectFacts::default(), &open, &expect());
         assert_eq!(sight, Sight::InProgress);
         assert!(text.contains("/useexistingdatabase"), "{text}");

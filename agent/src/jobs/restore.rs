@@ -10,20 +10,24 @@ use syncferry_shared::Finding;
 use syncferry_shared::outcome::{Level, Outcome, Restored};
 use syncferry_shared::spec::RestoreTask;
 
-use super::Tools;
-use super::common::{OURS, Server, count, delete_file, differences, file_exists, minutes, staging};
+use super::common::{OURS, Server, count, delete_file, differences, file_exists, minutes, service_account, staging};
 use super::steps::{SecureStaging, differs};
 use crate::runner::{Cx, Job, Policy, Probe, Step, StepError};
 use crate::sql::capability;
 use crate::sql::ops::{self, AfterRestore, Dropped, Expectations, Renamed, restore::FileMove, restore::RestoreOptions};
-use crate::transfer::Wanted;
+use crate::transfer::{self, Wanted};
 
 /// The job.
-pub(super) fn job(tools: Arc<Tools>, task: &RestoreTask) -> Job {
-    let base = Base { tools, task: Arc::new(task.clone()) };
+pub(super) fn job(task: &RestoreTask) -> Job {
+    let base = Base {
+        task: Arc::new(task.clone()),
+    };
     let steps: Vec<Box<dyn Step>> = vec![
         Box::new(LookAtTarget(base.clone())),
-        Box::new(SecureStaging { account_of: "look-at-target", needs: task.size }),
+        Box::new(SecureStaging {
+            account_of: "look-at-target",
+            needs: task.size,
+        }),
         Box::new(Fetch(base.clone())),
         Box::new(AcceptSet(base.clone())),
         Box::new(Restore(base.clone())),
@@ -58,16 +62,26 @@ fn finish(cx: &Cx) -> Outcome {
 
 #[derive(Clone)]
 struct Base {
-    tools: Arc<Tools>,
     task: Arc<RestoreTask>,
 }
 
 impl Base {
     async fn server(&self, cx: &Cx) -> Result<Server, StepError> {
-        Server::open(&self.tools, cx, &self.task.instance).await
+        Server::open(cx, &self.task.instance).await
     }
     fn file(&self, cx: &Cx) -> String {
-        cx.env.host.join(&staging(cx), &format!("{}.bak", self.task.artifact.short()))
+        cx.env
+            .host
+            .join(&staging(cx), &format!("{}.bak", self.task.artifact.short()))
+    }
+    fn wanted(&self, cx: &Cx) -> Wanted {
+        Wanted {
+            artifact: self.task.artifact,
+            manifest_digest: self.task.manifest_digest.clone(),
+            size: self.task.size,
+            root: self.task.root.clone(),
+            destination: cx.env.host.local_path(&self.file(cx)),
+        }
     }
     fn family(&self) -> uuid::Uuid {
         self.task.header.family_guid
@@ -95,35 +109,53 @@ impl Step for LookAtTarget {
         let mut server = self.0.server(cx).await?;
         let facts = ops::probe_instance(&mut server.work, &server.instance, cx.env.clocks.as_ref()).await?;
         if !facts.server_name.eq_ignore_ascii_case(&task.server_name) {
-            return Err(Finding::blocker("target-is-another-instance", "The target instance is not the one that was planned")
-                .saw("SERVERPROPERTY('ServerName')", &facts.server_name)
-                .saw("in the plan", &task.server_name)
-                .source(OURS)
-                .next("Correct the endpoint in the agent's configuration, or plan again.")
-                .into());
+            return Err(Finding::blocker(
+                "target-is-another-instance",
+                "The target instance is not the one that was planned",
+            )
+            .saw("SERVERPROPERTY('ServerName')", &facts.server_name)
+            .saw("in the plan", &task.server_name)
+            .source(OURS)
+            .next("Correct the endpoint in the agent's configuration, or plan again.")
+            .into());
         }
         let taken = ops::database_identity(&mut server.work, &task.final_name).await?;
         if let Some(row) = taken {
-            return Err(Finding::blocker("target-name-taken", format!("{} has a database named {} now", facts.server_name, row.name))
-                .saw("sys.databases", format!("{} ({})", row.name, row.state))
-                .source(OURS)
-                .next("It came after the plan was made. Find out whose it is; Syncferry never restores over a database.")
-                .into());
+            return Err(Finding::blocker(
+                "target-name-taken",
+                format!("{} has a database named {} now", facts.server_name, row.name),
+            )
+            .saw("sys.databases", format!("{} ({})", row.name, row.state))
+            .source(OURS)
+            .next("It came after the plan was made. Find out whose it is; Syncferry never restores over a database.")
+            .into());
         }
         // SQL Server restores over a database of the same family without being told to.
         let family = ops::family_present(&mut server.work, self.0.family()).await?;
         if let Some(copy) = family.iter().find(|d| d.name != task.temporary_name) {
-            return Err(Finding::blocker("target-has-a-copy", format!("{} has a copy of this database already: {}", facts.server_name, copy.name))
-                .saw("family_guid", self.0.family())
-                .source(OURS)
-                .next(format!("Find out what {} is. Drop or move it away when nobody needs it, then run the job again.", copy.name))
-                .into());
+            return Err(Finding::blocker(
+                "target-has-a-copy",
+                format!(
+                    "{} has a copy of this database already: {}",
+                    facts.server_name, copy.name
+                ),
+            )
+            .saw("family_guid", self.0.family())
+            .source(OURS)
+            .next(format!(
+                "Find out what {} is. Drop or move it away when nobody needs it, then run the job again.",
+                copy.name
+            ))
+            .into());
         }
         server.close().await;
         cx.saw("SERVERPROPERTY('ServerName')", &facts.server_name);
-        cx.saw("SERVERPROPERTY('Edition')", format!("{} {}", facts.edition, facts.product_version));
+        cx.saw(
+            "SERVERPROPERTY('Edition')",
+            format!("{} {}", facts.edition, facts.product_version),
+        );
         Ok(json!({
-            "service_account": facts.service_account,
+            "service_account": service_account(cx, &task.instance, facts.service_account),
             "major": facts.major,
             "data_path": task.data_dir.clone().or(facts.data_path),
             "log_path": task.log_dir.clone().or(facts.log_path),
@@ -142,35 +174,36 @@ impl Step for Fetch {
         minutes(24 * 60)
     }
     async fn probe(&self, cx: &mut Cx) -> Result<Probe, StepError> {
-        let path = self.0.file(cx);
-        if !file_exists(&cx.env.host, &path).await {
-            // What was fetched before is beside it, and is not fetched again.
-            return Ok(Probe::NotStarted);
-        }
-        // The file gets its name only when every chunk and the root hash were right.
-        Ok(Probe::Done(json!({"path": path, "root": self.0.task.root, "size": self.0.task.size})))
+        let wanted = self.0.wanted(cx);
+        // What an earlier try fetched is beside the file and is not fetched again.
+        Ok(match transfer::is_there(cx, &wanted).await? {
+            true => Probe::Done(self.evidence(cx)),
+            false => Probe::NotStarted,
+        })
     }
     async fn act(&self, cx: &mut Cx) -> Result<Value, StepError> {
-        let task = &self.0.task;
-        let path = self.0.file(cx);
-        let wanted = Wanted {
-            artifact: task.artifact,
-            source_agent: task.source_agent,
-            source_address: task.source_address.clone(),
-            size: task.size,
-            root: task.root.clone(),
-            manifest_digest: task.manifest_digest.clone(),
-        };
-        let fetched = self.0.tools.fetcher.fetch(cx, &wanted, &path).await?;
-        cx.saw("bytes fetched", fetched);
-        cx.saw("BLAKE3", &task.root);
-        Ok(json!({"path": path, "root": task.root, "size": task.size, "fetched": fetched}))
+        let wanted = self.0.wanted(cx);
+        let manifest = transfer::pull(cx, &wanted).await?;
+        cx.saw("chunks, each with its hash", manifest.chunks.len());
+        cx.saw("bytes", manifest.size);
+        cx.saw("BLAKE3", &manifest.root);
+        Ok(self.evidence(cx))
+    }
+    async fn confirm(&self, _cx: &mut Cx, _evidence: &Value) -> Result<(), StepError> {
+        // The file got its name only after the whole of it was read again from the disk.
+        Ok(())
     }
     fn undoes_on_failure(&self) -> bool {
         true
     }
     async fn undo(&self, cx: &mut Cx, _evidence: &Value) -> Result<(), StepError> {
-        delete_file(&cx.env.host, &self.0.file(cx)).await
+        Ok(transfer::discard(&self.0.wanted(cx).destination)?)
+    }
+}
+
+impl Fetch {
+    fn evidence(&self, cx: &Cx) -> Value {
+        json!({"path": self.0.file(cx), "root": self.0.task.root, "size": self.0.task.size})
     }
 }
 
@@ -193,7 +226,10 @@ impl Step for AcceptSet {
     async fn act(&self, cx: &mut Cx) -> Result<Value, StepError> {
         let path = self.0.file(cx);
         let target: Value = cx.evidence_as("look-at-target")?;
-        let major = target.get("major").and_then(Value::as_i64).and_then(|m| i32::try_from(m).ok());
+        let major = target
+            .get("major")
+            .and_then(Value::as_i64)
+            .and_then(|m| i32::try_from(m).ok());
         let mut server = self.0.server(cx).await?;
         let record = ops::header(&mut server.work, &path).await?;
         let label = ops::label(&mut server.work, &path).await?;
@@ -221,9 +257,36 @@ struct Restore(Base);
 
 impl Restore {
     fn moves(cx: &Cx) -> Vec<FileMove> {
-        let listed = cx.intent().and_then(|i| i.get("moves")?.as_array().cloned()).unwrap_or_default();
+        let listed = cx
+            .intent()
+            .and_then(|i| i.get("moves")?.as_array().cloned())
+            .unwrap_or_default();
         let text = |v: &Value, key: &str| v.get(key).and_then(Value::as_str).unwrap_or_default().to_string();
-        listed.iter().map(|m| FileMove { logical_name: text(m, "logical_name"), to: text(m, "to") }).collect()
+        listed
+            .iter()
+            .map(|m| FileMove {
+                logical_name: text(m, "logical_name"),
+                to: text(m, "to"),
+            })
+            .collect()
+    }
+    /// Whether the database of the temporary name came from our set: as msdb has it, or, where msdb may not be read, because
+    /// it has exactly the files that only this migration uses.
+    async fn is_from_our_set(&self, cx: &Cx, server: &mut Server) -> Result<bool, StepError> {
+        let name = &self.0.task.temporary_name;
+        let sets = ops::msdb::restored_sets(&mut server.work, name)
+            .await
+            .unwrap_or_default();
+        if sets.contains(&self.0.task.header.backup_set_guid) {
+            return Ok(true);
+        }
+        let files = Self::our_files(cx);
+        for file in &files {
+            if ops::paths::owner_of_file(&mut server.work, file).await?.as_ref() != Some(name) {
+                return Ok(false);
+            }
+        }
+        Ok(!files.is_empty())
     }
     fn our_files(cx: &Cx) -> Vec<String> {
         Self::moves(cx).into_iter().map(|m| m.to).collect()
@@ -235,11 +298,14 @@ impl Restore {
         server.close().await;
         match dropped {
             Dropped::Done | Dropped::Absent => Ok(()),
-            Dropped::NotOurs => Err(Finding::blocker("temporary-name-not-ours", format!("{name} is not the database that we restored"))
-                .saw("family_guid and files", "not ours")
-                .source(OURS)
-                .next(format!("Find out what {name} is. It was left alone."))
-                .into()),
+            Dropped::NotOurs => Err(Finding::blocker(
+                "temporary-name-not-ours",
+                format!("{name} is not the database that we restored"),
+            )
+            .saw("family_guid and files", "not ours")
+            .source(OURS)
+            .next(format!("Find out what {name} is. It was left alone."))
+            .into()),
         }
     }
 }
@@ -259,27 +325,32 @@ impl Step for Restore {
         let target: Value = cx.evidence_as("look-at-target")?;
         let dir = |key: &str| target.get(key).and_then(Value::as_str).map(str::to_string);
         let (Some(data), Some(log)) = (dir("data_path"), dir("log_path")) else {
-            return Err(Finding::blocker("target-folders-unknown", "The target instance does not say where its files belong")
-                .saw("SERVERPROPERTY('InstanceDefaultDataPath')", "NULL")
-                .source(OURS)
-                .next("Give the folders with --data-dir and --log-dir and plan again.")
-                .into());
+            return Err(Finding::blocker(
+                "target-folders-unknown",
+                "The target instance does not say where its files belong",
+            )
+            .saw("SERVERPROPERTY('InstanceDefaultDataPath')", "NULL")
+            .source(OURS)
+            .next("Give the folders with --data-dir and --log-dir and plan again.")
+            .into());
         };
         let moves = ops::place_files(&self.0.task.header.files, &self.0.task.temporary_name, &data, &log);
-        let moves: Vec<Value> = moves.iter().map(|m| json!({"logical_name": m.logical_name, "to": m.to})).collect();
+        let moves: Vec<Value> = moves
+            .iter()
+            .map(|m| json!({"logical_name": m.logical_name, "to": m.to}))
+            .collect();
         Ok(json!({"temporary_name": self.0.task.temporary_name, "moves": moves}))
     }
     async fn probe(&self, cx: &mut Cx) -> Result<Probe, StepError> {
         let name = &self.0.task.temporary_name;
         let mut server = self.0.server(cx).await?;
         let row = ops::database_identity(&mut server.work, name).await?;
-        let sets = match &row {
-            Some(_) => ops::msdb::restored_sets(&mut server.work, name).await.unwrap_or_default(),
-            None => vec![],
+        let ours = match &row {
+            Some(row) => row.family_guid == Some(self.0.family()) && self.is_from_our_set(cx, &mut server).await?,
+            None => false,
         };
         server.close().await;
         let Some(row) = row else { return Ok(Probe::NotStarted) };
-        let ours = row.family_guid == Some(self.0.family()) && sets.contains(&self.0.task.header.backup_set_guid);
         Ok(match row.state.as_str() {
             "ONLINE" if ours => Probe::Done(json!({"temporary_name": name, "files": Self::our_files(cx)})),
             "ONLINE" => Probe::Unknown(format!("{name} is online and not from this backup")),
@@ -300,8 +371,13 @@ impl Step for Restore {
         let (work, watch) = server.watched();
         let done = ops::restore(work, watch, &options, &cancel, &mut progress).await?;
         server.close().await;
-        cx.saw("RESTORE DATABASE", format!("{} pages in {} s", done.pages.unwrap_or(0), done.seconds.unwrap_or(0.0)));
-        Ok(json!({"temporary_name": task.temporary_name, "files": Self::our_files(cx), "pages": done.pages, "seconds": done.seconds}))
+        cx.saw(
+            "RESTORE DATABASE",
+            format!("{} pages in {} s", done.pages.unwrap_or(0), done.seconds.unwrap_or(0.0)),
+        );
+        Ok(
+            json!({"temporary_name": task.temporary_name, "files": Self::our_files(cx), "pages": done.pages, "seconds": done.seconds}),
+        )
     }
     fn on_partial(&self) -> Policy {
         Policy::CleanAndRepeat
@@ -414,7 +490,13 @@ impl Step for Compare {
         let lines = differences(&self.0.task.counts, &counts);
         if !lines.is_empty() {
             let next = "The copy is not what was counted in the source right before the backup. Look whether somebody changed the source meanwhile, and run the migration again.";
-            return Err(differs("copy-differs", "The restored database differs from the source".to_string(), lines, next).into());
+            return Err(differs(
+                "copy-differs",
+                "The restored database differs from the source".to_string(),
+                lines,
+                next,
+            )
+            .into());
         }
         cx.saw("rows in all tables", counts.rows.values().sum::<i64>());
         cx.saw("columns of all tables", "equal to the source");
@@ -448,22 +530,33 @@ impl Step for Rename {
             (_, last) => Probe::Unknown(format!(
                 "{} is {}",
                 task.final_name,
-                last.map_or("not there, and neither is the temporary one".to_string(), |r| format!("another database ({})", r.state))
+                last.map_or("not there, and neither is the temporary one".to_string(), |r| format!(
+                    "another database ({})",
+                    r.state
+                ))
             )),
         })
     }
     async fn act(&self, cx: &mut Cx) -> Result<Value, StepError> {
         let task = &self.0.task;
         let mut server = self.0.server(cx).await?;
-        let renamed = ops::rename(&mut server.work, &task.temporary_name, &task.final_name, self.0.family()).await?;
+        let renamed = ops::rename(
+            &mut server.work,
+            &task.temporary_name,
+            &task.final_name,
+            self.0.family(),
+        )
+        .await?;
         server.close().await;
         match renamed {
             Renamed::Done => Ok(json!({"from": task.temporary_name, "to": task.final_name})),
-            other => Err(Finding::blocker("not-renamed", format!("{} was not renamed", task.temporary_name))
-                .saw("ALTER DATABASE … MODIFY NAME", format!("{other:?}"))
-                .source(OURS)
-                .next(format!("Look whether {} exists now, and whose it is.", task.final_name))
-                .into()),
+            other => Err(
+                Finding::blocker("not-renamed", format!("{} was not renamed", task.temporary_name))
+                    .saw("ALTER DATABASE … MODIFY NAME", format!("{other:?}"))
+                    .source(OURS)
+                    .next(format!("Look whether {} exists now, and whose it is.", task.final_name))
+                    .into(),
+            ),
         }
     }
     fn undoes_on_failure(&self) -> bool {
@@ -472,16 +565,24 @@ impl Step for Rename {
     async fn undo(&self, cx: &mut Cx, _evidence: &Value) -> Result<(), StepError> {
         let task = &self.0.task;
         let mut server = self.0.server(cx).await?;
-        let back = ops::rename_back(&mut server.work, &task.final_name, &task.temporary_name, self.0.family()).await?;
+        let back = ops::rename_back(
+            &mut server.work,
+            &task.final_name,
+            &task.temporary_name,
+            self.0.family(),
+        )
+        .await?;
         server.close().await;
         match back {
             // Absent: it was renamed back, or dropped, before a crash.
             Renamed::Done | Renamed::Absent => Ok(()),
-            other => Err(Finding::blocker("not-renamed-back", format!("{} was not renamed back", task.final_name))
-                .saw("ALTER DATABASE … MODIFY NAME", format!("{other:?}"))
-                .source(OURS)
-                .next(format!("Find out whose {} is now. It was left alone.", task.final_name))
-                .into()),
+            other => Err(
+                Finding::blocker("not-renamed-back", format!("{} was not renamed back", task.final_name))
+                    .saw("ALTER DATABASE … MODIFY NAME", format!("{other:?}"))
+                    .source(OURS)
+                    .next(format!("Find out whose {} is now. It was left alone.", task.final_name))
+                    .into(),
+            ),
         }
     }
 }
@@ -510,10 +611,13 @@ impl Step for Identify {
         let guids = row.as_ref().and_then(|r| Some((r.database_guid?, r.family_guid?)));
         let (Some(row), Some((database_guid, family_guid))) = (row, guids) else {
             return Err(StepError::unknown(
-                Finding::blocker("restored-identity-unknown", format!("{} does not say which database it is", task.final_name))
-                    .saw("sys.database_recovery_status", "no GUIDs")
-                    .source(OURS)
-                    .next("Look at the database's state on the SQL Server, then run the job again."),
+                Finding::blocker(
+                    "restored-identity-unknown",
+                    format!("{} does not say which database it is", task.final_name),
+                )
+                .saw("sys.database_recovery_status", "no GUIDs")
+                .source(OURS)
+                .next("Look at the database's state on the SQL Server, then run the job again."),
             ));
         };
         let restored = Restored {
@@ -541,7 +645,11 @@ impl Step for DeleteCopy {
     }
     async fn probe(&self, cx: &mut Cx) -> Result<Probe, StepError> {
         let path = self.0.file(cx);
-        Ok(if file_exists(&cx.env.host, &path).await { Probe::NotStarted } else { Probe::Done(json!({"deleted": path})) })
+        Ok(if file_exists(&cx.env.host, &path).await {
+            Probe::NotStarted
+        } else {
+            Probe::Done(json!({"deleted": path}))
+        })
     }
     async fn act(&self, cx: &mut Cx) -> Result<Value, StepError> {
         let path = self.0.file(cx);

@@ -31,7 +31,9 @@ impl Step for SecureStaging {
     }
     async fn act(&self, cx: &mut Cx) -> Result<Value, StepError> {
         let folder = staging(cx);
-        let account = cx.evidence(self.account_of).and_then(|e| e.get("service_account")?.as_str().map(str::to_string));
+        let account = cx
+            .evidence(self.account_of)
+            .and_then(|e| e.get("service_account")?.as_str().map(str::to_string));
         let accounts: Vec<String> = account.into_iter().collect();
         cx.env.host.secure_dir(&folder, &accounts).await?;
         let free = cx.env.host.free_space(&folder).await?;

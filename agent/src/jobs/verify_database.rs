@@ -1,6 +1,5 @@
 //! `verify` on the SQL host: the restored database is used by the new server and by nobody else, and holds what it held.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,7 +9,6 @@ use syncferry_shared::inventory::SessionFacts;
 use syncferry_shared::outcome::Outcome;
 use syncferry_shared::spec::VerifyTargetTask;
 
-use super::Tools;
 use super::common::{OURS, Server, count, differences, foreign_services, is_from, minutes, same_database};
 use crate::runner::{Cx, Job, Probe, Step, StepError};
 use crate::sql::ops;
@@ -19,12 +17,16 @@ use crate::sql::ops;
 const LOOKS: u32 = 30;
 
 /// The job.
-pub(super) fn job(tools: Arc<Tools>, task: &VerifyTargetTask) -> Job {
-    Job::new(vec![Box::new(LookAtDatabase { tools, task: task.clone() })], |cx| {
+pub(super) fn job(task: &VerifyTargetTask) -> Job {
+    Job::new(vec![Box::new(LookAtDatabase { task: task.clone() })], |cx| {
         let seen = cx.evidence("look-at-database").cloned().unwrap_or_default();
         Outcome {
             counts: seen.get("counts").cloned().and_then(|c| serde_json::from_value(c).ok()),
-            sessions: seen.get("sessions").cloned().and_then(|s| serde_json::from_value(s).ok()).unwrap_or_default(),
+            sessions: seen
+                .get("sessions")
+                .cloned()
+                .and_then(|s| serde_json::from_value(s).ok())
+                .unwrap_or_default(),
             findings: cx.findings.clone(),
             ..Outcome::default()
         }
@@ -32,7 +34,6 @@ pub(super) fn job(tools: Arc<Tools>, task: &VerifyTargetTask) -> Job {
 }
 
 struct LookAtDatabase {
-    tools: Arc<Tools>,
     task: VerifyTargetTask,
 }
 
@@ -73,20 +74,29 @@ impl Step for LookAtDatabase {
     }
     async fn act(&self, cx: &mut Cx) -> Result<Value, StepError> {
         let name = &self.task.database.address.database;
-        let mut server = Server::open(&self.tools, cx, &self.task.database.address.instance).await?;
+        let mut server = Server::open(cx, &self.task.database.address.instance).await?;
         same_database(cx, &mut server, &self.task.database).await?;
         let sessions = self.sessions(cx, &mut server).await?;
         if let Some(other) = foreign_services(&sessions, &self.task.server_name).first() {
-            return Err(Finding::blocker("database-is-shared", format!("Another Connect server is connected to {name}"))
-                .saw(format!("session {}", other.id), format!("{} from {}", other.login, other.host.as_deref().unwrap_or("?")))
-                .saw("the new server", &self.task.server_name)
-                .source("Microsoft Learn: several Connect servers must not share an ADSync database")
-                .next("Stop the ADSync service of that server for good, at once.")
-                .into());
+            return Err(Finding::blocker(
+                "database-is-shared",
+                format!("Another Connect server is connected to {name}"),
+            )
+            .saw(
+                format!("session {}", other.id),
+                format!("{} from {}", other.login, other.host.as_deref().unwrap_or("?")),
+            )
+            .saw("the new server", &self.task.server_name)
+            .source("Microsoft Learn: several Connect servers must not share an ADSync database")
+            .next("Stop the ADSync service of that server for good, at once.")
+            .into());
         }
         let counts = count(&mut server, name).await?;
         server.close().await;
-        cx.saw("sessions of ADSync", sessions.iter().filter(|s| s.is_sync_service()).count());
+        cx.saw(
+            "sessions of ADSync",
+            sessions.iter().filter(|s| s.is_sync_service()).count(),
+        );
         cx.saw("connectors", counts.connectors.join(", "));
         self.judge(cx, &counts)?;
         Ok(json!({"counts": counts, "sessions": sessions}))
@@ -98,13 +108,21 @@ impl LookAtDatabase {
     /// differs is told; that a connector is gone is an error.
     fn judge(&self, cx: &mut Cx, counts: &syncferry_shared::artifact::Counts) -> Result<(), StepError> {
         let before = &self.task.counts;
-        let gone: Vec<&str> = before.connectors.iter().filter(|c| !counts.connectors.contains(c)).map(String::as_str).collect();
+        let gone: Vec<&str> = before
+            .connectors
+            .iter()
+            .filter(|c| !counts.connectors.contains(c))
+            .map(String::as_str)
+            .collect();
         if !gone.is_empty() {
-            return Err(Finding::blocker("connectors-gone", "Connectors of the source are not in the restored database any more")
-                .saw("gone", gone.join(", "))
-                .source(OURS)
-                .next("Look at the new server's configuration. The old server still has them.")
-                .into());
+            return Err(Finding::blocker(
+                "connectors-gone",
+                "Connectors of the source are not in the restored database any more",
+            )
+            .saw("gone", gone.join(", "))
+            .source(OURS)
+            .next("Look at the new server's configuration. The old server still has them.")
+            .into());
         }
         let lines = differences(before, counts);
         if lines.is_empty() {

@@ -1,6 +1,5 @@
 //! `verify` on the old server: it is as it was. Then the backup file, which carries credentials, is deleted.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,21 +8,22 @@ use syncferry_shared::Finding;
 use syncferry_shared::outcome::Outcome;
 use syncferry_shared::spec::VerifyOldServerTask;
 
-use super::Tools;
 use super::common::{OURS, Server, delete_file, file_exists, minutes, same_database};
 use crate::runner::{Cx, Job, Probe, Step, StepError};
 
 /// The job.
-pub(super) fn job(tools: Arc<Tools>, task: &VerifyOldServerTask) -> Job {
-    let mut steps: Vec<Box<dyn Step>> = vec![Box::new(LookAtOldServer { tools: tools.clone(), task: task.clone() })];
+pub(super) fn job(task: &VerifyOldServerTask) -> Job {
+    let mut steps: Vec<Box<dyn Step>> = vec![Box::new(LookAtOldServer { task: task.clone() })];
     if let Some(path) = &task.delete_artifact {
-        steps.push(Box::new(DeleteBackup { tools, path: path.clone() }));
+        steps.push(Box::new(DeleteBackup { path: path.clone() }));
     }
-    Job::new(steps, |cx| Outcome { findings: cx.findings.clone(), ..Outcome::default() })
+    Job::new(steps, |cx| Outcome {
+        findings: cx.findings.clone(),
+        ..Outcome::default()
+    })
 }
 
 struct LookAtOldServer {
-    tools: Arc<Tools>,
     task: VerifyOldServerTask,
 }
 
@@ -42,7 +42,7 @@ impl Step for LookAtOldServer {
         Ok(Probe::NotStarted)
     }
     async fn act(&self, cx: &mut Cx) -> Result<Value, StepError> {
-        let mut server = Server::open(&self.tools, cx, &self.task.database.address.instance).await?;
+        let mut server = Server::open(cx, &self.task.database.address.instance).await?;
         let row = same_database(cx, &mut server, &self.task.database).await?;
         server.close().await;
         cx.saw("database_guid", self.task.database.database_guid);
@@ -65,10 +65,14 @@ impl LookAtOldServer {
                 .next("Syncferry put back what it had changed, so somebody else changed this. Find out who, and decide which server is to be active.")
         };
         let shown = |b: Option<bool>| b.map_or("unknown".to_string(), |b| b.to_string());
-        let state = facts.service.as_ref().map_or("not there".to_string(), |s| s.state.clone());
+        let state = facts
+            .service
+            .as_ref()
+            .map_or("not there".to_string(), |s| s.state.clone());
         cx.saw("service ADSync", &state);
         if !state.eq_ignore_ascii_case("running") {
-            cx.findings.push(changed("service ADSync", state, "running".to_string()));
+            cx.findings
+                .push(changed("service ADSync", state, "running".to_string()));
         }
         let staging = facts.scheduler.as_ref().map(|s| s.staging_mode);
         let enabled = facts.scheduler.as_ref().map(|s| s.sync_cycle_enabled);
@@ -86,7 +90,6 @@ impl LookAtOldServer {
 }
 
 struct DeleteBackup {
-    tools: Arc<Tools>,
     path: String,
 }
 
@@ -103,10 +106,14 @@ impl Step for DeleteBackup {
     }
     async fn probe(&self, cx: &mut Cx) -> Result<Probe, StepError> {
         let there = file_exists(&cx.env.host, &self.path).await;
-        Ok(if there { Probe::NotStarted } else { Probe::Done(json!({"deleted": self.path})) })
+        Ok(if there {
+            Probe::NotStarted
+        } else {
+            Probe::Done(json!({"deleted": self.path}))
+        })
     }
     async fn act(&self, cx: &mut Cx) -> Result<Value, StepError> {
-        self.tools.shelf.remove_path(&self.path);
+        // Without its file an artifact cannot be handed out; the manifest stays as evidence.
         delete_file(&cx.env.host, &self.path).await?;
         cx.saw("deleted", &self.path);
         Ok(json!({"deleted": self.path}))

@@ -14,8 +14,15 @@ use crate::runner::{Cx, Job, Probe, Step, StepError};
 /// The job.
 pub(super) fn job(task: &VerifyServerTask) -> Job {
     Job::new(vec![Box::new(LookAtServer(task.clone()))], |cx| {
-        let seen: Option<SeenConnect> = cx.evidence("look-at-server").cloned().and_then(|v| serde_json::from_value(v).ok());
-        let mut outcome = Outcome { connect: seen, findings: cx.findings.clone(), ..Outcome::default() };
+        let seen: Option<SeenConnect> = cx
+            .evidence("look-at-server")
+            .cloned()
+            .and_then(|v| serde_json::from_value(v).ok());
+        let mut outcome = Outcome {
+            connect: seen,
+            findings: cx.findings.clone(),
+            ..Outcome::default()
+        };
         outcome.reached(Level::L5);
         outcome
     })
@@ -24,11 +31,14 @@ pub(super) fn job(task: &VerifyServerTask) -> Job {
 struct LookAtServer(VerifyServerTask);
 
 fn wrong(what: &str, found: impl ToString, expected: impl ToString) -> Finding {
-    Finding::blocker("new-server-differs", format!("The new server is not as planned: {what}"))
-        .saw(format!("{what} on the new server"), found)
-        .saw("expected", expected)
-        .source("Microsoft Learn: Install Microsoft Entra Connect by using an existing ADSync database")
-        .next("Look at the server. When it is as planned, apply the migration again: it looks once more.")
+    Finding::blocker(
+        "new-server-differs",
+        format!("The new server is not as planned: {what}"),
+    )
+    .saw(format!("{what} on the new server"), found)
+    .saw("expected", expected)
+    .source("Microsoft Learn: Install Microsoft Entra Connect by using an existing ADSync database")
+    .next("Look at the server. When it is as planned, apply the migration again: it looks once more.")
 }
 
 #[async_trait]
@@ -52,13 +62,21 @@ impl Step for LookAtServer {
         let parameters = facts.parameters.clone();
         match &parameters {
             Some(p) if parameters_fit(p, expect) => cx.saw("ADSync\\Parameters", shown(p)),
-            Some(p) => findings.push(wrong("ADSync\\Parameters", shown(p), format!("{} {} {}", expect.server, expect.instance, expect.database))),
+            Some(p) => findings.push(wrong(
+                "ADSync\\Parameters",
+                shown(p),
+                format!("{} {} {}", expect.server, expect.instance, expect.database),
+            )),
             None => findings.push(wrong("ADSync\\Parameters", "not there", &expect.server)),
         }
         match &facts.service {
             Some(s) if s.state.eq_ignore_ascii_case("running") => {
                 cx.saw("service ADSync", format!("{} as {}", s.state, s.account));
-                if let Some(account) = expect.service_account.as_ref().filter(|a| !a.eq_ignore_ascii_case(&s.account)) {
+                if let Some(account) = expect
+                    .service_account
+                    .as_ref()
+                    .filter(|a| !a.eq_ignore_ascii_case(&s.account))
+                {
                     findings.push(wrong("service account", &s.account, account));
                 }
             }
@@ -71,12 +89,22 @@ impl Step for LookAtServer {
             None => findings.push(wrong("Get-ADSyncScheduler", "no answer", "StagingModeEnabled True")),
         }
         if facts.version.is_some_and(|v| v != expect.version) {
-            findings.push(wrong("version", facts.version.map_or(String::new(), |v| v.to_string()), expect.version));
+            findings.push(wrong(
+                "version",
+                facts.version.map_or(String::new(), |v| v.to_string()),
+                expect.version,
+            ));
         }
         let connectors = cx.env.host.connectors().await?;
         cx.saw("Get-ADSyncConnector", connectors.join(", "));
         let has = |c: &String| connectors.iter().any(|h| h.eq_ignore_ascii_case(c));
-        let missing: Vec<&str> = self.0.connectors.iter().filter(|c| !has(c)).map(String::as_str).collect();
+        let missing: Vec<&str> = self
+            .0
+            .connectors
+            .iter()
+            .filter(|c| !has(c))
+            .map(String::as_str)
+            .collect();
         if !missing.is_empty() {
             findings.push(wrong("connectors", connectors.join(", "), missing.join(", ")));
         }

@@ -1,6 +1,7 @@
 //! The context of a running attempt: what a step knows and what it may do besides its own business.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use super::hold;
 use super::permit::Permit;
 use super::step::StepError;
 use crate::journal::{AttemptKey, Journal};
+use crate::sql::SqlInstance;
 
 /// The context of an attempt.
 pub struct Cx {
@@ -61,6 +63,17 @@ impl Cx {
         };
         let value = self.evidence(step).ok_or_else(|| missing("there is none".into()))?;
         serde_json::from_value(value.clone()).map_err(|e| missing(e.to_string()))
+    }
+
+    /// An instance of the configuration, by its name. Sessions made with it carry the migration's id for DBAs to see.
+    pub fn sql(&self, name: &str) -> Result<SqlInstance, StepError> {
+        let instance = self.env.sql.get(name).map_err(|e| StepError::failed(*e))?;
+        Ok(instance.sql.for_purpose(self.spec.migration.to_string()))
+    }
+
+    /// Where this process finds a file that SQL Server names `path`.
+    pub fn local_path(&self, path: &str) -> PathBuf {
+        self.env.host.local_path(path)
     }
 
     /// What the running step wrote with its INTENT, now or in an earlier try: what a probe recognises its own traces by.

@@ -7,10 +7,13 @@ use std::time::Duration;
 use syncferry_shared::Finding;
 use syncferry_shared::spec::JobSpec;
 
+use super::lease_book::LeaseBook;
 use super::step::Job;
 use crate::clocks::Clocks;
 use crate::controller::Controller;
 use crate::host::Host;
+use crate::instances::Instances;
+use crate::transfer::{Artifacts, DialAs};
 
 /// What every job can use.
 pub struct Env {
@@ -24,6 +27,14 @@ pub struct Env {
     pub data_dir: PathBuf,
     /// The folder for backup files, as SQL Server names it.
     pub staging_dir: String,
+    /// The SQL Server instances of the configuration.
+    pub sql: Instances,
+    /// The artifacts that this host has.
+    pub artifacts: Artifacts,
+    /// As whom artifacts are fetched; `None` in an agent that is not enrolled.
+    pub dial_as: Option<DialAs>,
+    /// The leases that this agent renews.
+    pub leases: LeaseBook,
     /// How patient the runner is.
     pub pace: Pace,
 }
@@ -39,6 +50,9 @@ pub struct Pace {
     pub retry_most: Duration,
     /// How often a passing failure of a step, or a refused permit, is tried again.
     pub retries: u32,
+    /// How much time a lease must have left when a destructive step begins: what a permit is asked for. The step may take
+    /// longer than that, because the lease is renewed meanwhile.
+    pub permit: Duration,
     /// How long a look at an open attempt may take after a restart.
     pub look_limit: Duration,
 }
@@ -50,6 +64,7 @@ impl Default for Pace {
             retry_first: Duration::from_secs(1),
             retry_most: Duration::from_secs(30),
             retries: 4,
+            permit: Duration::from_secs(45),
             look_limit: Duration::from_secs(20),
         }
     }

@@ -205,7 +205,7 @@ async fn repeat_passing(cx: &mut Cx, step: &dyn Step) -> Result<Value, StepError
 }
 
 /// Whether an attempt of this job wrote an INTENT for the step: then what is found is ours.
-pub(super) fn began_by_us(cx: &Cx, step: &dyn Step) -> bool {
+fn began_by_us(cx: &Cx, step: &dyn Step) -> bool {
     let (job, name) = (cx.key.job, step.name());
     cx.journal.read(|l| {
         l.attempts_of(job)
@@ -304,7 +304,7 @@ async fn act(cx: &mut Cx, step: &dyn Step) -> Result<Value, StepError> {
         return Err(StepError::Cancelled);
     }
     let before = step.before(cx).await?;
-    let budget = loop {
+    loop {
         cx.permit = if step.destructive() {
             Some(permit::obtain(cx, step.name(), step.budget()).await?)
         } else {
@@ -318,18 +318,15 @@ async fn act(cx: &mut Cx, step: &dyn Step) -> Result<Value, StepError> {
         cx.journal.append(intent).await?;
         cx.intent = Some(before.clone());
         // The disk may have been slow, or the machine may have slept: a permit is looked at again right before the act.
-        match cx.permit {
-            None => break step.budget(),
-            Some(p) if p.holds(cx.env.clocks.as_ref()) => {
-                break step.budget().min(p.deadline() - cx.env.clocks.monotonic());
-            }
-            Some(_) => cx.log(format!(
-                "the permit for '{}' is over before it was used; asking again",
-                step.name()
-            )),
+        if cx.permit.is_none_or(|p| p.holds(cx.env.clocks.as_ref())) {
+            break;
         }
-    };
-    let evidence = within(cx, step, budget).await?;
+        cx.log(format!(
+            "the permit for '{}' is over before it was used; asking again",
+            step.name()
+        ));
+    }
+    let evidence = within(cx, step, step.budget()).await?;
     step.confirm(cx, &evidence).await?;
     Ok(evidence)
 }

@@ -21,6 +21,7 @@ mod env;
 mod execute;
 mod gate;
 mod hold;
+mod lease_book;
 mod look;
 mod permit;
 mod report;
@@ -33,6 +34,7 @@ pub use cx::{Cx, ProgressSink};
 pub use env::{Builder, Env, Pace};
 pub use gate::Gate;
 pub use hold::{SYNC_CYCLE, sweep};
+pub use lease_book::LeaseBook;
 pub use look::look;
 pub use permit::Permit;
 pub use report::{Delivered, deliver};
@@ -40,4 +42,4 @@ pub use run::{Deps, Ended, run};
 pub use step::{Finish, Job, Policy, Probe, Step, StepError, host_finding};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

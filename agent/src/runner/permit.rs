@@ -1,5 +1,6 @@
 //! Permits: the controller's word, right before a destructive step, that the attempt and its lease are still what they were.
 //! A permit is valid on the monotonic clock from *before* it was asked for, and worthless when the machine slept meanwhile.
+//! It is for *beginning*: a step that takes longer than its permit lives on the lease, which is renewed meanwhile.
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Until when the step may act.
+    /// Until when the step may begin.
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
@@ -35,6 +36,7 @@ impl Permit {
 pub(super) async fn obtain(cx: &Cx, step: &str, budget: Duration) -> Result<Permit, StepError> {
     let mut refused = 0;
     let mut silent = 0;
+    let budget = budget.min(cx.env.pace.permit);
     loop {
         wait_until_not_paused(cx).await?;
         let asked = cx.env.clocks.stamp();
@@ -43,10 +45,16 @@ pub(super) async fn obtain(cx: &Cx, step: &str, budget: Duration) -> Result<Perm
             step: step.to_string(),
             budget: Some(duration(i64::try_from(budget.as_millis()).unwrap_or(i64::MAX))),
         };
+        let lease = &cx.spec.lease.resource;
+        let over = cx.env.leases.is_over(lease, cx.token.epoch, asked.monotonic);
         let answer = tokio::select! {
             biased;
             () = cx.controls.abandon.cancelled() => return Err(StepError::Lost),
             () = cx.controls.cancel.cancelled() => return Err(StepError::Cancelled),
+            () = std::future::ready(()), if over => Ok(v1::AuthorizeResponse {
+                reason: format!("{lease} was not renewed in time"),
+                ..Default::default()
+            }),
             answer = cx.env.controller.authorize(request) => answer,
         };
         let reason = match answer {

@@ -9,6 +9,7 @@ use syncferry_shared::outcome::Outcome;
 
 use crate::host::HostError;
 use crate::journal::JournalError;
+use crate::sql::SqlError;
 
 use super::Cx;
 
@@ -82,6 +83,18 @@ impl StepError {
 impl From<Finding> for StepError {
     fn from(finding: Finding) -> Self {
         StepError::failed(finding)
+    }
+}
+
+impl From<SqlError> for StepError {
+    fn from(error: SqlError) -> Self {
+        if error.kind == crate::sql::SqlErrorKind::Cancelled {
+            StepError::Cancelled
+        } else if error.is_transient() {
+            StepError::passing(error.finding())
+        } else {
+            StepError::failed(error.finding())
+        }
     }
 }
 

@@ -238,9 +238,8 @@ impl SqlSession {
     /// Keeps the server's errors; anything else ends the statement.
     fn note(&self, statement: &Statement, error: TdsError, errors: &mut Vec<ServerMessage>) -> Result<(), SqlError> {
         let TdsError::SqlServerError { diagnostics } = error else {
-            let failed = in_use(&self.instance, statement.name, &error);
+            let mut failed = in_use(&self.instance, statement.name, &error);
             // What the server said before the connection broke is worth more than how it broke.
-            let mut failed = failed;
             failed.errors = std::mem::take(errors);
             return Err(failed);
         };

@@ -91,13 +91,9 @@ pub(crate) enum Verb {
     /// Make a plan: asks every host, changes nothing
     #[command(subcommand)]
     Plan(plan::Verb),
-    /// Run a plan, or go on with a migration that stopped
     Apply(apply::Args),
-    /// Watch a migration until it rests
     Watch(watch::Args),
-    /// Where migrations stand
     Status(status::Args),
-    /// What happened: the events of a migration, an agent, a lease or the controller
     Events(events::Args),
     /// Gates: points where a person must act
     #[command(subcommand)]
@@ -105,13 +101,9 @@ pub(crate) enum Verb {
     /// Leases: which Connect server may use which database
     #[command(subcommand)]
     Lease(lease::Verb),
-    /// End a migration and undo what can be undone
     Cancel(cancel::Args),
-    /// The evidence report of a migration
     Report(report::Args),
-    /// Completions for a shell
     Completions(completions::Args),
-    /// Whether the controller answers
     Health(health::Args),
     /// This command's version
     Version,

@@ -102,7 +102,10 @@ impl CliError {
                 why: transport::explain(status),
             };
         }
-        let message = status.message().to_string();
+        let message = match status.message() {
+            "" => status.code().description().to_string(),
+            text => text.to_string(),
+        };
         match status.code() {
             Code::NotFound => Self::NotFound(message),
             Code::Unauthenticated | Code::PermissionDenied => Self::Denied(message),
@@ -126,6 +129,11 @@ impl CliError {
             Self::Interrupted { .. } => Exit::Interrupted,
             _ => Exit::Error,
         }
+    }
+
+    /// Whether the reader of our output went away, as `head` does: that is no news.
+    pub(crate) fn nobody_reads(&self) -> bool {
+        matches!(self, Self::Output(e) if e.kind() == std::io::ErrorKind::BrokenPipe)
     }
 
     /// A word for scripts.

@@ -123,3 +123,8 @@ pub struct ReportGate {
     /// When it was proven or cancelled.
     pub closed_at: Option<Millis>,
 }
+
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,9 @@ use serde_json::Value;
 use super::{Report, SCHEMA, plan_digest};
 use crate::event::{BrokenChain, Event, StreamKind, verify_chain};
 
+/// The event that says which plan was made.
+const PLAN_MADE: &str = "plan.made";
+
 /// What a check found to be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
@@ -106,11 +109,16 @@ impl Report {
     fn check_plan(&self) -> Result<Option<String>, BrokenReport> {
         let Some(plan) = &self.plan else { return Ok(None) };
         let found = plan_digest(&plan.document);
-        let by_events = self.events.iter().filter_map(|e| {
-            let named = e.payload.get("plan_digest")?.as_str()?;
+        let named_by = |e: &Event, field: &str| {
+            let named = e.payload.get(field)?.as_str()?;
             Some((format!("event {}", e.seq), named.to_string()))
-        });
-        for (whence, named) in std::iter::once(("the report".to_string(), plan.digest.clone())).chain(by_events) {
+        };
+        // A plan may be made again; the last one counts.
+        let made = self.events.iter().rfind(|e| e.kind == PLAN_MADE);
+        let made = made.and_then(|e| named_by(e, "digest"));
+        let applied = self.events.iter().filter_map(|e| named_by(e, "plan_digest"));
+        let report = ("the report".to_string(), plan.digest.clone());
+        for (whence, named) in std::iter::once(report).chain(made).chain(applied) {
             if named != found {
                 return Err(BrokenReport::Plan { whence, named, found });
             }

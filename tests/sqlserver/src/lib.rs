@@ -8,6 +8,7 @@
 //! - `storage`: database files, backup media, disks with quotas and ACLs, the ADSync sample database
 
 pub mod cli;
+pub mod engine;
 pub mod server;
 pub mod storage;
 pub mod tds;

@@ -109,11 +109,13 @@ async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
             let world = args.world;
             let mut lab = open(&args.folder.dir, &world)?;
             let exit = tokio::select! {
-                exit = lab.move_to_full_sql(args.attended) => exit,
+                // The command line inside hears the same signal; what we say of it counts.
+                biased;
                 () = roles::stop_signal() => {
                     println!("\nInterrupted. The same command goes on from here.");
                     Ok(ExitCode::from(EXIT_INTERRUPTED))
                 }
+                exit = lab.move_to_full_sql(args.attended) => exit,
             };
             lab.processes().stop_all().await;
             exit

@@ -17,6 +17,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use super::host::MachineSpec;
+use super::host::dns::Dns;
 use super::host::layout::{KEY_COEXISTENCE, KEY_PARAMETERS, SERVICE, TRACE_DIR, UPGRADE_ENGINE, WIZARD_EXE};
 use super::host::protocol::{MachineFacts, PORT_FILE, Process, Request, Response, answers};
 use super::host::wizard::WizardView;
@@ -288,9 +289,9 @@ impl Host for LabHost {
         let service: answers::Service = self.client.ask(SERVICE, &Request::Service { name }, TIMEOUT).await?;
         let engine = products.iter().find(|p| p.upgrade_code == UPGRADE_ENGINE);
         let version = engine.and_then(|p| p.version.parse().ok());
-        // Without a running service PowerShell has nothing to say; that is a fact, not a failure.
+        // Without a running service, or when the module does not answer, PowerShell has nothing to say: a fact, no failure.
         let running = service.as_ref().is_some_and(|s| s.state.as_str() == "running");
-        let scheduler = if running { Some(self.scheduler().await?) } else { None };
+        let scheduler = if running { self.scheduler().await.ok() } else { None };
         Ok(ConnectFacts {
             products: products
                 .into_iter()
@@ -359,6 +360,22 @@ impl Host for LabHost {
             sight.existing_database = Some(has_switch(&process.command_line));
         }
         Ok(sight)
+    }
+
+    async fn reach(&self, host: &str, port: u16) -> Result<(), HostError> {
+        let what = format!("TCP to {host},{port}");
+        let refused = |error: String| HostError::Os {
+            what: what.clone(),
+            error,
+        };
+        // The names of contoso.lab are known to its machines only.
+        let machine = MachineSpec::load(&self.client.dir).map_err(|e| refused(e.to_string()))?;
+        let dns = Dns::load(&self.client.dir.join(&machine.dns)).map_err(|e| refused(e.to_string()))?;
+        let address = dns
+            .resolve(&machine.computer_name, host, &format!(",{port}"))
+            .map_err(|e| refused(e.to_string()))?;
+        let connected = TcpStream::connect(address).await;
+        connected.map(|_| ()).map_err(|e| refused(e.to_string()))
     }
 }
 

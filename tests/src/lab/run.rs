@@ -172,7 +172,7 @@ impl Lab {
             return Ok(ExitCode::from(EXIT_REFUSED));
         }
         phase.next("The migration");
-        if ["planned", "stopped"].contains(&migration.state.as_str()) {
+        if ["planned", "stopped", "stuck"].contains(&migration.state.as_str()) {
             operator.apply(&migration).await?;
         }
         let rest = tokio::select! {

@@ -181,7 +181,7 @@ impl SqlErrorKind {
             4208 | 4214 | 4305 | 4326 | 3117 | 3118 | 3120 | 3136 => Self::LogChain,
             3009 => Self::HistoryNotWritten,
             5120 | 5123 | 5133 | 5149 => Self::DatabaseFile,
-            924 | 5061 | 5064 | 5069 | 5070 => Self::DatabaseLocked,
+            924 | 5030 | 5061 | 5064 | 5069 | 5070 => Self::DatabaseLocked,
             911 | 927 | 942 | 945 | 3701 => Self::DatabaseState,
             15401 | 15404 | 15517 | 15007 => Self::Principal,
             15023 | 15025 | 15063 => Self::PrincipalExists,

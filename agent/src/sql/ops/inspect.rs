@@ -85,6 +85,12 @@ async fn used_bytes(session: &mut SqlSession, name: &str) -> Result<Option<u64>,
     Ok((!used.is_empty()).then(|| used.iter().sum()))
 }
 
+/// Features in use that bind the database to an edition, for example `Compression` or `TransparentDataEncryption`.
+pub async fn sku_features(session: &mut SqlSession, name: &str) -> Result<Option<Vec<String>>, SqlError> {
+    let sets = or_unknown(session.query_in(name, &database::sku_features()).await)?;
+    Ok(sets.map(|sets| rows(sets).iter().filter_map(|r| r.text("feature_name")).collect()))
+}
+
 async fn orphans(session: &mut SqlSession, name: &str) -> Result<Vec<String>, SqlError> {
     let sets = or_unknown(session.query_in(name, &database::principals()).await)?;
     let users = rows(sets.unwrap_or_default());

@@ -116,6 +116,23 @@ async fn volumes(session: &mut SqlSession, major: i32) -> Result<BTreeMap<String
     Ok(volumes)
 }
 
+/// Settings of the instance that touch backups and restores, by name; empty where they may not be seen.
+pub async fn configurations(session: &mut SqlSession) -> Result<BTreeMap<String, i64>, SqlError> {
+    let answer = or_unknown(session.query(&extras::configurations()).await)?;
+    let found = rows(answer.unwrap_or_default());
+    let settings = found
+        .iter()
+        .filter_map(|row| Some((row.text("name")?, row.int("value_in_use")?)));
+    Ok(settings.collect())
+}
+
+/// Thumbprints of the certificates in `master`, as upper-case hexadecimal.
+pub async fn certificates(session: &mut SqlSession) -> Result<Vec<String>, SqlError> {
+    let answer = or_unknown(session.query(&extras::certificates()).await)?;
+    let found = rows(answer.unwrap_or_default());
+    Ok(found.iter().filter_map(|row| row.text("thumbprint")).collect())
+}
+
 /// The internal version of databases that the instance makes: what a backup's version is compared with.
 pub async fn internal_version(session: &mut SqlSession) -> Result<Option<i32>, SqlError> {
     let row = one_row(session, &probe::instance()).await?;

@@ -65,7 +65,12 @@ pub async fn rename_back(
 ) -> Result<Renamed, SqlError> {
     if !is_temporary(temporary) {
         let wrong = format!("'{temporary}' is not a temporary name");
-        return Err(SqlError::local(SqlErrorKind::Usage, work.instance(), "rename-database", wrong));
+        return Err(SqlError::local(
+            SqlErrorKind::Usage,
+            work.instance(),
+            "rename-database",
+            wrong,
+        ));
     }
     outcome_of(work, &statements::rename(final_name, temporary, family)).await
 }

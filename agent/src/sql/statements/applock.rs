@@ -8,11 +8,10 @@ use crate::sql::quote::text;
 pub fn resource(database: &str) -> String {
     let name = format!("syncferry:{}", database.to_lowercase());
     // At most 255 UTF-16 units; a tail that was cut only makes two very long names share a lock.
-    name.encode_utf16()
-        .count()
-        .le(&255)
-        .then(|| name.clone())
-        .unwrap_or_else(|| format!("syncferry:{}", blake3::hash(name.as_bytes()).to_hex()))
+    if name.encode_utf16().count() <= 255 {
+        return name;
+    }
+    format!("syncferry:{}", blake3::hash(name.as_bytes()).to_hex())
 }
 
 /// Takes the lock. A caller without sysadmin cannot use the principal `dbo` in `master`, hence `public`.

@@ -65,7 +65,7 @@ impl BackupOptions {
         if self.path.is_empty() || self.database.is_empty() {
             return Err("database and path must not be empty".to_string());
         }
-        if self.transfer_size == 0 || self.transfer_size > 4 << 20 || self.transfer_size % (64 << 10) != 0 {
+        if self.transfer_size == 0 || self.transfer_size > 4 << 20 || !self.transfer_size.is_multiple_of(64 << 10) {
             return Err(format!(
                 "a transfer size of {} bytes is no multiple of 64 KiB up to 4 MiB",
                 self.transfer_size

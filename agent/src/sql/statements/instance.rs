@@ -6,7 +6,7 @@ use super::Statement;
 pub fn services() -> Statement {
     Statement::new(
         "instance-services",
-        "SELECT servicename, service_account, status_desc, instant_file_initialization_enabled FROM sys.dm_server_services;",
+        "SELECT servicename, service_account FROM sys.dm_server_services;",
     )
 }
 
@@ -36,6 +36,20 @@ FROM sys.master_files f CROSS APPLY sys.dm_os_volume_stats(f.database_id, f.file
     )
 }
 
+/// Certificates that an encrypted backup or database may need.
+pub fn certificates() -> Statement {
+    Statement::new(
+        "instance-certificates",
+        "SELECT name, thumbprint, expiry_date FROM master.sys.certificates;",
+    )
+}
+
 pub(super) fn samples() -> Vec<Statement> {
-    vec![services(), configurations(), fixed_drives(), database_volumes()]
+    vec![
+        services(),
+        configurations(),
+        fixed_drives(),
+        database_volumes(),
+        certificates(),
+    ]
 }

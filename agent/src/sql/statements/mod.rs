@@ -78,9 +78,11 @@ mod tests {
 
     #[test]
     fn every_statement_is_as_reviewed() {
-        for (name, sql) in all_samples() {
-            insta::assert_snapshot!(name, sql);
-        }
+        let all: Vec<String> = all_samples()
+            .into_iter()
+            .map(|(name, sql)| format!("-- {name}\n{sql}\n"))
+            .collect();
+        insta::assert_snapshot!("statements", all.join("\n"));
     }
 
     /// The text with literals and delimited identifiers blanked out, as a scanner sees it.

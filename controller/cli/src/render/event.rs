@@ -81,11 +81,12 @@ fn detail(e: &Event) -> String {
 
 fn text_of(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) if text.is_empty() => None,
+        // An id says nothing to people: what it is the id of has a name beside it.
+        Value::String(text) if text.is_empty() || short(text).len() < text.len() => None,
         Value::String(text) if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) => {
             Some(format!("{}…", &text[..12]))
         }
-        Value::String(text) => Some(short(text)),
+        Value::String(text) => Some(text.clone()),
         Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
         Value::Array(items) if !items.is_empty() && items.iter().all(Value::is_string) => {
             Some(items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","))

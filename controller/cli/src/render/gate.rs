@@ -33,7 +33,7 @@ pub fn gates(gates: &[Gate], look: &Look) -> String {
 
 /// One gate with its cards.
 pub fn gate(g: &Gate, look: &Look) -> String {
-    let mut text = format!("{} {}\n", look.heading("Gate"), look.heading(&clean(&g.title)));
+    let mut text = format!("{} {}\n", look.heading("Gate:"), look.heading(&clean(&g.title)));
     text.push_str(&pairs(
         look,
         "  ",

@@ -97,7 +97,7 @@ pub(super) fn fact_lines(facts: &[(String, String)], look: &Look) -> String {
 pub fn token(host: &str, token: &str, expires: Option<&prost_types::Timestamp>, look: &Look) -> String {
     format!(
         "{} for the agent on {} (shown once; good for one enrolment)\n\n  {}\n\n  expires  {}\n  use      \
-         syncferry-agent enroll --token-file FILE   (on {}, with the token in FILE)\n",
+         syncferry-agent enrol --token-file FILE   (on {}, with the token in FILE)\n",
         look.heading("Enrolment token"),
         clean(host),
         look.paint(Tone::Bold, &clean(token)),

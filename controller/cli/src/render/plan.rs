@@ -103,12 +103,12 @@ fn next(m: &Migration, plan: &Plan, look: &Look) -> String {
         "planned" => {
             let warnings = plan.findings.iter().any(|f| f.severity == Severity::Warning);
             let consent = if warnings {
-                " This accepts the warnings above, so read them:"
+                ", and to accept the warnings above"
             } else {
                 ""
             };
             format!(
-                "Nothing was touched so far. To run exactly this plan:{consent}\n\n  {}\n",
+                "Nothing was touched so far. To run exactly this plan{consent}:\n\n  {}\n",
                 apply_command(m, plan)
             )
         }

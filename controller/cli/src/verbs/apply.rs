@@ -12,7 +12,10 @@ use crate::{json, render};
 
 const NOBODY: &str = "there is nobody to ask: look at the plan (syncferry plan show) and add --yes";
 
-/// Runs a plan, or goes on with a migration that stopped. Shows the plan and asks first.
+/// Run a plan, or go on with a migration that stopped
+///
+/// Shows what will be done and asks first. The controller runs the very plan that was shown: when another one was made
+/// meanwhile, it refuses.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -7,7 +7,9 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::{json, render};
 
-/// Ends a migration. Running jobs stop at their next safe point, and what can be undone is undone.
+/// End a migration and undo what can be undone
+///
+/// Running jobs stop at their next safe point.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:

@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
 
-/// Prints a completion script.
+/// Completions for a shell
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -1,7 +1,7 @@
 //! `events`.
 
 use clap::ValueEnum;
-use syncferry_proto::v1::{Event, GetHostRequest, GetLeaseRequest, ListEventsRequest};
+use syncferry_proto::v1::{Event, GetHostRequest, GetLeaseRequest, GetVersionRequest, ListEventsRequest};
 
 use crate::context::Context;
 use crate::error::CliError;
@@ -12,7 +12,9 @@ use crate::{json, render};
 /// How many events are asked for at a time.
 const PAGE: i32 = 1000;
 
-/// What happened, in order. Every event carries the hash of the one before it.
+/// What happened: the events of a migration, an agent, a lease or the controller
+///
+/// In order, without gaps. Every event carries the hash of the one before it (see --json).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -82,6 +84,11 @@ async fn resolve(session: &Session, stream: Stream, id: String) -> Result<String
             let found = session.call(session.service().get_lease(request)).await?;
             Ok(found.lease.map_or(id, |l| l.resource))
         }
+        // The controller's own history is that of its store.
+        Stream::System if id.is_empty() => Ok(session
+            .call(session.service().get_version(GetVersionRequest {}))
+            .await?
+            .store_id),
         Stream::Migration | Stream::System => Ok(id),
     }
 }

@@ -15,14 +15,17 @@ pub(crate) enum Verb {
         /// Only of this migration
         #[arg(long)]
         migration: Option<String>,
-        /// Closed ones too
-        #[arg(long)]
+        /// Closed ones of the migration, too
+        #[arg(long, requires = "migration")]
         all: bool,
     },
     /// One gate with its cards: what to enter, page by page
     Show {
         /// Its id or the tail of it
         gate: String,
+        /// Its migration; needed for a gate that is closed
+        #[arg(long)]
+        migration: Option<String>,
     },
     /// Say that it is done; the agent looks, and only what it sees completes the gate
     #[command(after_help = "\
@@ -47,8 +50,8 @@ pub(crate) async fn run(verb: Verb, cx: &mut Context<'_, '_>) -> Result<Exit, Cl
             };
             cx.answer(&value, |look| render::gates(&gates, look))?;
         }
-        Verb::Show { gate } => {
-            let gate = find(list(&session, String::new(), false).await?, &gate)?;
+        Verb::Show { gate, migration } => {
+            let gate = find(list(&session, migration.unwrap_or_default(), false).await?, &gate)?;
             cx.answer(&json::Gate::from(&gate), |look| render::gate(&gate, look))?;
         }
         Verb::Complete { gate, remark } => {
@@ -80,7 +83,7 @@ fn find(gates: Vec<Gate>, text: &str) -> Result<Gate, CliError> {
             n + 1
         ))),
         (None, _) => Err(CliError::NotFound(format!(
-            "there is no gate '{text}'; `syncferry gate list --all` shows what there is"
+            "there is no gate '{text}'; `syncferry gate list` shows those that wait, --migration finds closed ones"
         ))),
     }
 }

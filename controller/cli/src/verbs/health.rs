@@ -7,7 +7,9 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::{json, render};
 
-/// Asks the controller who it is. Exit code 5 when nobody answers.
+/// Whether the controller answers, and as whom it knows you
+///
+/// Exit code 5 when it does not.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 

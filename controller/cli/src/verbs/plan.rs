@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
 use syncferry_proto::v1::{CreatePlanRequest, GetMigrationRequest, Migration};
 use syncferry_proto::{InvalidMessage, schema};
 use syncferry_shared::plan::{Plan, Scenario};
+use syncferry_shared::report::plan_digest;
 
 use crate::context::Context;
 use crate::error::CliError;
@@ -18,7 +20,6 @@ const POLL: Duration = Duration::from_millis(400);
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Verb {
-    /// LocalDB is at its limit: move the database to a full SQL Server and seat a new Connect server on it
     MoveToFullSql(Box<MoveToFullSql>),
     /// A plan that was made before
     Show {
@@ -27,6 +28,8 @@ pub(crate) enum Verb {
     },
 }
 
+/// LocalDB is at its limit: move the database to a full SQL Server and seat a new Connect server on it
+///
 /// Asks every host concerned and makes a plan. Nothing is changed anywhere: the plan says what would be done, what would
 /// be changed, how to go back, and everything that speaks against it.
 #[derive(Debug, clap::Args)]
@@ -186,6 +189,18 @@ pub(super) fn read(m: &Migration) -> Result<Plan, CliError> {
             ),
         });
     };
+    let value: Value = document.read(schema::PLAN)?;
+    let digest = plan_digest(&value);
+    if digest != m.plan_digest {
+        // What is shown must be what is applied.
+        return Err(CliError::Controller {
+            code: tonic::Code::DataLoss,
+            message: format!(
+                "the plan of {} has the digest {digest}, but the controller names {}",
+                m.id, m.plan_digest
+            ),
+        });
+    }
     let plan: Result<Plan, InvalidMessage> = document.read(schema::PLAN);
     Ok(plan?)
 }

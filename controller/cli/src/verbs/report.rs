@@ -12,7 +12,10 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::render;
 
-/// The evidence report: what was planned, what was done, what proves it, and the whole chain of events.
+/// The evidence report of a migration
+///
+/// What was planned, what was done, what proves it, and the whole chain of events. The chain is checked first; a report
+/// that does not hold is still written, with exit code 1.
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,

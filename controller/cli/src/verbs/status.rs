@@ -7,7 +7,9 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::{json, render};
 
-/// All migrations, newest first; or one, with its jobs and what to do next.
+/// Where migrations stand
+///
+/// All of them, the newest first; or one, with its jobs, what went wrong, and what to do next.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The migration, by id or the tail of it

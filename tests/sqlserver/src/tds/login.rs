@@ -23,7 +23,10 @@ use super::writer::PacketWriter;
 
 /// The first byte of a TLS handshake record: a TDS 8.0 client.
 const TLS_HANDSHAKE: u8 = 0x16;
-const CANNOT_OPEN_DATABASE: i32 = 4060;
+/// The named and the default database cannot be opened: 18456 follows.
+const CANNOT_OPEN_DATABASE: [i32; 2] = [4060, 4064];
+/// The backend's word for hanging up without an answer.
+const HANG_UP: i32 = 17829;
 
 /// A connection whose client has logged in.
 pub(crate) struct Established<S> {
@@ -110,6 +113,7 @@ async fn admit<B: Backend>(
     };
     let (session, reply) = match outcome {
         Ok(admitted) => admitted,
+        Err(message) if message.number == HANG_UP => return Ok(None),
         Err(message) => {
             refuse(writer, &message, login, &server.name).await?;
             return Ok(None);
@@ -146,7 +150,7 @@ fn request(login: &Login7, peer: SocketAddr, encrypted: bool) -> Login {
 async fn refuse(mut writer: PacketWriter<Wire>, message: &Message, login: &Login7, server: &str) -> io::Result<()> {
     tracing::info!(user = login.user, number = message.number, "login refused");
     let mut messages = vec![message.clone()];
-    if message.number == CANNOT_OPEN_DATABASE {
+    if CANNOT_OPEN_DATABASE.contains(&message.number) {
         messages.push(login_failed(&login.user));
     }
     for message in &messages {

@@ -73,10 +73,12 @@ impl<'a, W: AsyncWrite + Unpin + Send> WireSink<'a, W> {
         Ok(!self.fatal)
     }
 
-    /// Ends the answer and says that the session is over.
+    /// Ends the answer and says that the session is over, unless the backend has said so already.
     pub(crate) async fn finish_fatally(mut self, message: &Message) -> io::Result<()> {
-        self.release_held();
-        self.put_message(Text::Error, message);
+        if !self.fatal {
+            self.release_held();
+            self.put_message(Text::Error, message);
+        }
         encode::put_done(self.out.buffer(), Done::FATAL, self.dialect.version);
         self.out.finish().await
     }

@@ -2,20 +2,27 @@
 
 use std::fs;
 
-use serde_json::json;
+use serde_json::{Value, json};
+use syncferry_proto::transport::private_file;
 
-use super::{HOSTS, World};
+use super::sql::AGENT_LOGIN;
+use super::{HOSTS, INSTANCE, OLD_SERVER, SQL_HOST, SQL_PORT, STAGING, TargetEngine, World};
+use crate::lab::host::layout::VIRTUAL_ACCOUNT;
+use crate::lab::host::sql::WINDOWS_PASSWORD;
 
 pub(super) fn write(world: &World) -> anyhow::Result<()> {
     fs::create_dir_all(world.controller_dir())?;
     write_toml(&world.controller_dir().join("controller.toml"), &controller(world))?;
     for host in HOSTS {
-        fs::create_dir_all(world.agent_dir(host))?;
+        let dir = world.agent_dir(host);
+        fs::create_dir_all(&dir)?;
+        private_file::write(&dir.join("sql.password"), WINDOWS_PASSWORD)?;
+        write_toml(&dir.join("agent.toml"), &agent(world, host))?;
     }
     Ok(())
 }
 
-fn controller(world: &World) -> serde_json::Value {
+fn controller(world: &World) -> Value {
     let fast = world.options().fast;
     let address = format!("127.0.0.1:{}", world.ports().controller);
     json!({
@@ -35,7 +42,58 @@ fn controller(world: &World) -> serde_json::Value {
     })
 }
 
-fn write_toml(path: &std::path::Path, value: &serde_json::Value) -> anyhow::Result<()> {
+fn agent(world: &World, host: &str) -> Value {
+    let ports = world.ports();
+    let fast = world.options().fast;
+    let mut config = json!({
+        "controller": format!("127.0.0.1:{}", ports.controller),
+        "data_dir": world.agent_dir(host).join("data"),
+        "staging_dir": STAGING,
+        // The SQL client tells of every row.
+        "log": "info,mssql_tds=warn",
+        "pace": {
+            "look_again_ms": if fast { 150 } else { 500 },
+            "retry_first_ms": 200,
+            "retry_most_ms": 2_000,
+            "permit_ms": 20_000,
+            "reconnect_first_ms": 200,
+            "reconnect_most_ms": 2_000,
+        },
+    });
+    match host {
+        OLD_SERVER => {
+            let mut sql = sql(world, host, "source", ports.sql_source);
+            sql["service_account"] = json!(VIRTUAL_ACCOUNT);
+            config["sql"] = json!([sql]);
+            let transfer = format!("127.0.0.1:{}", ports.transfer);
+            config["transfer"] = json!({ "listen": transfer, "advertise": transfer });
+        }
+        SQL_HOST => {
+            let mut sql = sql(world, host, "target", ports.sql_target);
+            if world.options().target == TargetEngine::Localdb {
+                sql["service_account"] = json!(VIRTUAL_ACCOUNT);
+            } else {
+                sql["connect_host"] = json!(SQL_HOST);
+                sql["connect_port"] = json!(SQL_PORT);
+            }
+            config["sql"] = json!([sql]);
+        }
+        _ => {}
+    }
+    config
+}
+
+/// The agent is LocalSystem on its host; the lab has no Kerberos, so it brings the password that all Windows accounts have.
+fn sql(world: &World, host: &str, which: &str, port: u16) -> Value {
+    json!({
+        "name": INSTANCE,
+        "endpoint": format!("tcp:127.0.0.1,{port}"),
+        "login": { "user": AGENT_LOGIN, "password_file": world.agent_dir(host).join("sql.password") },
+        "certificate_file": world.sql_dir(which).join("tls-certificate.pem"),
+    })
+}
+
+fn write_toml(path: &std::path::Path, value: &Value) -> anyhow::Result<()> {
     let text = toml::to_string_pretty(value)?;
     fs::write(path, format!("# Written by the lab at every start.\n{text}"))?;
     Ok(())

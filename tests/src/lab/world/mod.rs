@@ -18,6 +18,8 @@ mod hosts;
 mod options;
 mod ports;
 mod sql;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::net::SocketAddr;

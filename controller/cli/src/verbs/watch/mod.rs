@@ -15,10 +15,13 @@ use crate::session::Session;
 use crate::{json, render};
 use display::Display;
 
-/// How long to wait before the controller is asked again.
-const PAUSE: Duration = Duration::from_secs(2);
+/// How long to wait before the controller is asked again: twice as long each time, between these.
+const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(5)];
 
-/// Shows what happens: one line per event, the progress of running jobs, and the cards when a gate opens.
+/// Watch a migration until it rests
+///
+/// One line for each event, the progress of running jobs, and the cards when a gate opens. Survives restarts of the
+/// controller; ending this command does not end the migration.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit codes: 0 succeeded (or planned), 3 blocked, 6 stopped or stuck, 7 cancelled.
@@ -61,6 +64,7 @@ pub(crate) async fn follow(session: &Session, args: Args, cx: &mut Context<'_, '
     let mut display = Display::new(cx);
     let mut after = args.after;
     let mut lost: Option<Instant> = None;
+    let mut pause = PAUSES[0];
     let mut connected = false;
     loop {
         let failed = match stream(session, &args, &mut after, &mut display, &mut connected, &mut lost, cx).await {
@@ -78,7 +82,12 @@ pub(crate) async fn follow(session: &Session, args: Args, cx: &mut Context<'_, '
                 return Err(error);
             }
         }
-        tokio::time::sleep(PAUSE).await;
+        pause = if lost.is_some() {
+            (pause * 2).min(PAUSES[1])
+        } else {
+            PAUSES[0]
+        };
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -114,8 +123,7 @@ async fn stream(
         *after = message.events.last().map_or(*after, |e| e.seq);
         display.show(&message, cx)?;
         if let Some(m) = message.migration
-            && message.rests
-            && ends(&m, args.until_gate)
+            && ends(&m, message.rests, args.until_gate)
         {
             return Ok(Next::Rests(Box::new(m)));
         }
@@ -129,9 +137,11 @@ fn new_only(mut message: WatchResponse, after: i64) -> WatchResponse {
     message
 }
 
-/// Whether a migration that rests is at an end for us. At a gate, a person acts and it goes on.
-fn ends(m: &Migration, until_gate: bool) -> bool {
-    until_gate || m.open_gates.is_empty() || !matches!(m.state.as_str(), "running" | "unwinding" | "inspecting")
+/// Whether there is nothing more to watch. At a gate a person acts and it goes on, unless we were told to end there.
+fn ends(m: &Migration, rests: bool, until_gate: bool) -> bool {
+    let goes_on = matches!(m.state.as_str(), "running" | "unwinding" | "inspecting") && !m.open_gates.is_empty();
+    let at_gate = until_gate && m.open_gates.iter().any(|g| g.state == "open");
+    (rests && !goes_on) || at_gate
 }
 
 /// Whether trying again may help.

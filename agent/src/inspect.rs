@@ -1,0 +1,275 @@
+//! Answers questions about the host. Looking changes nothing; what cannot be looked at is a problem with a next step, and the
+//! rest of the answer stands all the same.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use syncferry_shared::inventory::{
+    DatabaseAddress, DatabaseFacts, HostFacts, InspectionRequest, InstallerFacts, InstanceFacts, Inventory, Problem,
+    ReachFacts,
+};
+
+use crate::clocks::Clocks;
+use crate::connect::msi;
+use crate::host::{Host, HostError};
+use crate::instances::Instances;
+use crate::runner::host_finding;
+use crate::session::Inspect;
+use crate::sql::{Role, SqlError, SqlSession, ops};
+
+/// Looks at this host.
+pub struct Inspector {
+    /// The machine.
+    pub host: Arc<dyn Host>,
+    /// The SQL Server instances.
+    pub sql: Instances,
+    /// The folder for backup files, as SQL Server names it.
+    pub staging_dir: String,
+    /// Time.
+    pub clocks: Arc<dyn Clocks>,
+}
+
+#[async_trait]
+impl Inspect for Inspector {
+    async fn inspect(&self, request: &InspectionRequest) -> Inventory {
+        let mut inventory = Inventory {
+            taken_at: self.clocks.now(),
+            ..Inventory::default()
+        };
+        self.look_at_host(&mut inventory).await;
+        let databases = |name: &str| {
+            let of = request
+                .databases
+                .iter()
+                .filter(|d| d.instance.eq_ignore_ascii_case(name));
+            of.cloned().collect::<Vec<_>>()
+        };
+        let mut names: Vec<&str> = request.instances.iter().map(String::as_str).collect();
+        for database in &request.databases {
+            if !names.iter().any(|n| n.eq_ignore_ascii_case(&database.instance)) {
+                names.push(&database.instance);
+            }
+        }
+        for name in names {
+            self.look_at_instance(name, &databases(name), &mut inventory).await;
+        }
+        if request.connect {
+            self.look_at_connect(&mut inventory).await;
+        }
+        if let Some(path) = &request.installer {
+            self.look_at_installer(path, &mut inventory).await;
+        }
+        for target in &request.reach {
+            inventory.reach.push(self.reach(target).await);
+        }
+        inventory
+    }
+}
+
+impl Inspector {
+    /// Whether `host,port` (or `host:port`) takes a connection. The machine is asked: names mean what they mean there.
+    async fn reach(&self, target: &str) -> ReachFacts {
+        let parsed = target
+            .rsplit_once([',', ':'])
+            .and_then(|(h, p)| Some((h.trim(), p.trim().parse::<u16>().ok()?)));
+        let error = match parsed {
+            Some((host, port)) => self.host.reach(host, port).await.err().map(|e| e.to_string()),
+            None => Some("it is not host,port".into()),
+        };
+        ReachFacts {
+            target: target.to_string(),
+            reached: error.is_none(),
+            error,
+        }
+    }
+
+    async fn look_at_host(&self, inventory: &mut Inventory) {
+        match self.host.facts().await {
+            Ok(facts) => inventory.host = facts,
+            Err(e) => inventory.problems.push(host_problem("the host", &e)),
+        }
+        inventory.host = HostFacts {
+            staging_dir: self.staging_dir.clone(),
+            ..std::mem::take(&mut inventory.host)
+        };
+        match self.host.free_space(&self.staging_dir).await {
+            Ok(free) => inventory.host.staging_free = Some(free),
+            Err(e) => inventory.problems.push(host_problem("the staging folder", &e)),
+        }
+    }
+
+    async fn look_at_instance(&self, name: &str, databases: &[DatabaseAddress], inventory: &mut Inventory) {
+        let instance = match self.sql.get(name) {
+            Ok(instance) => instance,
+            Err(finding) => {
+                inventory.problems.push(Problem {
+                    subject: format!("instance {name}"),
+                    error: finding.title.clone(),
+                    next_step: finding.next_step.clone(),
+                });
+                return;
+            }
+        };
+        let subject = format!("instance {}", instance.sql.name);
+        let mut session = match SqlSession::connect(&instance.sql, Role::Work).await {
+            Ok(session) => session,
+            Err(e) => return inventory.problems.push(sql_problem(&subject, &e)),
+        };
+        let probed = ops::probe_instance(&mut session, &instance.sql, self.clocks.as_ref()).await;
+        match probed {
+            Ok(facts) => {
+                let facts = InstanceFacts {
+                    connect_host: instance.connect_host.clone().or(facts.connect_host),
+                    connect_port: instance.connect_port.or(facts.connect_port),
+                    service_account: instance.service_account.clone().or(facts.service_account),
+                    ..facts
+                };
+                for address in databases {
+                    self.look_at_database(&mut session, &facts, address, inventory).await;
+                }
+                inventory.instances.push(facts);
+            }
+            Err(e) => inventory.problems.push(sql_problem(&subject, &e)),
+        }
+        session.close().await;
+    }
+
+    async fn look_at_database(
+        &self,
+        session: &mut SqlSession,
+        instance: &InstanceFacts,
+        address: &DatabaseAddress,
+        inventory: &mut Inventory,
+    ) {
+        let subject = format!("database {} on {}", address.database, instance.name);
+        let looked: Result<Option<DatabaseFacts>, SqlError> =
+            ops::inspect_database(session, instance, &address.database).await;
+        match looked {
+            Ok(Some(facts)) => inventory.databases.push(facts),
+            Ok(None) => inventory.problems.push(Problem {
+                subject,
+                error: "there is no database of this name".into(),
+                next_step: format!(
+                    "Choose one of the instance's databases: {}.",
+                    instance
+                        .databases
+                        .iter()
+                        .map(|d| d.name.as_str())
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                ),
+            }),
+            Err(e) => inventory.problems.push(sql_problem(&subject, &e)),
+        }
+    }
+
+    async fn look_at_connect(&self, inventory: &mut Inventory) {
+        match self.host.connect_facts().await {
+            Ok(facts) => inventory.connect = Some(facts),
+            Err(e) => inventory.problems.push(host_problem("Microsoft Entra Connect", &e)),
+        }
+    }
+
+    async fn look_at_installer(&self, path: &str, inventory: &mut Inventory) {
+        let subject = format!("installer {path}");
+        let local = self.host.local_path(path);
+        match read_installer(path.to_string(), local).await {
+            Ok(mut facts) => {
+                match self.host.signature_trusted(path).await {
+                    Ok(trusted) => facts.signature_trusted = trusted,
+                    Err(e) => inventory.problems.push(host_problem(&subject, &e)),
+                }
+                inventory.installer = Some(facts);
+            }
+            Err(error) => inventory.problems.push(Problem {
+                subject,
+                error,
+                next_step: "Put the installer of the version that you want where the path says, then inspect again."
+                    .into(),
+            }),
+        }
+    }
+}
+
+async fn read_installer(path: String, local: PathBuf) -> Result<InstallerFacts, String> {
+    let read = tokio::task::spawn_blocking(move || msi::read(&path, &local)).await;
+    match read {
+        Ok(read) => read.map_err(|e| e.to_string()),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+fn host_problem(subject: &str, error: &HostError) -> Problem {
+    Problem {
+        subject: subject.to_string(),
+        error: error.to_string(),
+        next_step: host_finding(error).next_step,
+    }
+}
+
+fn sql_problem(subject: &str, error: &SqlError) -> Problem {
+    Problem {
+        subject: subject.to_string(),
+        error: error.to_string(),
+        next_step: error.finding().next_step,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clocks::SystemClocks;
+    use crate::os::Native;
+
+    fn inspector(sql: &str) -> Inspector {
+        let config: crate::config::Config = toml::from_str(sql).unwrap();
+        Inspector {
+            host: Arc::new(Native),
+            sql: Instances::new(&config.sql).unwrap(),
+            staging_dir: "/tmp".into(),
+            clocks: Arc::new(SystemClocks),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_looked_at_is_a_problem_with_a_next_step() {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let open = listener.local_addr().unwrap().port();
+        let inspector = inspector(&format!(
+            "[[sql]]\nname = \"closed\"\nendpoint = \"tcp:127.0.0.1,{port}\""
+        ));
+        let request = InspectionRequest {
+            instances: vec!["closed".into(), "unknown".into()],
+            databases: Vec::new(),
+            connect: true,
+            installer: Some("/nowhere/x.msi".into()),
+            reach: vec![
+                format!("127.0.0.1,{open}"),
+                format!("127.0.0.1,{port}"),
+                "nonsense".into(),
+            ],
+        };
+        let inventory = inspector.inspect(&request).await;
+        assert!(!inventory.host.computer_name.is_empty());
+        assert!(inventory.host.staging_free.is_some());
+        let subjects: Vec<&str> = inventory.problems.iter().map(|p| p.subject.as_str()).collect();
+        assert_eq!(
+            subjects,
+            [
+                "instance closed",
+                "instance unknown",
+                "Microsoft Entra Connect",
+                "installer /nowhere/x.msi"
+            ]
+        );
+        assert!(inventory.problems.iter().all(|p| p.next_step.ends_with('.')));
+        let reached: Vec<bool> = inventory.reach.iter().map(|r| r.reached).collect();
+        assert_eq!(reached, [true, false, false]);
+    }
+}

@@ -1,0 +1,11 @@
+//! The real machines. Both files have the same names in them.
+
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(unix)]
+pub use unix::{Native, stop_signal};
+#[cfg(windows)]
+pub use windows::{Native, stop_signal};

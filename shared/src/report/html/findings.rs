@@ -1,0 +1,92 @@
+//! Findings: those of the preflight, and those from on the way.
+
+use super::markup::{Html, code, pairs};
+use crate::finding::{Finding, Severity};
+use crate::report::{Report, ReportPlan};
+
+/// What a reader must know first.
+pub(super) const LEAD: &str = "Each with what it rests on, where the rule comes from, and what to do. A blocker stops everything; a warning \
+     must be accepted by name before anything runs.";
+
+/// All findings.
+pub(super) fn findings(r: &Report) -> Html {
+    let mut all = Html::new();
+    if let Some(plan) = &r.plan {
+        all.push(preflight(plan));
+    }
+    for job in &r.jobs {
+        let failure = job.failure.iter().flat_map(|f| &f.findings);
+        let found = job.outcome.iter().flat_map(|o| &o.findings).chain(failure);
+        let found: Html = found.map(|f| finding(f, Html::new())).collect();
+        if !found.is_empty() {
+            all.push(Html::says("h3", "", format!("In job {} on {}", job.name, job.host)).then(found));
+        }
+    }
+    all
+}
+
+fn preflight(plan: &ReportPlan) -> Html {
+    let head = Html::says("h3", "", "Before anything was done");
+    let Some(document) = plan.plan() else {
+        return head.then(Html::says(
+            "p",
+            "none",
+            "The plan is of a newer shape than this page knows; see the JSON.",
+        ));
+    };
+    if document.findings.is_empty() {
+        return head.then(Html::says("p", "none", "The preflight found nothing to say."));
+    }
+    let one = |f: &Finding| finding(f, consent(f, plan));
+    head.then(document.findings.iter().map(one).collect())
+}
+
+/// What became of a warning.
+fn consent(f: &Finding, plan: &ReportPlan) -> Html {
+    match (f.severity, &plan.applied_by) {
+        (Severity::Warning, Some(by)) if plan.accepted_warnings.contains(&f.rule) => {
+            Html::says("span", "accepted", format!("accepted by {by}"))
+        }
+        (Severity::Warning, _) => Html::says("span", "open", "not accepted"),
+        _ => Html::new(),
+    }
+}
+
+fn finding(f: &Finding, mark: Html) -> Html {
+    let class = match f.severity {
+        Severity::Blocker => "finding bad",
+        Severity::Warning => "finding warn",
+        Severity::Note => "finding",
+    };
+    let head = Html::says("span", "severity", f.severity.as_str())
+        .then(code(&f.rule))
+        .then(mark);
+    let seen: Html = f
+        .evidence
+        .iter()
+        .map(|e| {
+            Html::el(
+                "li",
+                "",
+                Html::says("span", "", format!("{}: ", e.looked_at)).then(code(&e.found)),
+            )
+        })
+        .collect();
+    let seen = if seen.is_empty() {
+        seen
+    } else {
+        Html::el("ul", "", seen)
+    };
+    let body = pairs([
+        ("Seen", seen),
+        ("Source", Html::text(&f.source)),
+        ("Next", Html::text(&f.next_step)),
+    ]);
+    Html::el(
+        "article",
+        class,
+        Html::el("p", "head", head)
+            .then(Html::says("p", "title", &f.title))
+            .then(body),
+    )
+}

@@ -1,0 +1,1 @@
+//! The grammar, by example.
