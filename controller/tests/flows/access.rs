@@ -173,5 +173,5 @@ async fn an_agent_cannot_speak_for_another() {
         }],
     };
     let answer = client.heartbeat(beat).await.unwrap().into_inner();
-    assert_eq!(answer.stale, [backup.token.clone()]);
+    assert_eq!(answer.stale, [backup.token]);
 }

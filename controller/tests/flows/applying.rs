@@ -210,43 +210,44 @@ async fn an_agent_that_answers_nonsense_blocks_nobody_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_that_make_no_sense_say_why() {
     let w = World::new().await;
-    let ask = async |change: &dyn Fn(&mut v1::CreatePlanRequest)| {
+    type Change = fn(&mut v1::CreatePlanRequest);
+    let ask = async |change: Change| {
         let mut request = Operator::request();
         change(&mut request);
         w.operator.client.clone().create_plan(request).await.unwrap_err()
     };
-    let cases: [(&dyn Fn(&mut v1::CreatePlanRequest), Code, &str); 7] = [
+    let cases: [(Change, Code, &str); 7] = [
         (
-            &|r| r.scenario = "dance".to_string(),
+            |r| r.scenario = "dance".to_string(),
             Code::InvalidArgument,
             "move-to-full-sql",
         ),
         (
-            &|r| r.site = "nowhere".to_string(),
+            |r| r.site = "nowhere".to_string(),
             Code::NotFound,
             "syncferry site list",
         ),
         (
-            &|r| r.source = "nothing".to_string(),
+            |r| r.source = "nothing".to_string(),
             Code::NotFound,
             "syncferry database list",
         ),
         (
-            &|r| r.target_host = "SQL09".to_string(),
+            |r| r.target_host = "SQL09".to_string(),
             Code::NotFound,
             "syncferry host list",
         ),
         (
-            &|r| r.target_host = "SYNC02".to_string(),
+            |r| r.target_host = "SYNC02".to_string(),
             Code::InvalidArgument,
             "sql-host",
         ),
         (
-            &|r| r.connect_host = "SQL01".to_string(),
+            |r| r.connect_host = "SQL01".to_string(),
             Code::InvalidArgument,
             "connect-server",
         ),
-        (&|r| r.installer = " ".to_string(), Code::InvalidArgument, "installer"),
+        (|r| r.installer = " ".to_string(), Code::InvalidArgument, "installer"),
     ];
     for (change, code, says) in cases {
         let status = ask(change).await;

@@ -108,9 +108,7 @@ async fn an_expired_token_is_refused_and_a_bad_request_uses_none_up() {
             tx.commit().await.unwrap();
         })
         .await;
-    let refused = enrol(&controller.address, &expired.text().reveal().to_string())
-        .await
-        .unwrap_err();
+    let refused = enrol(&controller.address, expired.text().reveal()).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
     enrol(&controller.address, &good).await.unwrap();
 }

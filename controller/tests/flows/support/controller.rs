@@ -50,7 +50,8 @@ pub(crate) fn patient() -> Config {
 
 /// A running controller.
 pub(crate) struct Controller {
-    data: tempfile::TempDir,
+    /// Deleted with it.
+    _data: tempfile::TempDir,
     config: Config,
     stop: CancellationToken,
     running: JoinHandle<anyhow::Result<()>>,
@@ -74,7 +75,7 @@ impl Controller {
         };
         let (stop, running, address) = run(&config).await;
         Self {
-            data,
+            _data: data,
             config,
             stop,
             running,
@@ -128,10 +129,6 @@ impl Controller {
 
     pub(crate) fn data_dir(&self) -> &Path {
         &self.config.data_dir
-    }
-
-    pub(crate) fn folder(&self) -> &Path {
-        self.data.path()
     }
 
     pub(crate) fn credentials(&self) -> OperatorCredentials {
