@@ -25,5 +25,7 @@ pub mod os;
 pub mod runner;
 pub mod session;
 pub mod sql;
+#[cfg(test)]
+mod testing;
 pub mod transfer;
 mod wire;

@@ -94,19 +94,25 @@ pub enum JournalError {
 }
 
 /// The open journal. Cheap to clone: every clone is the same journal.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Journal {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
 struct Shared {
     /// Taken first, and for as long as a write takes.
     file: Mutex<JournalFile>,
     /// Taken second, and briefly: readers never wait for a disk.
     ledger: RwLock<Ledger>,
     last_seq: watch::Sender<u64>,
+    /// Told right before and right after each record is written: where tests let a crash happen.
+    #[cfg(test)]
+    pub(crate) hook: Mutex<Option<Hook>>,
 }
+
+/// A test's look at a record: its number, and whether it is on the disk.
+#[cfg(test)]
+pub(crate) type Hook = Box<dyn FnMut(u64, bool) + Send>;
 
 impl Journal {
     /// Opens the journal in `dir`, or makes one. Bytes of a torn last record are cut off; their number is the second value.
@@ -116,6 +122,8 @@ impl Journal {
             file: Mutex::new(file),
             ledger: RwLock::new(read.ledger),
             last_seq: watch::Sender::new(read.last_seq),
+            #[cfg(test)]
+            hook: Mutex::new(None),
         };
         let journal = Self {
             shared: Arc::new(shared),
@@ -172,7 +180,22 @@ impl Journal {
     }
 }
 
+#[cfg(test)]
+impl Journal {
+    /// Looks at every record from now on.
+    pub(crate) fn watch(&self, hook: impl FnMut(u64, bool) + Send + 'static) {
+        *self.shared.hook.lock().unwrap() = Some(Box::new(hook));
+    }
+}
+
 impl Shared {
+    #[cfg(test)]
+    fn tell(&self, seq: u64, written: bool) {
+        if let Some(hook) = self.hook.lock().unwrap().as_mut() {
+            hook(seq, written);
+        }
+    }
+
     fn append(&self, make: impl FnOnce(&Ledger) -> Option<Record>) -> Result<Option<u64>, JournalError> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let record = {
@@ -181,7 +204,11 @@ impl Shared {
             ledger.check(&record).map_err(JournalError::Refused)?;
             record
         };
+        #[cfg(test)]
+        self.tell(file.last_seq() + 1, false);
         let seq = file.append(&record)?;
+        #[cfg(test)]
+        self.tell(seq, true);
         let mut ledger = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
         ledger.apply(record).map_err(JournalError::Refused)?;
         drop(ledger);

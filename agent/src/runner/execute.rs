@@ -205,7 +205,7 @@ async fn repeat_passing(cx: &mut Cx, step: &dyn Step) -> Result<Value, StepError
 }
 
 /// Whether an attempt of this job wrote an INTENT for the step: then what is found is ours.
-pub(super) fn began_by_us(cx: &Cx, step: &dyn Step) -> bool {
+fn began_by_us(cx: &Cx, step: &dyn Step) -> bool {
     let (job, name) = (cx.key.job, step.name());
     cx.journal.read(|l| {
         l.attempts_of(job)

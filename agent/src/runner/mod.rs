@@ -42,4 +42,4 @@ pub use run::{Deps, Ended, run};
 pub use step::{Finish, Job, Policy, Probe, Step, StepError, host_finding};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

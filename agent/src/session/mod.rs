@@ -296,3 +296,6 @@ impl Session {
         facts
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! The process entry: opens an instance, listens, says where, and serves until it is told to stop.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -55,7 +55,8 @@ pub async fn run_instance<B: Backend>(instance: B, args: &ServeArgs) -> anyhow::
     let port_file = args.dir.join(PORT_FILE);
     write_atomically(&port_file, &address.port().to_string()).context("cannot write the port file")?;
     tracing::info!(%address, "listening");
-    println!("listening on {address}");
+    // Whoever started us may have closed its end; the port file says the same.
+    writeln!(io::stdout(), "listening on {address}").ok();
     let served = serve(instance, listener, shutdown).await;
     fs::remove_file(&port_file).ok();
     served.context("the server stopped")

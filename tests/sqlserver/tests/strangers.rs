@@ -34,7 +34,9 @@ fn python() -> Option<PathBuf> {
         fs::remove_dir_all(&environment).ok();
         succeeds(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
         let mut install = Command::new(&python);
-        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&requirements);
+        install
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+            .arg(&requirements);
         succeeds(&mut install)?;
         fs::write(ready, "").unwrap();
     }
@@ -60,11 +62,17 @@ struct Server {
 impl Server {
     async fn start(spec: InstanceSpec, shared: &Path) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = spec.sa_password(PASSWORD).drive("D:", shared, None).create(dir.path()).unwrap();
+        let store = spec
+            .sa_password(PASSWORD)
+            .drive("D:", shared, None)
+            .create(dir.path())
+            .unwrap();
         for folder in [r"D:\Backup", r"D:\Data"] {
             store.drives().create_dir(folder).ok();
         }
         drop(store);
+        // Slow enough that progress can be seen and a BACKUP be cancelled.
+        fs::write(dir.path().join("lab.json"), r#"{ "io_mb_per_s": 4 }"#).unwrap();
         let instance = Instance::open(dir.path()).unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -94,13 +102,20 @@ impl Drop for Server {
 
 async fn run(script: &str) {
     let Some(python) = tokio::task::spawn_blocking(python).await.unwrap() else {
-        assert!(std::env::var_os("SYNCFERRY_REQUIRE_STRANGERS").is_none(), "no Python, or PyPI is out of reach");
+        assert!(
+            std::env::var_os("SYNCFERRY_REQUIRE_STRANGERS").is_none(),
+            "no Python, or PyPI is out of reach"
+        );
         eprintln!("skipped: no Python, or PyPI is out of reach");
         return;
     };
     let now = OffsetDateTime::now_utc();
     let shared = tempfile::tempdir().unwrap();
-    let sample = AdSync { data_folder: String::new(), objects: 2_000, ..AdSync::new(now) };
+    let sample = AdSync {
+        data_folder: String::new(),
+        objects: 2_000,
+        ..AdSync::new(now)
+    };
     let newer = InstanceSpec::standard_2022("SQL01", Some("INST"), now).database(adsync(&sample));
     let server = Server::start(newer, shared.path()).await;
     let older = Server::start(InstanceSpec::standard_2019("SQL02", None, now), shared.path()).await;
@@ -109,10 +124,18 @@ async fn run(script: &str) {
     fs::write(&settings, text.to_string()).unwrap();
 
     let mut command = tokio::process::Command::new(python);
-    command.arg(scripts().join(script)).arg(&settings).env("PYTHONDONTWRITEBYTECODE", "1").kill_on_drop(true);
+    command
+        .arg(scripts().join(script))
+        .arg(&settings)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .kill_on_drop(true);
     let output = command.output().await.unwrap();
     println!("{}", String::from_utf8_lossy(&output.stdout));
-    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{script}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
