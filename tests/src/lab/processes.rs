@@ -151,16 +151,17 @@ impl Supervisor {
     /// Ends what an earlier lab left over: asks first, then insists.
     pub fn end_leftovers(dir: &Path) -> Vec<Recorded> {
         let leftovers = Self::leftovers(dir);
-        // The last ones started go first: agents before what they talk to.
-        for process in leftovers.iter().rev() {
-            process.signal(Signal::TERM);
-        }
-        let deadline = Instant::now() + STOP_TIMEOUT;
-        while leftovers.iter().any(Recorded::alive) && Instant::now() < deadline {
-            std::thread::sleep(LOOK_EVERY);
-        }
-        for process in &leftovers {
-            process.signal(Signal::KILL);
+        for group in groups(leftovers.clone(), |r| r) {
+            for process in &group {
+                process.signal(Signal::TERM);
+            }
+            let deadline = Instant::now() + STOP_TIMEOUT;
+            while group.iter().any(Recorded::alive) && Instant::now() < deadline {
+                std::thread::sleep(LOOK_EVERY);
+            }
+            for process in &group {
+                process.signal(Signal::KILL);
+            }
         }
         // A file that is not there is as good.
         let _ = fs::remove_file(state_file(dir));
@@ -361,8 +362,7 @@ impl Supervisor {
 
     /// Ends everything: agents first, then the controller, then what they talk to.
     pub async fn stop_all(&mut self) {
-        let mut all: Vec<Running> = std::mem::take(&mut self.running).into_values().collect();
-        all.sort_by_key(|r| std::cmp::Reverse(r.recorded.started));
+        let all: Vec<Running> = std::mem::take(&mut self.running).into_values().collect();
         let ending = tokio::task::spawn_blocking(move || end(all));
         // It does not panic.
         let _ = ending.await;
@@ -398,8 +398,15 @@ impl Drop for Supervisor {
     }
 }
 
-/// Asks, waits, insists. Children are reaped, so that no id is taken for a living process.
-fn end(mut all: Vec<Running>) {
+/// Asks, waits, insists: group by group, the last ones started first, so that nobody sees what it talks to go away while it
+/// works. Children are reaped, so that no id is taken for a living process.
+fn end(all: Vec<Running>) {
+    for group in groups(all, |r| &r.recorded) {
+        end_group(group);
+    }
+}
+
+fn end_group(mut all: Vec<Running>) {
     for running in &all {
         running.recorded.signal(Signal::TERM);
     }
@@ -419,6 +426,20 @@ fn end(mut all: Vec<Running>) {
         let _ = running.child.kill();
         let _ = running.child.wait();
     }
+}
+
+/// Processes by the first part of their names (`agent-sync01` and `agent-sql01` belong together), the last started first.
+fn groups<T>(mut all: Vec<T>, recorded: impl Fn(&T) -> &Recorded) -> Vec<Vec<T>> {
+    all.sort_by_key(|t| std::cmp::Reverse(recorded(t).started));
+    let mut groups: Vec<(String, Vec<T>)> = Vec::new();
+    for one in all {
+        let kind = recorded(&one).name.split('-').next().unwrap_or_default().to_string();
+        match groups.iter_mut().find(|(k, _)| *k == kind) {
+            Some((_, group)) => group.push(one),
+            None => groups.push((kind, vec![one])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
 }
 
 fn state_file(dir: &Path) -> PathBuf {

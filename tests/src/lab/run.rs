@@ -175,10 +175,13 @@ impl Lab {
         if ["planned", "stopped", "stuck"].contains(&migration.state.as_str()) {
             operator.apply(&migration).await?;
         }
-        let rest = tokio::select! {
-            rest = operator.watch(&migration.id, &gate) => rest?,
-            failed = self.supervisor.keep_alive(|line| eprintln!("  {line}")) => match failed? {},
-        };
+        let mut rest = self.watch(&mut operator, &migration.id, &gate).await?;
+        if rest == Rest::Stopped && migration.state == "running" {
+            // It was interrupted, and a job found that what it talked to had gone. An operator would look and apply again.
+            let stopped = operator.migration(&migration.id).await?;
+            operator.apply(&stopped).await?;
+            rest = self.watch(&mut operator, &migration.id, &gate).await?;
+        }
         phase.next("The evidence");
         operator.report(&migration.id, self.world.dir()).await?;
         operator.show_leases().await?;
@@ -195,6 +198,14 @@ impl Lab {
             Rest::Stopped => ExitCode::from(EXIT_STOPPED),
             Rest::Cancelled => ExitCode::from(EXIT_CANCELLED),
         })
+    }
+
+    /// Watches, and meanwhile does what a service manager does.
+    async fn watch(&mut self, operator: &mut Operator, id: &str, gate: &AtTheGate) -> anyhow::Result<Rest> {
+        tokio::select! {
+            rest = operator.watch(id, gate) => rest,
+            failed = self.supervisor.keep_alive(|line| eprintln!("  {line}")) => match failed? {},
+        }
     }
 
     fn gate(&self, attended: bool) -> AtTheGate {
