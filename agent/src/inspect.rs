@@ -3,7 +3,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use syncferry_shared::inventory::{
@@ -18,9 +17,6 @@ use crate::instances::Instances;
 use crate::runner::host_finding;
 use crate::session::Inspect;
 use crate::sql::{Role, SqlError, SqlSession, ops};
-
-/// How long a name and port have to answer.
-const REACH_LIMIT: Duration = Duration::from_secs(5);
 
 /// Looks at this host.
 pub struct Inspector {
@@ -64,8 +60,10 @@ impl Inspect for Inspector {
         if let Some(path) = &request.installer {
             self.look_at_installer(path, &mut inventory).await;
         }
-        let reach = request.reach.iter().map(|target| reach(target));
-        inventory.reach = join_all(reach.collect()).await;
+        // A handful of targets, each with a short limit.
+        for target in &request.reach {
+            inventory.reach.push(reach(self.host.as_ref(), target).await);
+        }
         inventory
     }
 }
@@ -188,7 +186,7 @@ async fn read_installer(path: String, local: PathBuf) -> Result<InstallerFacts, 
 }
 
 /// Whether `host,port` (or `host:port`) takes a connection.
-async fn reach(target: &str) -> ReachFacts {
+async fn reach(host: &dyn Host, target: &str) -> ReachFacts {
     let facts = |error: Option<String>| ReachFacts {
         target: target.to_string(),
         reached: error.is_none(),
@@ -196,24 +194,11 @@ async fn reach(target: &str) -> ReachFacts {
     };
     let parsed = target
         .rsplit_once([',', ':'])
-        .and_then(|(h, p)| Some((h.trim(), p.trim().parse::<u16>().ok()?)));
-    let Some((host, port)) = parsed else {
-        return facts(Some("it is not host,port".into()));
-    };
-    match tokio::time::timeout(REACH_LIMIT, tokio::net::TcpStream::connect((host, port))).await {
-        Ok(Ok(_)) => facts(None),
-        Ok(Err(e)) => facts(Some(e.to_string())),
-        Err(_) => facts(Some(format!("no answer within {} s", REACH_LIMIT.as_secs()))),
+        .and_then(|(name, port)| Some((name.trim(), port.trim().parse::<u16>().ok()?)));
+    match parsed {
+        Some((name, port)) => facts(host.reach(name, port).await.err().map(|e| e.to_string())),
+        None => facts(Some("it is not host,port".into())),
     }
-}
-
-async fn join_all(tasks: Vec<impl Future<Output = ReachFacts>>) -> Vec<ReachFacts> {
-    // At most a handful of targets, each with a short limit.
-    let mut all = Vec::with_capacity(tasks.len());
-    for task in tasks {
-        all.push(task.await);
-    }
-    all
 }
 
 fn host_problem(subject: &str, error: &HostError) -> Problem {
