@@ -60,15 +60,30 @@ impl Inspect for Inspector {
         if let Some(path) = &request.installer {
             self.look_at_installer(path, &mut inventory).await;
         }
-        // A handful of targets, each with a short limit.
         for target in &request.reach {
-            inventory.reach.push(reach(self.host.as_ref(), target).await);
+            inventory.reach.push(self.reach(target).await);
         }
         inventory
     }
 }
 
 impl Inspector {
+    /// Whether `host,port` (or `host:port`) takes a connection. The machine is asked: names mean what they mean there.
+    async fn reach(&self, target: &str) -> ReachFacts {
+        let parsed = target
+            .rsplit_once([',', ':'])
+            .and_then(|(h, p)| Some((h.trim(), p.trim().parse::<u16>().ok()?)));
+        let error = match parsed {
+            Some((host, port)) => self.host.reach(host, port).await.err().map(|e| e.to_string()),
+            None => Some("it is not host,port".into()),
+        };
+        ReachFacts {
+            target: target.to_string(),
+            reached: error.is_none(),
+            error,
+        }
+    }
+
     async fn look_at_host(&self, inventory: &mut Inventory) {
         match self.host.facts().await {
             Ok(facts) => inventory.host = facts,
@@ -182,22 +197,6 @@ async fn read_installer(path: String, local: PathBuf) -> Result<InstallerFacts, 
     match read {
         Ok(read) => read.map_err(|e| e.to_string()),
         Err(e) => Err(e.to_string()),
-    }
-}
-
-/// Whether `host,port` (or `host:port`) takes a connection.
-async fn reach(host: &dyn Host, target: &str) -> ReachFacts {
-    let facts = |error: Option<String>| ReachFacts {
-        target: target.to_string(),
-        reached: error.is_none(),
-        error,
-    };
-    let parsed = target
-        .rsplit_once([',', ':'])
-        .and_then(|(name, port)| Some((name.trim(), port.trim().parse::<u16>().ok()?)));
-    match parsed {
-        Some((name, port)) => facts(host.reach(name, port).await.err().map(|e| e.to_string())),
-        None => facts(Some("it is not host,port".into())),
     }
 }
 

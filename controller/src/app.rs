@@ -9,16 +9,16 @@ use anyhow::Context as _;
 use syncferry_proto::transport::{Limits, Profile, listen, private_file};
 use syncferry_proto::v1::{agent_server, enrolment_server, operator_server};
 use syncferry_shared::catalogue::Catalogue;
-use syncferry_shared::event::{NewEvent, StreamKind};
 use syncferry_shared::{Clock, OperatorId};
 use syncferry_store::{NewOperator, Store};
 use syncferry_store_sqlite::{Options, SqliteStore, SystemClock};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{agent, enrolment, guard, operator};
 use crate::config::Config;
-use crate::core::Core;
+use crate::core::{Core, system_event};
 use crate::identity::{self, Keys, ServerCertificate};
 use crate::wake::Wake;
 use crate::{duties, scheduler};
@@ -30,8 +30,13 @@ pub const CREDENTIALS_FILE: &str = "operator.toml";
 /// The file that says where the controller listens, in the data directory, once it does.
 pub const ADDRESS_FILE: &str = "address";
 
-/// Runs the controller until `stop` is cancelled.
+/// How long open calls have to end after the order to stop. Our own streams end with it; this is for peers that are gone.
+const LAST_MOMENT: Duration = Duration::from_secs(5);
+
+/// Runs the controller until `stop` is cancelled. When it returns, nothing of it runs on: the store can be opened again.
 pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
+    // A failure inside stops everything here, and nothing of the caller's.
+    let stop = stop.child_token();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     if !config.data_dir.exists() {
         private_file::create_directory(&config.data_dir)
@@ -54,6 +59,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         )
     })?;
     let bound = listener.local_addr()?;
+    // The one of an earlier run, if that ended without a word.
+    let _ = std::fs::remove_file(config.data_dir.join(ADDRESS_FILE));
     let advertise = if config.advertise.is_empty() {
         bound.to_string()
     } else {
@@ -63,6 +70,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let certificate = ServerCertificate::new(authority.clone(), names, identity::ca::SERVER_VALIDITY, clock.now())?;
     let catalogue = catalogue(&config)?;
     let ca_pem = authority.pem().to_string();
+    let address_file = config.data_dir.join(ADDRESS_FILE);
     let core = Arc::new(Core {
         store,
         wake: Wake::default(),
@@ -70,10 +78,11 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         tickets: keys.tickets,
         catalogue,
         config,
+        stop: stop.clone(),
     });
     first_operator(&core, &advertise, &*clock).await?;
     started(&core).await?;
-    write_address(&core.config.data_dir.join(ADDRESS_FILE), bound)?;
+    write_address(&address_file, bound)?;
     tracing::info!(address = %bound, advertise, "the controller listens");
 
     let incoming = listen(listener, certificate.identity(), &ca_pem, Limits::default())?;
@@ -85,15 +94,14 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(syncferry_proto::DESCRIPTORS)
         .build_v1()?;
-    let background = [
-        tokio::spawn(scheduler::run(core.clone(), stop.clone())),
-        tokio::spawn(duties::run(core.clone(), stop.clone())),
-        tokio::spawn({
-            let stop = stop.clone();
-            async move { certificate.keep_renewed(&*clock, stop.cancelled_owned()).await }
-        }),
-    ];
-    Profile::Control
+    let mut background = JoinSet::new();
+    background.spawn(named("the scheduler", scheduler::run(core.clone(), stop.clone())));
+    background.spawn(named("the duties", duties::run(core.clone(), stop.clone())));
+    background.spawn(named("the certificate's renewal", {
+        let stop = stop.clone();
+        async move { certificate.keep_renewed(&*clock, stop.cancelled_owned()).await }
+    }));
+    let serving = Profile::Control
         .server()
         .add_service(tonic::service::interceptor::InterceptedService::new(
             health_service,
@@ -108,23 +116,54 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         .add_service(
             operator_server::OperatorServer::new(operator::Service(core.clone())).max_decoding_message_size(most),
         )
-        .serve_with_incoming_shutdown(incoming, stopped(stop))
-        .await?;
-    for task in background {
-        task.abort();
+        .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
+    let ended = tokio::select! {
+        served = serving => served.context("the server failed"),
+        // Without its scheduler, a controller looks alive and does nothing.
+        why = ended_early(&mut background, &stop) => Err(why),
+        () = overdue(&stop) => {
+            tracing::warn!("calls that did not end in time were cut");
+            Ok(())
+        }
+    };
+    stop.cancel();
+    if tokio::time::timeout(LAST_MOMENT, finish(&mut background))
+        .await
+        .is_err()
+    {
+        background.shutdown().await;
     }
+    // Whoever finds the file finds a controller that listens.
+    let _ = std::fs::remove_file(&address_file);
     tracing::info!("the controller stopped");
-    Ok(())
+    ended
 }
 
-/// Streams never end by themselves: after the order to stop, they get a moment and are then cut.
-async fn stopped(stop: CancellationToken) {
+async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static str {
+    task.await;
+    name
+}
+
+/// Resolves when something ends in the background that should not: it panicked, or returned without an order.
+async fn ended_early(background: &mut JoinSet<&'static str>, stop: &CancellationToken) -> anyhow::Error {
+    let ended = background.join_next().await;
+    if stop.is_cancelled() {
+        return std::future::pending().await;
+    }
+    match ended {
+        Some(Err(e)) => anyhow::anyhow!("a background task failed: {e}"),
+        Some(Ok(name)) => anyhow::anyhow!("{name} ended without an order"),
+        None => anyhow::anyhow!("nothing runs in the background"),
+    }
+}
+
+async fn finish(background: &mut JoinSet<&'static str>) {
+    while background.join_next().await.is_some() {}
+}
+
+async fn overdue(stop: &CancellationToken) {
     stop.cancelled().await;
-    tokio::spawn(async {
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        tracing::info!("open streams were cut");
-        std::process::exit(0);
-    });
+    tokio::time::sleep(LAST_MOMENT).await;
 }
 
 fn host_part(address: &str) -> String {
@@ -185,13 +224,13 @@ async fn first_operator(core: &Core, advertise: &str, clock: &dyn Clock) -> anyh
 async fn started(core: &Core) -> anyhow::Result<()> {
     let mut tx = core.store.begin("system.start").await?;
     let meta = tx.meta().await?;
-    tx.append_event(NewEvent {
-        stream_kind: StreamKind::System,
-        stream_id: meta.id.to_string(),
-        kind: "controller.started".to_string(),
-        actor: "controller".to_string(),
-        payload: serde_json::json!({"version": env!("CARGO_PKG_VERSION"), "incarnation": meta.incarnation}),
-    })
+    let payload = serde_json::json!({"version": env!("CARGO_PKG_VERSION"), "incarnation": meta.incarnation});
+    tx.append_event(system_event(
+        &meta.id.to_string(),
+        "controller.started",
+        "controller",
+        payload,
+    ))
     .await?;
     tx.commit().await?;
     Ok(())

@@ -6,6 +6,7 @@ use syncferry_shared::catalogue::Catalogue;
 use syncferry_shared::event::{NewEvent, StreamKind};
 use syncferry_shared::{HostId, MigrationId};
 use syncferry_store::Store;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::identity::{Authority, TicketSigner};
@@ -25,6 +26,8 @@ pub struct Core {
     pub tickets: TicketSigner,
     /// Connect versions.
     pub catalogue: Catalogue,
+    /// The order to stop. Whatever waits or streams without an end of its own ends with it.
+    pub stop: CancellationToken,
 }
 
 impl Core {
@@ -61,6 +64,17 @@ pub fn agent_event(host: HostId, kind: &str, actor: &str, payload: serde_json::V
     NewEvent {
         stream_kind: StreamKind::Agent,
         stream_id: host.to_string(),
+        kind: kind.to_string(),
+        actor: actor.to_string(),
+        payload,
+    }
+}
+
+/// An event of the controller itself, to be appended.
+pub fn system_event(store: &str, kind: &str, actor: &str, payload: serde_json::Value) -> NewEvent {
+    NewEvent {
+        stream_kind: StreamKind::System,
+        stream_id: store.to_string(),
         kind: kind.to_string(),
         actor: actor.to_string(),
         payload,

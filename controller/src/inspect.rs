@@ -47,11 +47,27 @@ pub async fn ask_and_wait(
     let limit = Duration::from_secs(core.config.inspection_timeout_s);
     let until = tokio::time::Instant::now() + limit;
     while tokio::time::Instant::now() < until {
-        ear.wait(Duration::from_secs(1), |r| r == Reason::Inspection).await;
+        tokio::select! {
+            _ = ear.wait(Duration::from_secs(1), |r| r == Reason::Inspection) => {}
+            () = core.stop.cancelled() => {
+                return Err(Problem::NoAnswer("the controller stops; try again when it is back".to_string()));
+            }
+        }
         let mut tx = core.store.read("inspection.wait").await?;
         if let Some(found) = tx.inspection(id).await?.filter(|i| i.state != InspectionState::Pending) {
             return answer(&found);
         }
+    }
+    // The question is over: an agent that comes back tomorrow need not look for an answer that nobody waits for.
+    let mut tx = core.store.begin("inspection.give-up").await?;
+    match tx.complete_inspection(id, Err("no answer in time")).await {
+        Ok(_) => tx.commit().await?,
+        Err(e) if e.is_moved() => {
+            if let Some(found) = tx.inspection(id).await? {
+                return answer(&found);
+            }
+        }
+        Err(e) => return Err(e.into()),
     }
     Err(Problem::NoAnswer(format!(
         "the agent on {} did not answer within {} s; `syncferry host show {}` says whether it is online",

@@ -4,9 +4,11 @@
 use syncferry_shared::lease::{LeaseState, Resource};
 use syncferry_shared::outcome::{Outcome, Restored};
 use syncferry_shared::spec::{JobKind, JobSpec, Task};
-use syncferry_shared::state::{AttemptEvent, JobEvent, JobState, MigrationEvent};
+use syncferry_shared::state::{
+    AttemptEvent, AttemptState, GateEvent, JobEvent, JobState, MigrationEvent, MigrationState,
+};
 use syncferry_shared::{HostId, MigrationId};
-use syncferry_store::{Attempt, By, DatabaseGuids, IdentityState, Job, Migration, NewArtifact, Tx};
+use syncferry_store::{Attempt, By, DatabaseGuids, IdentityState, Job, JobFilter, Migration, NewArtifact, Tx};
 
 use crate::commands::add_database::physical_key;
 use crate::core::{Core, migration_event};
@@ -23,12 +25,63 @@ async fn migration_of(tx: &mut dyn Tx, job: &Job) -> Result<Migration, Problem> 
         .ok_or_else(|| Problem::Internal("the job's migration is gone".to_string()))
 }
 
-async fn move_migration(tx: &mut dyn Tx, m: &Migration, event: MigrationEvent) -> Result<(), Problem> {
-    // A second failure in a stage finds the migration stopped already, which is fine.
-    if let Ok(to) = m.state.next(event)
-        && to != m.state
-    {
-        tx.transition_migration(m.id, m.state, to).await?;
+/// Where a migration may have touched something and is not at its end.
+pub(crate) const UNDER_WAY: [MigrationState; 4] = [
+    MigrationState::Running,
+    MigrationState::Stopped,
+    MigrationState::Stuck,
+    MigrationState::Unwinding,
+];
+
+/// The jobs of a migration, by stage and place.
+pub(crate) async fn jobs_of(tx: &mut dyn Tx, migration: MigrationId) -> Result<Vec<Job>, Problem> {
+    let filter = JobFilter {
+        migration: Some(migration),
+        ..JobFilter::default()
+    };
+    Ok(tx.jobs(&filter).await?)
+}
+
+/// Whether a migration that was started goes back. Its own state says so only while nothing is unknown; but a cancellation
+/// leaves its mark on the jobs, because one of a later stage is always there to be cancelled, and nothing else leaves it.
+pub(crate) fn goes_back(jobs: &[Job]) -> bool {
+    let marked = |j: &Job| {
+        matches!(
+            j.state,
+            JobState::Cancelled | JobState::Cancelling | JobState::UndoReady | JobState::Undoing | JobState::Undone
+        )
+    };
+    jobs.iter().any(marked)
+}
+
+/// What the states of its jobs mean for a migration, all of them together: one job that becomes known ends nothing while
+/// another one is unknown.
+fn verdict(state: MigrationState, jobs: &[Job]) -> Option<MigrationEvent> {
+    let any = |state| jobs.iter().any(|j| j.state == state);
+    let (unknown, failed) = (any(JobState::Unknown), any(JobState::Failed));
+    match state {
+        MigrationState::Running | MigrationState::Stopped | MigrationState::Unwinding if unknown => {
+            Some(MigrationEvent::JobUnknown)
+        }
+        MigrationState::Running if failed => Some(MigrationEvent::JobFailed),
+        MigrationState::Stuck if unknown => None,
+        // An undoing that failed waits for a person, who cancels again.
+        MigrationState::Stuck if goes_back(jobs) => (!failed).then_some(MigrationEvent::Cancel),
+        MigrationState::Stuck if failed => Some(MigrationEvent::JobFailed),
+        MigrationState::Stuck => Some(MigrationEvent::JobKnown),
+        _ => None,
+    }
+}
+
+/// Moves a migration to where its jobs say that it is.
+async fn settle(tx: &mut dyn Tx, id: MigrationId) -> Result<(), Problem> {
+    let Some(m) = tx.migration(id).await? else {
+        return Ok(());
+    };
+    let jobs = jobs_of(tx, id).await?;
+    if let Some(event) = verdict(m.state, &jobs) {
+        let to = m.state.next(event).map_err(illegal)?;
+        tx.transition_migration(id, m.state, to).await?;
     }
     Ok(())
 }
@@ -42,6 +95,13 @@ pub async fn ended(
     job: &Job,
     end: End,
 ) -> Result<Vec<HostId>, Problem> {
+    let m = migration_of(tx, job).await?;
+    let jobs = jobs_of(tx, m.id).await?;
+    let back = goes_back(&jobs);
+    check_end(attempt, job, &end, back)?;
+    if was_told(attempt, job, &end)? {
+        return Ok(vec![]);
+    }
     let (attempt_event, job_event, kind) = match &end {
         End::Succeeded(_) => (AttemptEvent::Succeed, JobEvent::Succeed, "job.succeeded"),
         End::Failed(_) => (AttemptEvent::Fail, JobEvent::Fail, "job.failed"),
@@ -54,15 +114,9 @@ pub async fn ended(
         tx.transition_attempt(attempt.job, attempt.attempt, attempt.state, to)
             .await?;
     }
-    let m = migration_of(tx, job).await?;
     if job.state != JobState::Unknown || job_event != JobEvent::LoseSight {
-        let to = job.state.next(job_event).map_err(illegal)?;
+        let to = job.state.next(job_event).map_err(not_expected)?;
         tx.transition_job(job.id, job.state, to).await?;
-    }
-    // What was unknown is known now, and the migration goes on.
-    let known = matches!(end, End::Succeeded(_) | End::Cancelled | End::Undone);
-    if job.state == JobState::Unknown && known {
-        move_migration(tx, &m, MigrationEvent::JobKnown).await?;
     }
     let mut payload = serde_json::json!({"job": job.name, "attempt": attempt.attempt, "host": job.host});
     let mut hosts = Vec::new();
@@ -85,17 +139,91 @@ pub async fn ended(
             payload["step"] = failure.step.clone().into();
             payload["findings"] = serde_json::to_value(&failure.findings).map_err(illegal)?;
             payload["undone"] = failure.undone.into();
-            let event = if matches!(end, End::Failed(_)) {
-                MigrationEvent::JobFailed
-            } else {
-                MigrationEvent::JobUnknown
-            };
-            move_migration(tx, &m, event).await?;
         }
         End::Cancelled | End::Undone => {}
     }
     tx.append_event(migration_event(m.id, kind, actor, payload)).await?;
+    if !matches!(end, End::Unknown(_)) {
+        close_gates(tx, job).await?;
+    }
+    if back && job.kind == JobKind::Install && matches!(end, End::Succeeded(_)) {
+        revive(tx, &m).await?;
+    } else if m.state == MigrationState::Unwinding && matches!(&end, End::Failed(f) if !f.undone) {
+        // What could not be undone is a person's to look at.
+        let to = m.state.next(MigrationEvent::JobFailed).map_err(illegal)?;
+        tx.transition_migration(m.id, m.state, to).await?;
+    }
+    settle(tx, m.id).await?;
     Ok(hosts)
+}
+
+/// Refuses an end that no order led to. It is the agent's mistake, and nothing is changed by it.
+fn check_end(attempt: &Attempt, job: &Job, end: &End, back: bool) -> Result<(), Problem> {
+    let refuse = |why: &str| Err(Problem::Invalid(format!("job {}: {why}", job.name)));
+    match end {
+        _ if attempt.state == AttemptState::Offered => refuse("the attempt was not accepted yet"),
+        End::Undone if !attempt.undo => refuse("an attempt that does something cannot end as undone"),
+        End::Succeeded(_) | End::Cancelled if attempt.undo => refuse("an attempt that undoes ends as undone"),
+        End::Cancelled if !back => refuse("nobody asked to cancel it"),
+        _ => Ok(()),
+    }
+}
+
+/// Whether it is the second time that an agent says that it cannot tell.
+fn was_told(attempt: &Attempt, job: &Job, end: &End) -> Result<bool, Problem> {
+    let End::Unknown(failure) = end else {
+        return Ok(false);
+    };
+    let told = job.failure == Some(serde_json::to_value(failure).map_err(illegal)?);
+    Ok(told && attempt.state == AttemptState::Unknown && job.state == JobState::Unknown)
+}
+
+fn not_expected(e: impl std::fmt::Display) -> Problem {
+    Problem::Invalid(e.to_string())
+}
+
+/// Nobody waits at a gate of a job that ended.
+async fn close_gates(tx: &mut dyn Tx, job: &Job) -> Result<(), Problem> {
+    for gate in tx
+        .gates_of(job.migration)
+        .await?
+        .into_iter()
+        .filter(|g| g.job == job.id)
+    {
+        if let Ok(to) = gate.state.next(GateEvent::Cancel) {
+            tx.transition_gate(gate.id, gate.state, to).await?;
+            let payload = serde_json::json!({"gate": gate.id, "title": gate.title, "why": "its job ended"});
+            tx.append_event(migration_event(job.migration, "gate.cancelled", "controller", payload))
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+/// The wizard was completed before the agent heard of the cancellation: the new server uses the database. Undoing would take
+/// it away under a running server, so what is left is done after all, and that is only to look.
+async fn revive(tx: &mut dyn Tx, m: &Migration) -> Result<(), Problem> {
+    for job in jobs_of(tx, m.id).await? {
+        if let Ok(to) = job.state.next(JobEvent::Revive) {
+            tx.transition_job(job.id, job.state, to).await?;
+        }
+    }
+    let event = if m.state == MigrationState::Stuck {
+        MigrationEvent::JobKnown
+    } else {
+        MigrationEvent::Overtaken
+    };
+    let to = m.state.next(event).map_err(illegal)?;
+    tx.transition_migration(m.id, m.state, to).await?;
+    let payload = serde_json::json!({"reason": "Connect was installed before the cancellation took effect"});
+    tx.append_event(migration_event(
+        m.id,
+        "migration.cancel-overtaken",
+        "controller",
+        payload,
+    ))
+    .await?;
+    Ok(())
 }
 
 /// What a job that ended well teaches us.
@@ -165,7 +293,12 @@ async fn hand_renewal_over(
     m: &Migration,
     job: &Job,
 ) -> Result<Vec<HostId>, Problem> {
-    let Some(lease) = tx.lease(&job.resource).await?.filter(|l| l.renewer != Some(job.host)) else {
+    // A lease that is being fenced, or in doubt, is nobody's to hand over; the report of the installation counts all the same.
+    let alive = |l: &syncferry_shared::lease::Lease| {
+        matches!(l.state, LeaseState::Held | LeaseState::Draining | LeaseState::Lost)
+    };
+    let lease = tx.lease(&job.resource).await?.filter(alive);
+    let Some(lease) = lease.filter(|l| l.renewer != Some(job.host)) else {
         return Ok(vec![]);
     };
     let Some(session) = tx.agent_of_host(job.host).await?.and_then(|a| a.session) else {
@@ -207,15 +340,40 @@ pub async fn lose_sight(
     let Some(job) = tx.job(attempt.job).await? else {
         return Ok(None);
     };
-    let m = migration_of(tx, &job).await?;
     if let Ok(to) = job.state.next(JobEvent::LoseSight) {
         tx.transition_job(job.id, job.state, to).await?;
     }
-    move_migration(tx, &m, MigrationEvent::JobUnknown).await?;
     let payload = serde_json::json!({"job": job.name, "attempt": attempt.attempt, "why": why});
-    tx.append_event(migration_event(m.id, "job.unknown", actor, payload))
+    tx.append_event(migration_event(job.migration, "job.unknown", actor, payload))
         .await?;
-    Ok(Some(m.id))
+    settle(tx, job.migration).await?;
+    Ok(Some(job.migration))
+}
+
+/// The agent is back with an attempt that was unknown: it goes on in the direction in which it went.
+pub(crate) async fn resume(tx: &mut dyn Tx, attempt: &Attempt, job: &Job, actor: &str) -> Result<(), Problem> {
+    let to = attempt.state.next(AttemptEvent::Resume).map_err(illegal)?;
+    tx.transition_attempt(attempt.job, attempt.attempt, attempt.state, to)
+        .await?;
+    if job.state != JobState::Unknown {
+        return Ok(());
+    }
+    let back = goes_back(&jobs_of(tx, job.migration).await?);
+    let way: &[JobEvent] = match (attempt.undo, back) {
+        (true, _) => &[JobEvent::Undo, JobEvent::Accept],
+        (false, true) => &[JobEvent::Cancel],
+        (false, false) => &[JobEvent::Resume],
+    };
+    let mut state = job.state;
+    for event in way {
+        let to = state.next(*event).map_err(illegal)?;
+        tx.transition_job(job.id, state, to).await?;
+        state = to;
+    }
+    let payload = serde_json::json!({"job": job.name, "attempt": attempt.attempt, "state": state});
+    tx.append_event(migration_event(job.migration, "job.resumed", actor, payload))
+        .await?;
+    settle(tx, job.migration).await
 }
 
 /// Everything is undone: the seat is given back, with the proof that nobody ever sat on it.
@@ -228,18 +386,39 @@ pub async fn give_seat_back(
     let Some(lease) = tx.lease(&resource).await? else {
         return Ok(vec![]);
     };
-    if matches!(lease.state, LeaseState::Held | LeaseState::Draining) {
-        let proof = syncferry_store::NewProof {
-            kind: syncferry_shared::lease::ProofKind::NeverUsed,
-            evidence: serde_json::json!({"reason": "Connect was never installed on it; the jobs' journals say that everything was undone"}),
-            actor: "controller".to_string(),
-            second: None,
-        };
-        let by = By::new("controller")
-            .migration(m.id)
-            .detail(serde_json::json!({"reason": "migration cancelled"}));
-        tx.release_lease(&resource, lease.epoch, None, &proof, &by).await?;
+    let proof = syncferry_store::NewProof {
+        kind: syncferry_shared::lease::ProofKind::NeverUsed,
+        evidence: serde_json::json!({"reason": "Connect was never installed on it; the jobs' journals say that everything was undone"}),
+        actor: "controller".to_string(),
+        second: None,
+    };
+    let by = By::new("controller")
+        .migration(m.id)
+        .detail(serde_json::json!({"reason": "migration cancelled"}));
+    match lease.state {
+        LeaseState::Free => {}
+        LeaseState::Held | LeaseState::Draining => {
+            tx.release_lease(&resource, lease.epoch, None, &proof, &by).await?;
+        }
+        // Its renewer is away, or its identity was in doubt. What is never used can be fenced by the word of the journals;
+        // otherwise the new server could never be seated again.
+        LeaseState::Lost | LeaseState::Quarantined => {
+            let fencing = tx.begin_fence(&resource, lease.epoch, None, &by).await?;
+            end_fence(tx, &fencing, &proof, &by).await?;
+        }
+        LeaseState::Fencing => end_fence(tx, &lease, &proof, &by).await?,
     }
     tx.retire_database(target).await?;
     Ok(lease.renewer.into_iter().collect())
+}
+
+async fn end_fence(
+    tx: &mut dyn Tx,
+    fencing: &syncferry_shared::lease::Lease,
+    proof: &syncferry_store::NewProof,
+    by: &By,
+) -> Result<(), Problem> {
+    tx.add_proof(&fencing.resource, fencing.epoch, proof).await?;
+    tx.end_fence(&fencing.resource, fencing.epoch, by).await?;
+    Ok(())
 }

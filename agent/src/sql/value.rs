@@ -95,7 +95,9 @@ fn utf16(bytes: &[u8]) -> String {
 }
 
 fn since_midnight(time: &SqlTime) -> Duration {
-    Duration::nanoseconds(i64::try_from(time.time_nanoseconds).unwrap_or(0))
+    // The library's field is called nanoseconds and counts units of 100 ns.
+    let hundreds = i64::try_from(time.time_nanoseconds).unwrap_or(0);
+    Duration::nanoseconds(hundreds.saturating_mul(100))
 }
 
 fn plain(year: i32, days: i64, time: Duration) -> Option<PrimitiveDateTime> {
@@ -152,7 +154,7 @@ mod tests {
         let t = Value::from_column(ColumnValues::DateTime(SqlDateTime { days: 0, time: 299 }));
         assert_eq!(t.shown(), "1900-01-01 0:00:00.997");
         let time = SqlTime {
-            time_nanoseconds: 23 * 3_600_000_000_000,
+            time_nanoseconds: 23 * 36_000_000_000,
             scale: 7,
         };
         let t = ColumnValues::DateTimeOffset(SqlDateTimeOffset {

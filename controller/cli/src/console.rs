@@ -60,9 +60,8 @@ impl<'a> Console<'a> {
             io::stdout().is_terminal(),
             io::stderr().is_terminal(),
         );
-        let width = ::console::Term::stdout()
-            .size_checked()
-            .map(|(_, columns)| usize::from(columns));
+        let terminal = ::console::Term::stdout();
+        let width = terminal.size_checked().map(|(_, columns)| usize::from(columns));
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
         Self {
             answers: if stdin && stderr {
@@ -71,7 +70,8 @@ impl<'a> Console<'a> {
                 Answers::Nobody
             },
             live: stderr && stdout,
-            color: stdout && !no_color,
+            // Asking also switches colours on where Windows has them off.
+            color: stdout && !no_color && terminal.features().colors_supported(),
             width: width.filter(|_| stdout).unwrap_or(WIDTH).clamp(60, 120),
             ..Self::plain(out, err)
         }

@@ -91,6 +91,9 @@ impl<'a, 'b> Context<'a, 'b> {
 
     /// Says why the command failed.
     pub(crate) fn fail(&mut self, error: &CliError) -> Exit {
+        if error.nobody_reads() {
+            return error.exit();
+        }
         let look = Look {
             color: self.console.color && self.console.live,
             ..self.look()

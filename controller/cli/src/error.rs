@@ -131,6 +131,11 @@ impl CliError {
         }
     }
 
+    /// Whether the reader of our output went away, as `head` does: that is no news.
+    pub(crate) fn nobody_reads(&self) -> bool {
+        matches!(self, Self::Output(e) if e.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+
     /// A word for scripts.
     pub fn kind(&self) -> &'static str {
         match self {

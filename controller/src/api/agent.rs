@@ -18,7 +18,7 @@ use super::guard::{self, Shared};
 use crate::dispatch::hello::{Greeting, Order};
 use crate::dispatch::report::{End, Sight, StepReport, What};
 use crate::dispatch::{
-    accept, authorize, certificate, heartbeat, hello, inspection, pull, renew_lease, report, transfer,
+    accept, authorize, certificate, heartbeat, hello, inspection, log_chunk, pull, renew_lease, report, transfer,
 };
 use crate::problem::Problem;
 use crate::wake::{HostReason, Reason};
@@ -62,9 +62,9 @@ impl Service {
     async fn host_of(&self, id: AgentId) -> Result<HostId, Status> {
         let mut tx = self.0.store.read("agent.session").await.map_err(Problem::from)?;
         let agent = tx.agent(id).await.map_err(Problem::from)?;
-        agent
-            .map(|a| a.host)
-            .ok_or_else(|| Status::not_found("this agent is not enrolled here; enrol it again with a new token"))
+        agent.map(|a| a.host).ok_or_else(|| {
+            Status::permission_denied("this agent is not enrolled here; enrol it again with a new token")
+        })
     }
 }
 
@@ -190,6 +190,7 @@ impl Agent for Service {
         let id = guard::agent(&request)?;
         let host = self.host_of(id).await?;
         let mut ear = self.0.wake.listen();
+        let stop = self.0.stop.clone();
         let (send, receive) = tokio::sync::mpsc::channel(8);
         tokio::spawn(async move {
             let hello = v1::Hint {
@@ -202,6 +203,7 @@ impl Agent for Service {
                 let reason = tokio::select! {
                     reason = heard => reason,
                     () = send.closed() => return,
+                    () = stop.cancelled() => return,
                 };
                 next = Ok(hint(reason));
             }
@@ -283,9 +285,7 @@ impl Agent for Service {
         let id = guard::agent(&request)?;
         let r = request.into_inner();
         let token = token(r.token.as_ref())?;
-        for line in r.lines.iter().take(1000) {
-            tracing::info!(agent = %id.short(), job = %token.job.short(), attempt = token.attempt, "{line}");
-        }
+        log_chunk::log_chunk(&self.0, id, &token, &r.lines).await?;
         Ok(Response::new(v1::LogChunkResponse {}))
     }
 

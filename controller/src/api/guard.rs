@@ -12,21 +12,19 @@ use crate::core::Core;
 /// The operator behind a request, as `operator:<name>`.
 pub async fn operator<T>(core: &Core, request: &Request<T>) -> Result<String, Status> {
     let id = require_operator(request)?;
+    let fingerprint = peer(request)?.fingerprint.to_string();
     let mut tx = core
         .store
         .read("guard.operator")
         .await
         .map_err(crate::problem::Problem::from)?;
     let row = tx.operator(id).await.map_err(crate::problem::Problem::from)?;
-    let fingerprint = peer(request)?.fingerprint.to_string();
     match row {
-        // Only the newest certificate of an operator counts: whoever lost the credentials gets new ones, and the lost ones
-        // are void from then on.
-        Some(o) if o.revoked_at.is_none() && o.fingerprint != fingerprint => Err(Status::permission_denied(format!(
-            "operator {} has newer credentials than these; use those",
+        Some(o) if o.revoked_at.is_none() && o.fingerprint == fingerprint => Ok(format!("operator:{}", o.name)),
+        Some(o) if o.revoked_at.is_none() => Err(Status::permission_denied(format!(
+            "operator {} was given another certificate since; use the newer credentials",
             o.name
         ))),
-        Some(o) if o.revoked_at.is_none() => Ok(format!("operator:{}", o.name)),
         Some(o) => Err(Status::permission_denied(format!(
             "the certificate of operator {} was revoked",
             o.name

@@ -60,9 +60,9 @@ impl Operator for Service {
     }
 
     async fn add_site(&self, request: Request<v1::AddSiteRequest>) -> Result<Response<v1::Site>, Status> {
-        guard::operator(&self.0, &request).await?;
+        let actor = guard::operator(&self.0, &request).await?;
         let r = request.into_inner();
-        let site = add_site::add_site(&self.0, &r.name, &r.tenant_id, r.labels.into_iter().collect()).await?;
+        let site = add_site::add_site(&self.0, &actor, &r.name, &r.tenant_id, r.labels.into_iter().collect()).await?;
         Ok(Response::new(queries::site::message(&site)))
     }
 
@@ -249,7 +249,8 @@ impl Operator for Service {
         let (send, receive) = tokio::sync::mpsc::channel(8);
         tokio::spawn(async move {
             if let Err(problem) = watch(&core, id, r.after_seq, &send).await {
-                let _ = send.send(Err(problem.into())).await;
+                // Nobody may be reading; then nobody needs to know.
+                let _ = send.try_send(Err(problem.into()));
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(receive))))
@@ -268,6 +269,8 @@ impl Operator for Service {
             StreamKind::Migration => find::migration(&mut *tx, &r.stream_id).await?.id.to_string(),
             StreamKind::Agent => find::host(&mut *tx, &r.stream_id).await?.id.to_string(),
             StreamKind::Lease => find::lease(&mut *tx, &r.stream_id).await?.resource.0,
+            // There is one such stream, and its id is the store's.
+            StreamKind::System if r.stream_id.is_empty() => tx.meta().await.map_err(Problem::from)?.id.to_string(),
             StreamKind::System => r.stream_id,
         };
         let limit = if r.limit <= 0 {
@@ -350,6 +353,10 @@ impl Operator for Service {
     }
 }
 
+fn stopping() -> Problem {
+    Problem::NoAnswer("the controller stops; watch again when it is back".to_string())
+}
+
 /// Sends what is new until the migration rests, or nobody listens any more.
 async fn watch(
     core: &Core,
@@ -382,13 +389,19 @@ async fn watch(
                 migration: Some(message),
                 rests,
             };
-            if send.send(Ok(response)).await.is_err() || rests {
+            // A watcher that does not read must not hold up the order to stop.
+            let sent = tokio::select! {
+                sent = send.send(Ok(response)) => sent,
+                () = core.stop.cancelled() => return Err(stopping()),
+            };
+            if sent.is_err() || rests {
                 return Ok(());
             }
         }
         tokio::select! {
             _ = ear.wait(TICK, |r| r == Reason::Migration(id)) => {}
             () = send.closed() => return Ok(()),
+            () = core.stop.cancelled() => return Err(stopping()),
         }
     }
 }

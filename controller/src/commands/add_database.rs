@@ -55,6 +55,7 @@ pub async fn add_database(
     };
     let mut tx = core.store.begin("database.add").await?;
     let key = physical_key(&facts.server_name, guid);
+    not_promised(&mut *tx, &host, &address).await?;
     let endpoint = format!("{}/{instance}/{}", host.name, facts.name);
     let database = match tx.database_by_key(&key).await? {
         Some(known) => known,
@@ -72,6 +73,29 @@ pub async fn add_database(
         core.host_changed(host, HostReason::Lease);
     }
     Ok(database)
+}
+
+/// A database that a migration is just restoring is registered by that migration, and by nobody else: otherwise its own
+/// report would find the place taken.
+async fn not_promised(tx: &mut dyn Tx, host: &Host, address: &DatabaseAddress) -> Result<(), Problem> {
+    let promised = |d: &Database| {
+        d.identity_state == IdentityState::Provisional
+            && d.host == host.id
+            && d.address.instance == address.instance
+            && d.address.database.eq_ignore_ascii_case(&address.database)
+    };
+    let Some(there) = tx.databases(None).await?.into_iter().find(promised) else {
+        return Ok(());
+    };
+    Err(Problem::refused(
+        Finding::blocker(
+            "database-is-being-restored",
+            format!("{} is being restored by a migration", address.database),
+        )
+        .saw("registered databases", &there.physical_key)
+        .source("Syncferry: a migration registers the database that it restores")
+        .next("Wait until that migration is at its end; `syncferry database list` shows the database then."),
+    ))
 }
 
 fn to_json<T: serde::Serialize>(value: &T) -> Result<serde_json::Value, Problem> {

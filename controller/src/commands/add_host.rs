@@ -4,7 +4,7 @@ use syncferry_shared::{HostId, Millis};
 use syncferry_store::{Host, HostRole, NewHost, NewToken};
 
 use super::add_site::check_name;
-use crate::core::Core;
+use crate::core::{Core, agent_event};
 use crate::find;
 use crate::identity;
 use crate::problem::Problem;
@@ -48,6 +48,9 @@ pub async fn add_host(
         )),
         false => e.into(),
     })?;
+    let payload = serde_json::json!({"host": host.name, "site": site.name, "roles": host.roles.iter().map(|r| r.as_str()).collect::<Vec<_>>()});
+    tx.append_event(agent_event(host.id, "host.added", actor, payload))
+        .await?;
     let token = token(core, &mut *tx, actor, host.id, minutes).await?;
     tx.commit().await?;
     Ok((host, token))
@@ -88,6 +91,8 @@ async fn token(
         actor: actor.to_string(),
     };
     tx.add_token(&row).await?;
+    let payload = serde_json::json!({"expires_at": expires_at.rfc3339(), "uses": row.uses});
+    tx.append_event(agent_event(host, "token.made", actor, payload)).await?;
     Ok(ShownToken {
         text: new.text.reveal().to_string(),
         expires_at,

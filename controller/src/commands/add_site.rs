@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use syncferry_shared::SiteId;
 use syncferry_store::{NewSite, Site};
 
-use crate::core::Core;
+use crate::core::{Core, system_event};
 use crate::problem::Problem;
 
 /// Adds a site. The same site a second time is refused by name, so that a typing error cannot make two.
 pub async fn add_site(
     core: &Core,
+    actor: &str,
     name: &str,
     tenant_id: &str,
     labels: BTreeMap<String, String>,
@@ -38,6 +39,10 @@ pub async fn add_site(
         )),
         false => e.into(),
     })?;
+    let store = tx.meta().await?.id;
+    let payload = serde_json::json!({"site": site.name, "tenant_id": site.tenant_id, "site_id": site.id});
+    tx.append_event(system_event(&store.to_string(), "site.added", actor, payload))
+        .await?;
     tx.commit().await?;
     Ok(site)
 }

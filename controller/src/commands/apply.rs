@@ -6,12 +6,14 @@ use syncferry_shared::lease::{LeaseKind, Resource};
 use syncferry_shared::plan::{Plan, PlanValues};
 use syncferry_shared::state::{AttemptEvent, AttemptState, JobEvent, JobState, MigrationEvent, MigrationState};
 use syncferry_store::{
-    AgentState, By, DatabaseGuids, Grant, IdentityState, Job, JobFilter, LeaseError, Migration, NewDatabase, NewJob, Tx,
+    AgentState, By, Database, DatabaseGuids, Grant, IdentityState, Job, JobFilter, LeaseError, Migration,
+    MigrationFilter, NewDatabase, NewJob, Tx,
 };
 
 use crate::core::{Core, migration_event};
 use crate::find;
 use crate::problem::Problem;
+use crate::progression;
 use crate::wake::HostReason;
 
 /// A plan older than this is refused: the world moved on.
@@ -44,7 +46,7 @@ pub async fn apply(core: &Core, actor: &str, migration: &str, consent: Consent) 
         }
         MigrationState::Running => return Ok(m),
         state => {
-            return Err(Problem::Invalid(format!(
+            return Err(Problem::NotNow(format!(
                 "a migration that is {state} cannot be applied"
             )));
         }
@@ -79,7 +81,7 @@ async fn start(
 ) -> Result<Vec<syncferry_shared::HostId>, Problem> {
     let plan = plan_of(m)?;
     if m.plan_digest.as_deref() != Some(consent.plan_digest.as_str()) {
-        return Err(Problem::Invalid(
+        return Err(Problem::NotNow(
             "this is not the plan that you saw; look at it again with `syncferry plan show`".to_string(),
         ));
     }
@@ -96,6 +98,8 @@ async fn start(
         .values
         .as_ref()
         .ok_or_else(|| Problem::Internal("a planned migration without values".to_string()))?;
+    check_no_other(tx, m).await?;
+    check_name(tx, &plan, values).await?;
     check_source_lease(tx, values).await?;
     seat(core, tx, actor, m, &plan, values).await?;
     let jobs: Vec<NewJob> = plan
@@ -154,6 +158,56 @@ fn check_warnings(plan: &Plan, consent: &Consent) -> Result<(), Problem> {
     Err(Problem::Refused { title, findings: open })
 }
 
+/// One migration of a site at a time: the rule of the plan, looked at again, because another plan may have been applied since.
+async fn check_no_other(tx: &mut dyn Tx, m: &Migration) -> Result<(), Problem> {
+    let filter = MigrationFilter {
+        site: Some(m.site),
+        states: progression::UNDER_WAY.to_vec(),
+    };
+    let Some(other) = tx.migrations(&filter).await?.into_iter().find(|o| o.id != m.id) else {
+        return Ok(());
+    };
+    Err(Problem::refused(
+        Finding::blocker(
+            "migration-in-progress",
+            "Another migration of this site is not at its end",
+        )
+        .saw(
+            "migrations of the site",
+            format!("{} {} is {}", other.scenario.as_str(), other.id.short(), other.state),
+        )
+        .source("Syncferry: one migration of a site at a time")
+        .next("Finish it (`syncferry watch`) or end it (`syncferry cancel`), then plan again."),
+    ))
+}
+
+/// What was registered under the target's name since the plan was made.
+async fn check_name(tx: &mut dyn Tx, plan: &Plan, v: &PlanValues) -> Result<(), Problem> {
+    let same = |d: &Database| {
+        d.identity_state != IdentityState::Retired
+            && d.host == plan.request.target_host
+            && d.address.instance == v.target_address.instance
+            && d.address.database.eq_ignore_ascii_case(&v.target_address.database)
+    };
+    match tx.databases(None).await?.into_iter().find(same) {
+        Some(there) => Err(Problem::refused(promised(v, &there.physical_key))),
+        None => Ok(()),
+    }
+}
+
+fn promised(v: &PlanValues, key: &str) -> Finding {
+    Finding::blocker(
+        "target-name-promised",
+        format!(
+            "{} on {} is registered or promised to another migration",
+            v.expect.database, v.target_server_name
+        ),
+    )
+    .saw("registered databases", key)
+    .source("Syncferry: one migration at a time seats a database")
+    .next("Finish or cancel the other migration first, or plan again with another --target-database.")
+}
+
 async fn check_source_lease(tx: &mut dyn Tx, v: &PlanValues) -> Result<(), Problem> {
     let resource = Resource::database(v.source.id);
     let lease = tx.lease(&resource).await?;
@@ -194,18 +248,7 @@ async fn seat(
     );
     let taken = |e: syncferry_store::StoreError| match e.is_conflict() {
         false => Problem::from(e),
-        true => Problem::refused(
-            Finding::blocker(
-                "target-name-promised",
-                format!(
-                    "{} on {} is promised to another migration",
-                    v.expect.database, v.target_server_name
-                ),
-            )
-            .saw("registered databases", &key)
-            .source("Syncferry: one migration at a time seats a database")
-            .next("Finish or cancel the other one first."),
-        ),
+        true => Problem::refused(promised(v, &key)),
     };
     tx.add_database(&NewDatabase {
         id: v.target,
@@ -305,13 +348,16 @@ async fn unstick(
             "what happened on a host is unknown: look there first, then apply again with --reason".to_string(),
         ));
     }
-    let filter = JobFilter {
-        migration: Some(m.id),
-        states: vec![JobState::Unknown],
-        ..JobFilter::default()
-    };
-    for job in tx.jobs(&filter).await? {
-        supersede(tx, actor, m, &job, consent).await?;
+    let jobs = progression::jobs_of(tx, m.id).await?;
+    // Its later jobs are cancelled already: nothing could go on from here.
+    if progression::goes_back(&jobs) {
+        return Err(Problem::NotNow(
+            "this migration is being cancelled and cannot be applied; look at the host, then cancel it again to go on undoing"
+                .to_string(),
+        ));
+    }
+    for job in jobs.iter().filter(|j| j.state == JobState::Unknown) {
+        supersede(tx, actor, m, job, consent).await?;
     }
     let to = m
         .state

@@ -5,11 +5,12 @@ use syncferry_shared::spec::JobKind;
 use syncferry_shared::state::{
     AttemptEvent, AttemptState, GateEvent, JobEvent, JobState, MigrationEvent, MigrationState,
 };
-use syncferry_store::{JobFilter, Migration, Tx};
+use syncferry_store::{AgentState, Attempt, InspectionState, Job, Migration, Tx};
 
 use crate::core::{Core, migration_event};
 use crate::find;
 use crate::problem::Problem;
+use crate::progression;
 use crate::wake::HostReason;
 
 /// Cancels a migration.
@@ -22,13 +23,8 @@ pub async fn cancel(core: &Core, actor: &str, migration: &str, reason: &str) -> 
     let to = m
         .state
         .next(MigrationEvent::Cancel)
-        .map_err(|e| Problem::Invalid(e.to_string()))?;
-    let jobs = tx
-        .jobs(&JobFilter {
-            migration: Some(m.id),
-            ..JobFilter::default()
-        })
-        .await?;
+        .map_err(|e| Problem::NotNow(e.to_string()))?;
+    let jobs = progression::jobs_of(&mut *tx, m.id).await?;
     if let Some(done) = jobs
         .iter()
         .find(|j| j.kind == JobKind::Install && j.state == JobState::Succeeded)
@@ -51,9 +47,18 @@ pub async fn cancel(core: &Core, actor: &str, migration: &str, reason: &str) -> 
     for job in &jobs {
         stop(&mut *tx, job).await?;
     }
+    for i in tx.inspections_of(m.id).await? {
+        if i.state == InspectionState::Pending {
+            tx.complete_inspection(i.id, Err("the migration was cancelled")).await?;
+        }
+    }
     for gate in tx.gates_of(m.id).await? {
         if let Ok(to) = gate.state.next(GateEvent::Cancel) {
             tx.transition_gate(gate.id, gate.state, to).await?;
+            let payload =
+                serde_json::json!({"gate": gate.id, "title": gate.title, "why": "the migration was cancelled"});
+            tx.append_event(migration_event(m.id, "gate.cancelled", actor, payload))
+                .await?;
         }
     }
     let m = tx
@@ -68,27 +73,45 @@ pub async fn cancel(core: &Core, actor: &str, migration: &str, reason: &str) -> 
     Ok(m)
 }
 
-async fn stop(tx: &mut dyn Tx, job: &syncferry_store::Job) -> Result<(), Problem> {
+async fn stop(tx: &mut dyn Tx, job: &Job) -> Result<(), Problem> {
+    let attempt = tx.current_attempt(job.id).await?.filter(Attempt::is_open);
     // What is done, failed or undone stays; the scheduler undoes it afterwards.
     let event = match job.state {
-        JobState::Waiting | JobState::Ready | JobState::Offered | JobState::Running | JobState::Unknown => {
-            JobEvent::Cancel
+        JobState::Waiting | JobState::Ready | JobState::Offered | JobState::Running => JobEvent::Cancel,
+        // Its undoing went astray. Another try looks before it acts; but only one may be at it.
+        JobState::Unknown if attempt.as_ref().is_none_or(|a| a.undo) => {
+            give_up_undoing(tx, job, attempt.as_ref()).await?;
+            JobEvent::Undo
         }
+        JobState::Unknown => JobEvent::Cancel,
         _ => return Ok(()),
     };
     let to = job.state.next(event).map_err(|e| Problem::Internal(e.to_string()))?;
     tx.transition_job(job.id, job.state, to).await?;
     // An offer that nobody accepted is void: whoever accepts it from here on is refused.
-    if let Some(a) = tx
-        .current_attempt(job.id)
-        .await?
-        .filter(|a| a.state == AttemptState::Offered)
-    {
-        let to = a
-            .state
-            .next(AttemptEvent::Supersede)
-            .map_err(|e| Problem::Internal(e.to_string()))?;
-        tx.transition_attempt(a.job, a.attempt, a.state, to).await?;
+    if let Some(offered) = attempt.filter(|a| a.state == AttemptState::Offered) {
+        supersede(tx, &offered).await?;
     }
+    Ok(())
+}
+
+async fn give_up_undoing(tx: &mut dyn Tx, job: &Job, attempt: Option<&Attempt>) -> Result<(), Problem> {
+    let Some(attempt) = attempt else { return Ok(()) };
+    let agent = tx.agent_of_host(job.host).await?;
+    if !agent.is_some_and(|a| a.state == AgentState::Online) {
+        return Err(Problem::NoAnswer(format!(
+            "the agent that undoes job {} is not in touch: it may still be at work. Bring it back first",
+            job.name
+        )));
+    }
+    supersede(tx, attempt).await
+}
+
+async fn supersede(tx: &mut dyn Tx, a: &Attempt) -> Result<(), Problem> {
+    let to = a
+        .state
+        .next(AttemptEvent::Supersede)
+        .map_err(|e| Problem::Internal(e.to_string()))?;
+    tx.transition_attempt(a.job, a.attempt, a.state, to).await?;
     Ok(())
 }

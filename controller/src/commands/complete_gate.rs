@@ -18,7 +18,7 @@ pub async fn complete_gate(core: &Core, actor: &str, gate: &str, remark: &str) -
     let to = g
         .state
         .next(GateEvent::Claim)
-        .map_err(|e| Problem::Invalid(e.to_string()))?;
+        .map_err(|e| Problem::NotNow(e.to_string()))?;
     tx.transition_gate(g.id, g.state, to).await?;
     tx.set_gate_claim(g.id, actor).await?;
     let payload = serde_json::json!({"gate": g.id, "title": g.title, "remark": remark});

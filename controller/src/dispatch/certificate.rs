@@ -15,7 +15,7 @@ pub async fn renew(core: &Core, id: AgentId, with: &PeerCertificate, csr_pem: &s
     let issued = super::enrol::issue(core, csr_pem, id, next, tx.now())?;
     let from = i64::from(with.generation);
     let renewed = tx.renew_agent_certificate(id, from, &issued.certificate.serial).await.map_err(|e| match e.is_moved() {
-        true => Problem::Invalid(format!(
+        true => Problem::Denied(format!(
             "the certificate of generation {from} was renewed before: its key may have been copied. Enrol the agent on {} again \
              with `syncferry host token {}`",
             host.name, host.name

@@ -3,6 +3,7 @@
 use syncferry_shared::progress::Progress;
 use syncferry_shared::token::AttemptToken;
 use syncferry_shared::{AgentId, SessionId};
+use syncferry_store::AgentState;
 
 use super::known_agent;
 use crate::core::Core;
@@ -17,13 +18,20 @@ pub async fn heartbeat(
     progress: Vec<(AttemptToken, Progress)>,
 ) -> Result<Vec<AttemptToken>, Problem> {
     let mut tx = core.store.begin("dispatch.heartbeat").await?;
-    known_agent(&mut *tx, id).await?;
+    let (agent, host) = known_agent(&mut *tx, id).await?;
+    // Its attempts are unknown, and only a hello says which of them it still has.
+    if agent.state == AgentState::Silent {
+        return Err(Problem::Stale(format!(
+            "the agent on {} was called silent meanwhile: say hello again",
+            host.name
+        )));
+    }
     tx.agent_heartbeat(id, session, journal_seq).await?;
     let mut stale = Vec::new();
     let mut changed = Vec::new();
     for (token, progress) in progress {
-        let current = tx.attempt_of(&token).await?.filter(syncferry_store::Attempt::is_open);
-        let Some(attempt) = current else {
+        let current = tx.attempt_of(&token).await?;
+        let Some(attempt) = current.filter(|a| a.agent == id && a.is_open()) else {
             stale.push(token);
             continue;
         };

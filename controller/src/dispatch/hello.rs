@@ -9,14 +9,15 @@ use std::collections::BTreeMap;
 
 use syncferry_shared::inventory::HostFacts;
 use syncferry_shared::lease::{LeaseState, Resource};
-use syncferry_shared::state::{AttemptEvent, AttemptState, JobEvent, JobState, MigrationEvent, MigrationState};
+use syncferry_shared::state::{AttemptState, JobState};
 use syncferry_shared::token::AttemptToken;
 use syncferry_shared::{AgentId, SessionId};
-use syncferry_store::{AgentState, Attempt, By, Heard, Host, Tx};
+use syncferry_store::{AgentState, By, Heard, Host, Tx};
 
 use super::{actor, known_agent};
-use crate::core::{Core, agent_event, migration_event};
+use crate::core::{Core, agent_event};
 use crate::problem::Problem;
+use crate::progression;
 
 /// What an agent says.
 pub struct Greeting {
@@ -66,8 +67,7 @@ pub async fn hello(core: &Core, id: AgentId, greeting: Greeting) -> Result<Welco
     if let Some(was) = heard.journal_was {
         quarantine(&mut *tx, id, &host, was, greeting.hello.journal_seq).await?;
         tx.commit().await?;
-        known_agent(&mut *core.store.read("dispatch.hello").await?, id).await?;
-        return Err(Problem::Invalid("the agent is quarantined".to_string()));
+        return Err(super::quarantined(&host));
     }
     if let Some(facts) = &greeting.facts {
         let json = serde_json::to_value(facts).map_err(|e| Problem::Internal(e.to_string()))?;
@@ -77,11 +77,12 @@ pub async fn hello(core: &Core, id: AgentId, greeting: Greeting) -> Result<Welco
     adopt_leases(core, &mut *tx, &host, session, heard.other_session.is_some()).await?;
     let mut orders = Vec::new();
     for token in &greeting.open {
-        let order = order(&mut *tx, &host, token, &mut changed).await?;
+        let order = order(&mut *tx, id, &host, token, &mut changed).await?;
         orders.push((token.clone(), order));
     }
     // With the same journal, an accepted attempt that is not presented has ended, and its report is on its way.
-    if heard.other_session.is_some() {
+    // After another enrolment, nothing says that it is the same one.
+    if heard.other_session.is_some() || heard.was == AgentState::Enrolled {
         forget_lost_attempts(&mut *tx, id, &host, &greeting.open, &mut changed).await?;
     }
     let incarnation = tx.incarnation();
@@ -108,15 +109,15 @@ async fn check_witness(tx: &mut dyn Tx, host: &Host, greeting: &Greeting) -> Res
         ));
     } else if greeting.highest_incarnation == tx.incarnation() {
         for (resource, epoch) in &greeting.highest_epochs {
-            if let Some(lease) = tx
-                .lease(&Resource(resource.clone()))
-                .await?
-                .filter(|l| l.epoch < *epoch)
-            {
-                ahead.push(format!(
-                    "epoch {epoch} of {resource} where the store has {}",
-                    lease.epoch
-                ));
+            // An empty name stands for a specification that the agent could not read.
+            if resource.is_empty() {
+                continue;
+            }
+            // Leases are never deleted: one that is not here was made after the backup that this store comes from.
+            let known = tx.lease(&Resource(resource.clone())).await?.map(|l| l.epoch);
+            if known.is_none_or(|known| known < *epoch) {
+                let known = known.map_or("no such lease".to_string(), |k| k.to_string());
+                ahead.push(format!("epoch {epoch} of {resource} where the store has {known}"));
             }
         }
     }
@@ -124,7 +125,7 @@ async fn check_witness(tx: &mut dyn Tx, host: &Host, greeting: &Greeting) -> Res
         return Ok(());
     }
     tracing::error!(host = %host.name, ahead = ?ahead, "an agent has seen more than the store knows: the store was restored from a backup");
-    Err(Problem::Invalid(format!(
+    Err(Problem::NotNow(format!(
         "the agent on {} has seen {}: this store was restored from a backup. Nothing is granted to this agent; every lease must be fenced anew",
         host.name,
         ahead.join(", ")
@@ -188,11 +189,13 @@ async fn adopt_leases(
 
 async fn order(
     tx: &mut dyn Tx,
+    id: AgentId,
     host: &Host,
     token: &AttemptToken,
     changed: &mut Vec<syncferry_shared::MigrationId>,
 ) -> Result<Order, Problem> {
-    let Some(attempt) = tx.attempt_of(token).await? else {
+    // An attempt of another agent is none of its business, whatever token it presents.
+    let Some(attempt) = tx.attempt_of(token).await?.filter(|a| a.agent == id) else {
         return Ok(Order::Abandon);
     };
     let Some(job) = tx.job(token.job).await? else {
@@ -202,51 +205,16 @@ async fn order(
         AttemptState::Superseded => return Ok(Order::Abandon),
         // Its end is known and only the acknowledgement was lost: it says so again and gets it.
         s if s.is_final() => return Ok(Order::Continue),
-        AttemptState::Unknown => resume(tx, host, &attempt, &job, changed).await?,
+        AttemptState::Unknown => {
+            progression::resume(tx, &attempt, &job, &actor(host)).await?;
+            changed.push(job.migration);
+        }
         _ => {}
     }
     Ok(match tx.job(token.job).await?.map(|j| j.state) {
         Some(JobState::Cancelling) => Order::Cancel,
         _ => Order::Continue,
     })
-}
-
-async fn resume(
-    tx: &mut dyn Tx,
-    host: &Host,
-    attempt: &Attempt,
-    job: &syncferry_store::Job,
-    changed: &mut Vec<syncferry_shared::MigrationId>,
-) -> Result<(), Problem> {
-    let to = attempt
-        .state
-        .next(AttemptEvent::Resume)
-        .map_err(|e| Problem::Internal(e.to_string()))?;
-    tx.transition_attempt(attempt.job, attempt.attempt, attempt.state, to)
-        .await?;
-    if job.state != JobState::Unknown {
-        return Ok(());
-    }
-    let Some(m) = tx.migration(job.migration).await? else {
-        return Ok(());
-    };
-    let to = job
-        .state
-        .next(JobEvent::Resume)
-        .map_err(|e| Problem::Internal(e.to_string()))?;
-    tx.transition_job(job.id, job.state, to).await?;
-    let payload = serde_json::json!({"job": job.name});
-    tx.append_event(migration_event(m.id, "job.resumed", &actor(host), payload))
-        .await?;
-    if m.state == MigrationState::Stuck {
-        let to = m
-            .state
-            .next(MigrationEvent::JobKnown)
-            .map_err(|e| Problem::Internal(e.to_string()))?;
-        tx.transition_migration(m.id, m.state, to).await?;
-    }
-    changed.push(m.id);
-    Ok(())
 }
 
 /// Attempts that the agent accepted and does not know any more: its journal is gone, and so is the knowledge of what was
@@ -262,7 +230,7 @@ async fn forget_lost_attempts(
         if attempt.state != AttemptState::Accepted || open.contains(&attempt.token()) {
             continue;
         }
-        if let Some(m) = crate::progression::lose_sight(
+        if let Some(m) = progression::lose_sight(
             tx,
             &attempt,
             &actor(host),

@@ -8,6 +8,7 @@ pub mod enrol;
 pub mod heartbeat;
 pub mod hello;
 pub mod inspection;
+pub mod log_chunk;
 pub mod pull;
 pub mod renew_lease;
 pub mod report;
@@ -21,7 +22,7 @@ use crate::problem::Problem;
 /// The agent behind a certificate, with its host. An agent that is not believed gets nothing.
 pub(crate) async fn known_agent(tx: &mut dyn Tx, id: AgentId) -> Result<(Agent, Host), Problem> {
     let unknown = || {
-        Problem::NotFound(format!(
+        Problem::Denied(format!(
             "agent {} is not enrolled here; enrol it again with a new token",
             id.short()
         ))
@@ -29,12 +30,16 @@ pub(crate) async fn known_agent(tx: &mut dyn Tx, id: AgentId) -> Result<(Agent, 
     let agent = tx.agent(id).await?.ok_or_else(unknown)?;
     let host = tx.host(agent.host).await?.ok_or_else(unknown)?;
     if agent.state == AgentState::Quarantined {
-        return Err(Problem::Invalid(format!(
-            "the agent on {} is quarantined: its machine was reverted or its key copied. Enrol it again with `syncferry host token {}`",
-            host.name, host.name
-        )));
+        return Err(quarantined(&host));
     }
     Ok((agent, host))
+}
+
+fn quarantined(host: &Host) -> Problem {
+    Problem::Denied(format!(
+        "the agent on {0} is quarantined: its machine was reverted or its key copied. Enrol it again with `syncferry host token {0}`",
+        host.name
+    ))
 }
 
 /// How an agent stands in histories.

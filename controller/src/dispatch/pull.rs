@@ -10,6 +10,7 @@ use syncferry_store::{Host, Inspection, Job, JobFilter, NewAttempt, Tx};
 use super::{actor, known_agent};
 use crate::core::{Core, migration_event};
 use crate::problem::Problem;
+use crate::scheduler;
 
 /// A job that may be accepted.
 pub struct Offer {
@@ -49,7 +50,7 @@ pub async fn pull(core: &Core, id: AgentId, session: SessionId) -> Result<Desire
     let mut tx = core.store.begin("dispatch.pull").await?;
     let (agent, host) = known_agent(&mut *tx, id).await?;
     if agent.session != Some(session) {
-        return Err(Problem::Invalid(
+        return Err(Problem::Stale(
             "say hello first: this is not the session that the controller knows".to_string(),
         ));
     }
@@ -82,7 +83,7 @@ pub async fn pull(core: &Core, id: AgentId, session: SessionId) -> Result<Desire
                 desired.cancels.extend(attempt.map(|a| a.token()));
             }
             JobState::Running => claims(&mut *tx, &job, &mut desired).await?,
-            _ => desired.offers.extend(offer(&mut *tx, id, &host, &job).await?),
+            _ => desired.offers.extend(offer(&mut *tx, id, &host, job).await?),
         }
     }
     for lease in tx.leases().await? {
@@ -107,17 +108,14 @@ async fn claims(tx: &mut dyn Tx, job: &Job, desired: &mut Desired) -> Result<(),
     Ok(())
 }
 
-async fn offer(tx: &mut dyn Tx, id: AgentId, host: &Host, job: &Job) -> Result<Option<Offer>, Problem> {
-    let (Some(spec), Some(digest)) = (job.spec.clone(), job.digest.clone()) else {
-        return Ok(None);
-    };
+async fn offer(tx: &mut dyn Tx, id: AgentId, host: &Host, job: Job) -> Result<Option<Offer>, Problem> {
     let current = tx
         .current_attempt(job.id)
         .await?
         .filter(syncferry_store::Attempt::is_open);
     if let Some(attempt) = current {
         let again = attempt.state == AttemptState::Offered && attempt.agent == id;
-        return Ok(again.then(|| Offer {
+        return Ok(job.spec.filter(|_| again).map(|spec| Offer {
             token: attempt.token(),
             spec,
             undo: attempt.undo,
@@ -132,7 +130,20 @@ async fn offer(tx: &mut dyn Tx, id: AgentId, host: &Host, job: &Job) -> Result<O
         MigrationState::Unwinding => undo,
         _ => false,
     };
-    let Some(lease) = tx.lease(&job.resource).await?.filter(|_| may) else {
+    if !may {
+        return Ok(None);
+    }
+    // No job uses a database without its lease, and what a job is made of may have changed since it became ready.
+    let alive = |l: &syncferry_shared::lease::Lease| matches!(l.state, LeaseState::Held | LeaseState::Draining);
+    let Some(lease) = tx.lease(&job.resource).await?.filter(alive) else {
+        return Ok(None);
+    };
+    let job = if undo {
+        job
+    } else {
+        scheduler::make_ready(tx, &m, job).await?
+    };
+    let (Some(spec), Some(digest)) = (job.spec.clone(), job.digest.clone()) else {
         return Ok(None);
     };
     let attempt = tx

@@ -4,7 +4,7 @@
 use syncferry_shared::card::Card;
 use syncferry_shared::finding::Evidence;
 use syncferry_shared::outcome::{Failure, Outcome};
-use syncferry_shared::state::{AttemptState, GateEvent, JobState, StepState};
+use syncferry_shared::state::{AttemptState, GateEvent, GateState, JobState, StepState};
 use syncferry_shared::token::AttemptToken;
 use syncferry_shared::{AgentId, GateId, MigrationId};
 use syncferry_store::{Attempt, Host, Job, NewGate, Step, Tx};
@@ -104,6 +104,9 @@ pub async fn report(core: &Core, id: AgentId, token: &AttemptToken, what: What) 
             order: Order::Continue,
         });
     }
+    if attempt.state == AttemptState::Offered {
+        return Err(Problem::Invalid(format!("job {}: accept the attempt first", job.name)));
+    }
     let migration = job.migration;
     let woken = match what {
         What::Step(step) => step_changed(&mut *tx, &host, &attempt, &job, step)
@@ -114,9 +117,19 @@ pub async fn report(core: &Core, id: AgentId, token: &AttemptToken, what: What) 
             observation,
             title,
             cards,
-        } => gate_seen(core, &mut *tx, &host, &job, sight, &observation, &title, &cards)
-            .await
-            .map(|()| vec![])?,
+        } => gate_seen(
+            core,
+            &mut *tx,
+            &host,
+            &attempt,
+            &job,
+            sight,
+            &observation,
+            &title,
+            &cards,
+        )
+        .await
+        .map(|()| vec![])?,
         What::End(end) => progression::ended(core, &mut *tx, &actor(&host), &attempt, &job, end).await?,
     };
     let order = match tx.job(job.id).await?.map(|j| j.state) {
@@ -144,7 +157,13 @@ async fn step_changed(
         .await?
         .into_iter()
         .find(|s| s.ordinal == step.ordinal);
-    if before.as_ref().is_some_and(|b| b.state == step.state) {
+    // A report that comes twice, or late, after those that followed it: what is known already is newer.
+    let follows = |b: &Step| {
+        StepState::TABLE
+            .iter()
+            .any(|(from, _, to)| (*from, *to) == (b.state, step.state))
+    };
+    if before.as_ref().is_some_and(|b| b.state == step.state || !follows(b)) {
         return Ok(());
     }
     let ended = !matches!(step.state, StepState::Pending | StepState::Running);
@@ -181,19 +200,28 @@ async fn gate_seen(
     core: &Core,
     tx: &mut dyn Tx,
     host: &Host,
+    attempt: &Attempt,
     job: &Job,
     sight: Sight,
     observation: &str,
     title: &str,
     cards: &[Card],
 ) -> Result<(), Problem> {
-    let of_job = |g: &syncferry_store::Gate| g.job == job.id;
-    let gate = match tx.gates_of(job.migration).await?.into_iter().rfind(of_job) {
-        Some(gate) if gate.state != syncferry_shared::state::GateState::Cancelled => gate,
-        _ => open_gate(core, tx, host, job, title, cards).await?,
+    // A gate that an earlier attempt left proven or cancelled is not this attempt's.
+    let of_attempt = |g: &syncferry_store::Gate| {
+        g.job == job.id && (matches!(g.state, GateState::Open | GateState::Claimed) || g.opened_at >= attempt.opened_at)
+    };
+    let gate = match tx.gates_of(job.migration).await?.into_iter().rfind(of_attempt) {
+        Some(gate) => gate,
+        // Nobody is asked to do anything for a job that does not go on.
+        None if job.state == JobState::Running => open_gate(core, tx, host, job, title, cards).await?,
+        None => return Ok(()),
     };
     let seen = serde_json::json!({"sight": format!("{sight:?}").to_lowercase(), "text": observation});
-    tx.set_gate_observation(gate.id, &seen).await?;
+    let seen_before = gate.observation.as_ref() == Some(&seen);
+    if !seen_before {
+        tx.set_gate_observation(gate.id, &seen).await?;
+    }
     let event = match sight {
         Sight::Waiting => return Ok(()),
         Sight::Proven => GateEvent::Prove,
@@ -202,6 +230,8 @@ async fn gate_seen(
     let Ok(to) = gate.state.next(event) else { return Ok(()) };
     if to != gate.state {
         tx.transition_gate(gate.id, gate.state, to).await?;
+    } else if seen_before {
+        return Ok(());
     }
     let payload = serde_json::json!({"gate": gate.id, "title": gate.title, "observation": observation, "claimed_by": gate.claimed_by});
     let kind = if event == GateEvent::Prove {

@@ -6,6 +6,8 @@ pub mod input;
 pub mod move_to_full_sql;
 pub mod rules;
 pub mod specs;
+#[cfg(test)]
+mod tests;
 
 pub use input::{KnownDatabase, KnownHost, PlanIds, PlanInput};
 

@@ -8,14 +8,17 @@ use syncferry_shared::lease::Resource;
 use syncferry_shared::plan::{Plan, PlanValues, PlannedJob, Stage};
 use syncferry_shared::spec::{DatabaseIdentity, ExpectedConnect, JobKind};
 
-use super::rules::{self, backup_bytes, bytes};
+use super::rules::{self, OURS, backup_bytes, bytes};
 use super::{KnownHost, PlanInput};
 
 /// Makes the plan.
 pub fn plan(input: &PlanInput) -> Plan {
-    let findings = rules::move_to_full_sql(input);
+    let mut findings = rules::move_to_full_sql(input);
     let blocked = findings.iter().any(Finding::blocks);
     let values = if blocked { None } else { values(input) };
+    if values.is_none() && !blocked {
+        findings.insert(0, incomplete(input));
+    }
     let stages = values.as_ref().map(|v| stages(input, v)).unwrap_or_default();
     let rollback = values.as_ref().map(|v| rollback(input, v)).unwrap_or_default();
     Plan {
@@ -26,6 +29,30 @@ pub fn plan(input: &PlanInput) -> Plan {
         rollback,
         values,
     }
+}
+
+/// The agents left something out and no rule noticed. A plan is never blocked without a finding that says so.
+fn incomplete(input: &PlanInput) -> Finding {
+    let seen = |what: &str, there: bool| format!("{what}: {}", if there { "seen" } else { "not seen" });
+    Finding::blocker("plan-incomplete", "The agents' answers are not complete")
+        .saw(
+            format!("agent on {}", input.source_host.name),
+            [
+                seen("instance", input.source_instance().is_some()),
+                seen("database", input.source_facts().is_some()),
+            ]
+            .join(", "),
+        )
+        .saw(
+            format!("agent on {}", input.target_host.name),
+            seen("instance", input.target_instance().is_some()),
+        )
+        .saw(
+            format!("agent on {}", input.connect_host.name),
+            seen("installer", input.connect_host.installer().is_some()),
+        )
+        .source(OURS)
+        .next("Look at the logs of these agents, and plan again. Agent and controller should have the same version.")
 }
 
 /// The values that jobs are made of. `None` only where a blocker says what is missing.

@@ -4,10 +4,11 @@ use syncferry_proto::v1::Document;
 use syncferry_proto::{schema, timestamp, v1};
 use syncferry_shared::progress::Progress;
 use syncferry_shared::state::{GateState, JobState, MigrationState};
-use syncferry_store::{Host, InspectionState, Job, JobFilter, Migration, Tx};
+use syncferry_store::{AgentState, Host, InspectionState, Job, JobFilter, Migration, Tx};
 
 use super::gate;
 use crate::problem::Problem;
+use crate::{progression, scheduler};
 
 /// How much of a migration is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,18 +151,20 @@ async fn running(tx: &mut dyn Tx, m: &Migration) -> Result<String, Problem> {
                 | JobState::Undoing
         )
     };
-    let mut parts = Vec::new();
-    for j in tx
-        .jobs(&JobFilter {
-            migration: Some(m.id),
-            ..JobFilter::default()
-        })
-        .await?
-        .into_iter()
-        .filter(at_work)
-    {
+    let jobs = progression::jobs_of(tx, m.id).await?;
+    let mut parts = match m.state {
+        MigrationState::Running => scheduler::obstacles(tx, m, &jobs).await?,
+        _ => vec![],
+    };
+    for j in jobs.iter().filter(|j| at_work(j)) {
         let host = tx.host(j.host).await?.map(|h| h.name).unwrap_or_default();
-        parts.push(format!("{} on {host}", j.name));
+        let agent = tx.agent_of_host(j.host).await?;
+        let away = if agent.is_some_and(|a| a.state == AgentState::Online) {
+            ""
+        } else {
+            " (its agent is not in touch)"
+        };
+        parts.push(format!("{} on {host}{away}", j.name));
     }
     Ok(parts.join(", "))
 }

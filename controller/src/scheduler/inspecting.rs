@@ -26,12 +26,17 @@ pub(super) async fn advance(core: &Core, id: MigrationId) -> Result<(), Problem>
     else {
         return Ok(());
     };
-    let inspections = tx.inspections_of(id).await?;
+    let mut inspections = tx.inspections_of(id).await?;
     let limit = i64::try_from(core.config.inspection_timeout_s.saturating_mul(1000)).unwrap_or(i64::MAX);
     let now = tx.now();
     let waits = |i: &Inspection| i.state == InspectionState::Pending && now.since(i.created_at) < limit;
     if inspections.iter().any(waits) {
         return Ok(());
+    }
+    // Whoever did not answer in time does not answer this question any more: the plan says that it did not.
+    let too_late = format!("no answer within {} s", core.config.inspection_timeout_s);
+    for i in inspections.iter_mut().filter(|i| i.state == InspectionState::Pending) {
+        *i = tx.complete_inspection(i.id, Err(&too_late)).await?;
     }
     let request: PlanRequest = serde_json::from_value(m.request.clone())
         .map_err(|e| Problem::Internal(format!("the request of {id} cannot be read: {e}")))?;
@@ -159,16 +164,10 @@ async fn input(
             ));
         }
     }
-    let active = vec![
-        MigrationState::Running,
-        MigrationState::Stopped,
-        MigrationState::Stuck,
-        MigrationState::Unwinding,
-    ];
     let others = tx
         .migrations(&MigrationFilter {
             site: Some(m.site),
-            states: active,
+            states: crate::progression::UNDER_WAY.to_vec(),
         })
         .await?;
     let other = others

@@ -5,12 +5,16 @@ mod inspecting;
 mod running;
 mod unwinding;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use syncferry_shared::MigrationId;
 use syncferry_shared::state::MigrationState;
 use syncferry_store::MigrationFilter;
 use tokio_util::sync::CancellationToken;
+
+pub(crate) use running::{make_ready, obstacles};
 
 use crate::core::Core;
 use crate::problem::Problem;
@@ -18,13 +22,22 @@ use crate::wake::Reason;
 
 const TICK: Duration = Duration::from_secs(1);
 
+/// What stands in the way of a migration, as it was logged last. Nothing is decided by it: it only keeps the log from saying
+/// the same every second.
+type Said = BTreeMap<MigrationId, Vec<String>>;
+
 /// Runs until it is told to stop.
 pub async fn run(core: Arc<Core>, stop: CancellationToken) {
     let mut ear = core.wake.listen();
+    let mut said = Said::new();
     loop {
-        if let Err(problem) = round(&core).await {
+        match round(&core).await {
+            Ok(now) => {
+                tell(&said, &now);
+                said = now;
+            }
             // A store that is busy now is free at the next tick.
-            tracing::warn!(%problem, "the scheduler's round failed; trying again");
+            Err(problem) => tracing::warn!(%problem, "the scheduler's round failed; trying again"),
         }
         tokio::select! {
             () = stop.cancelled() => return,
@@ -33,8 +46,18 @@ pub async fn run(core: Arc<Core>, stop: CancellationToken) {
     }
 }
 
-/// One look at the world.
-pub async fn round(core: &Core) -> Result<(), Problem> {
+fn tell(before: &Said, now: &Said) {
+    for (migration, obstacles) in now {
+        let known = before.get(migration);
+        for obstacle in obstacles.iter().filter(|o| !known.is_some_and(|k| k.contains(o))) {
+            tracing::warn!(migration = %migration.short(), "{obstacle}");
+        }
+    }
+}
+
+/// One look at the world. A migration that cannot go on holds up no other one, whatever the reason; what stands in its way
+/// is returned.
+async fn round(core: &Arc<Core>) -> Result<Said, Problem> {
     let states = vec![
         MigrationState::Inspecting,
         MigrationState::Running,
@@ -48,13 +71,30 @@ pub async fn round(core: &Core) -> Result<(), Problem> {
         })
         .await?;
     drop(tx);
+    let mut said = Said::new();
     for m in migrations {
-        match m.state {
-            MigrationState::Inspecting => inspecting::advance(core, m.id).await?,
-            MigrationState::Running => running::advance(core, m.id).await?,
-            MigrationState::Unwinding => unwinding::advance(core, m.id).await?,
-            _ => {}
+        // A task of its own: a panic over what one host said must not end the scheduler.
+        let step = tokio::spawn(advance(core.clone(), m.id, m.state));
+        let obstacles = match step.await {
+            Ok(Ok(obstacles)) => obstacles,
+            Ok(Err(problem)) => vec![format!("it cannot go on: {problem}")],
+            Err(panic) => vec![format!(
+                "it cannot go on, which is a mistake in the controller: {panic}"
+            )],
+        };
+        if !obstacles.is_empty() {
+            said.insert(m.id, obstacles);
         }
     }
-    Ok(())
+    Ok(said)
+}
+
+async fn advance(core: Arc<Core>, id: MigrationId, state: MigrationState) -> Result<Vec<String>, Problem> {
+    match state {
+        MigrationState::Inspecting => inspecting::advance(&core, id).await?,
+        MigrationState::Running => return running::advance(&core, id).await,
+        MigrationState::Unwinding => unwinding::advance(&core, id).await?,
+        _ => {}
+    }
+    Ok(vec![])
 }

@@ -4,32 +4,27 @@
 use std::collections::BTreeMap;
 
 use syncferry_shared::MigrationId;
-use syncferry_shared::lease::{LeaseRef, LeaseState};
+use syncferry_shared::lease::{Lease, LeaseRef, LeaseState};
 use syncferry_shared::outcome::Outcome;
 use syncferry_shared::plan::Plan;
 use syncferry_shared::state::{JobEvent, JobState, MigrationEvent, MigrationState};
-use syncferry_store::{Job, JobFilter, Tx};
+use syncferry_store::{Job, Migration, Tx};
 
 use crate::commands::apply::plan_of;
 use crate::core::{Core, migration_event};
-use crate::plan::specs::{self, Known};
+use crate::plan::specs::{self, Known, SpecError};
 use crate::problem::Problem;
 use crate::wake::HostReason;
+use crate::{progression, queries};
 
-/// Takes the next step of a running migration.
-pub(super) async fn advance(core: &Core, id: MigrationId) -> Result<(), Problem> {
+/// Takes the next step of a running migration. Returns what stands in its way.
+pub(super) async fn advance(core: &Core, id: MigrationId) -> Result<Vec<String>, Problem> {
     let mut tx = core.store.begin("scheduler.advance").await?;
     let Some(m) = tx.migration(id).await?.filter(|m| m.state == MigrationState::Running) else {
-        return Ok(());
+        return Ok(vec![]);
     };
-    let jobs = tx
-        .jobs(&JobFilter {
-            migration: Some(id),
-            ..JobFilter::default()
-        })
-        .await?;
-    let done = |j: &Job| j.state == JobState::Succeeded;
-    if jobs.iter().all(done) {
+    let jobs = progression::jobs_of(&mut *tx, id).await?;
+    if jobs.iter().all(is_done) {
         let to = m
             .state
             .next(MigrationEvent::AllJobsDone)
@@ -44,38 +39,46 @@ pub(super) async fn advance(core: &Core, id: MigrationId) -> Result<(), Problem>
         .await?;
         tx.commit().await?;
         core.migration_changed(id);
-        return Ok(());
+        return Ok(vec![]);
     }
-    let Some(stage) = jobs.iter().filter(|j| !done(j)).map(|j| j.stage).min() else {
-        return Ok(());
-    };
-    // A job that was made ready keeps its specification; one that is tried again gets a new one, because leases and
-    // addresses may have changed.
-    let wanting: Vec<&Job> = jobs
-        .iter()
-        .filter(|j| j.stage == stage)
-        .filter(|j| j.state == JobState::Waiting || (j.state == JobState::Ready && j.spec.is_some()))
-        .collect();
+    let wanting = wanting(&jobs);
     if wanting.is_empty() {
-        return Ok(());
+        return Ok(vec![]);
     }
     let plan = plan_of(&m)?;
     let outcomes = outcomes(&jobs)?;
-    let mut changed = Vec::new();
+    let (mut changed, mut obstacles) = (Vec::new(), Vec::new());
     for job in wanting {
-        if prepare(&mut *tx, &plan, job, &outcomes).await? {
-            changed.push(job.host);
+        match prepare(&mut *tx, &plan, job, &outcomes).await? {
+            Prepared::Anew => changed.push(job.host),
+            Prepared::AsBefore => {}
+            Prepared::Waits(why) => obstacles.push(why),
         }
     }
     if changed.is_empty() {
-        return Ok(());
+        return Ok(obstacles);
     }
     tx.commit().await?;
     for host in changed {
         core.host_changed(host, HostReason::Work);
     }
     core.wake.ring(crate::wake::Reason::Migration(id));
-    Ok(())
+    Ok(obstacles)
+}
+
+fn is_done(job: &Job) -> bool {
+    job.state == JobState::Succeeded
+}
+
+/// The jobs of the first stage that is not done that are to be made ready. One that is ready already keeps its specification
+/// as long as nothing changes that it is made of: leases and addresses may, before it is offered.
+fn wanting(jobs: &[Job]) -> Vec<&Job> {
+    let Some(stage) = jobs.iter().filter(|j| !is_done(j)).map(|j| j.stage).min() else {
+        return vec![];
+    };
+    jobs.iter()
+        .filter(|j| j.stage == stage && matches!(j.state, JobState::Waiting | JobState::Ready))
+        .collect()
 }
 
 fn outcomes(jobs: &[Job]) -> Result<BTreeMap<String, Outcome>, Problem> {
@@ -90,16 +93,86 @@ fn outcomes(jobs: &[Job]) -> Result<BTreeMap<String, Outcome>, Problem> {
     Ok(found)
 }
 
-/// Gives a job its specification and makes it ready. Says whether something changed.
+/// What stands in the way of a running migration's next jobs, in sentences for people. It only looks.
+pub(crate) async fn obstacles(tx: &mut dyn Tx, m: &Migration, jobs: &[Job]) -> Result<Vec<String>, Problem> {
+    let wanting = wanting(jobs);
+    if wanting.is_empty() {
+        return Ok(vec![]);
+    }
+    let plan = plan_of(m)?;
+    let outcomes = outcomes(jobs)?;
+    let mut found = Vec::new();
+    for job in wanting {
+        if let Made::Waits(why) = make(tx, &plan, job, &outcomes).await? {
+            found.push(why);
+        }
+    }
+    Ok(found)
+}
+
+/// A ready job with the specification that it must have now; without one when it cannot be offered now.
+pub(crate) async fn make_ready(tx: &mut dyn Tx, m: &Migration, job: Job) -> Result<Job, Problem> {
+    let outcomes = outcomes(&progression::jobs_of(tx, m.id).await?)?;
+    match prepare(tx, &plan_of(m)?, &job, &outcomes).await? {
+        Prepared::AsBefore => Ok(job),
+        Prepared::Anew => tx
+            .job(job.id)
+            .await?
+            .ok_or_else(|| Problem::Internal("the row is gone".to_string())),
+        Prepared::Waits(_) => Ok(Job {
+            spec: None,
+            digest: None,
+            ..job
+        }),
+    }
+}
+
+enum Prepared {
+    Anew,
+    AsBefore,
+    Waits(String),
+}
+
+/// Gives a job its specification and makes it ready.
 async fn prepare(
     tx: &mut dyn Tx,
     plan: &Plan,
     job: &Job,
     outcomes: &BTreeMap<String, Outcome>,
-) -> Result<bool, Problem> {
-    let Some(lease) = tx.lease(&job.resource).await?.filter(|l| l.state == LeaseState::Held) else {
-        tracing::warn!(job = %job.name, resource = %job.resource, "a job waits: its lease is not held");
-        return Ok(false);
+) -> Result<Prepared, Problem> {
+    let (bytes, epoch) = match make(tx, plan, job, outcomes).await? {
+        Made::Spec(bytes, epoch) => (bytes, epoch),
+        Made::Waits(why) => return Ok(Prepared::Waits(why)),
+    };
+    if job.state == JobState::Ready && job.spec.as_deref() == Some(bytes.as_slice()) {
+        return Ok(Prepared::AsBefore);
+    }
+    let digest = tx.set_job_spec(job.id, &bytes).await?;
+    if job.state == JobState::Waiting {
+        let to = job
+            .state
+            .next(JobEvent::Prepare)
+            .map_err(|e| Problem::Internal(e.to_string()))?;
+        tx.transition_job(job.id, job.state, to).await?;
+    }
+    let payload = serde_json::json!({"job": job.name, "digest": digest, "epoch": epoch});
+    tx.append_event(migration_event(job.migration, "job.ready", "controller", payload))
+        .await?;
+    Ok(Prepared::Anew)
+}
+
+enum Made {
+    /// The specification's bytes, and the epoch that stands in it.
+    Spec(Vec<u8>, i64),
+    /// Not now, and why.
+    Waits(String),
+}
+
+/// Makes a specification from what is known now.
+async fn make(tx: &mut dyn Tx, plan: &Plan, job: &Job, outcomes: &BTreeMap<String, Outcome>) -> Result<Made, Problem> {
+    let lease = tx.lease(&job.resource).await?;
+    let Some(lease) = lease.as_ref().filter(|l| l.state == LeaseState::Held) else {
+        return Ok(Made::Waits(not_held(tx, job, lease.as_ref()).await?));
     };
     let Some(planned) = plan.jobs().find(|p| p.id == job.id) else {
         return Err(Problem::Internal(format!("job {} is not in its plan", job.name)));
@@ -117,21 +190,33 @@ async fn prepare(
         source_agent: source_agent.as_ref().map(|a| a.id),
         source_address: source_agent.and_then(|a| a.transfer_address),
     };
-    let spec = specs::spec(plan, planned, &known).map_err(|e| Problem::Internal(e.to_string()))?;
-    let bytes = serde_json::to_vec(&spec).map_err(|e| Problem::Internal(e.to_string()))?;
-    if job.spec.as_deref() == Some(bytes.as_slice()) {
-        return Ok(false);
+    match specs::spec(plan, planned, &known) {
+        Ok(spec) => {
+            let bytes = serde_json::to_vec(&spec).map_err(|e| Problem::Internal(e.to_string()))?;
+            Ok(Made::Spec(bytes, lease.epoch))
+        }
+        // An agent that enrolled anew has no address until it says hello.
+        Err(e @ SpecError::Missing { .. }) => Ok(Made::Waits(e.to_string())),
+        Err(e) => Err(Problem::Internal(e.to_string())),
     }
-    let digest = tx.set_job_spec(job.id, &bytes).await?;
-    if job.state == JobState::Waiting {
-        let to = job
-            .state
-            .next(JobEvent::Prepare)
-            .map_err(|e| Problem::Internal(e.to_string()))?;
-        tx.transition_job(job.id, job.state, to).await?;
-    }
-    let payload = serde_json::json!({"job": job.name, "digest": digest, "epoch": lease.epoch});
-    tx.append_event(migration_event(job.migration, "job.ready", "controller", payload))
-        .await?;
-    Ok(true)
+}
+
+async fn not_held(tx: &mut dyn Tx, job: &Job, lease: Option<&Lease>) -> Result<String, Problem> {
+    let subject = match lease {
+        Some(lease) => queries::lease::subject(tx, lease).await?,
+        None => job.resource.0.clone(),
+    };
+    let state = lease.map_or("missing", |l| l.state.as_str());
+    let renewer = match lease.and_then(|l| l.renewer) {
+        Some(id) => tx
+            .host(id)
+            .await?
+            .map(|h| format!("; the agent on {} renews it", h.name)),
+        None => None,
+    };
+    Ok(format!(
+        "job {} waits for the lease of {subject}, which is {state}{}",
+        job.name,
+        renewer.unwrap_or_default()
+    ))
 }

@@ -2,9 +2,10 @@
 //! nothing is left, the seat is given back.
 
 use syncferry_shared::MigrationId;
+use syncferry_shared::outcome::Failure;
 use syncferry_shared::spec::JobKind;
 use syncferry_shared::state::{JobEvent, JobState, MigrationEvent, MigrationState};
-use syncferry_store::{Job, JobFilter};
+use syncferry_store::{Job, Tx};
 
 use crate::commands::apply::plan_of;
 use crate::core::{Core, migration_event};
@@ -12,9 +13,19 @@ use crate::problem::Problem;
 use crate::progression;
 use crate::wake::HostReason;
 
-/// Whether a job leaves something that its agent can take away again.
-fn leaves_something(job: &Job) -> bool {
-    job.kind != JobKind::Verify
+/// Whether a job left something that its agent can take away again. An agent that failed puts back what its attempt did, and
+/// says whether it could; what an earlier attempt left, or an undoing that failed, is still there.
+async fn left_something(tx: &mut dyn Tx, job: &Job) -> Result<bool, Problem> {
+    match job.state {
+        _ if job.kind == JobKind::Verify => Ok(false),
+        JobState::Succeeded => Ok(true),
+        JobState::Failed => {
+            let failure: Option<Failure> = job.failure.clone().and_then(|f| serde_json::from_value(f).ok());
+            let clean = failure.is_some_and(|f| f.undone) && tx.attempts(job.id).await?.len() == 1;
+            Ok(!clean)
+        }
+        _ => Ok(false),
+    }
 }
 
 /// Takes the next step of a migration that is being unwound.
@@ -23,12 +34,7 @@ pub(super) async fn advance(core: &Core, id: MigrationId) -> Result<(), Problem>
     let Some(m) = tx.migration(id).await?.filter(|m| m.state == MigrationState::Unwinding) else {
         return Ok(());
     };
-    let jobs = tx
-        .jobs(&JobFilter {
-            migration: Some(id),
-            ..JobFilter::default()
-        })
-        .await?;
+    let jobs = progression::jobs_of(&mut *tx, id).await?;
     let busy = |j: &Job| {
         matches!(
             j.state,
@@ -38,8 +44,14 @@ pub(super) async fn advance(core: &Core, id: MigrationId) -> Result<(), Problem>
     if jobs.iter().any(busy) {
         return Ok(());
     }
-    let undoable = |j: &&Job| j.state == JobState::Succeeded && leaves_something(j);
-    if let Some(job) = jobs.iter().filter(undoable).max_by_key(|j| (j.stage, j.ordinal)) {
+    let mut last = None;
+    // They come by stage and place, so the last one that fits is the last one that was done.
+    for job in &jobs {
+        if left_something(&mut *tx, job).await? {
+            last = Some(job);
+        }
+    }
+    if let Some(job) = last {
         let to = job
             .state
             .next(JobEvent::Undo)

@@ -391,7 +391,7 @@ fn jobs() -> Vec<ReportJob> {
             started_at: Some(at(from)),
             ended_at: Some(at(to)),
             outcome: Some(ReportOutcome::from(&outcome)),
-            failure: None,
+            failure: (name == "restore").then(disk_full),
         }
     };
     (0..).zip(planned.into_iter().zip(outcomes())).map(job).collect()

@@ -1,5 +1,7 @@
 //! The check finds what was done to a report, and nothing breaks out of the page.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -263,23 +265,32 @@ fn tags(page: &str) -> Vec<String> {
         .collect()
 }
 
+/// Everything that a report can have, as JSON.
+static WHOLE: LazyLock<Value> = LazyLock::new(|| {
+    let (good, bad) = (report(), stopped());
+    let mut value = serde_json::to_value(&bad).unwrap();
+    value["gates"] = serde_json::to_value(&good.gates).unwrap();
+    value["jobs"] = serde_json::to_value([good.jobs, bad.jobs].concat()).unwrap();
+    value
+});
+
 fn tainted(with: &str) -> Report {
-    let mut value = serde_json::to_value(stopped()).unwrap();
-    value["gates"] = serde_json::to_value(report().gates).unwrap();
-    value["jobs"] = serde_json::to_value([report().jobs, stopped().jobs].concat()).unwrap();
+    let mut value = WHOLE.clone();
     taint(&mut value, with, &FREE);
     serde_json::from_value(value).unwrap()
 }
 
+/// The tags where no text has anything to say.
+static PLAIN: LazyLock<Vec<String>> = LazyLock::new(|| tags(&html(&tainted("x"))));
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     /// Whatever the texts say, the page has the same tags with the same attributes, in the same order.
     #[test]
     fn no_text_breaks_out(text in "[<>&\"'/=a-z !\\-\u{0}-\u{1f}\u{2028}\u{202e}ä]{1,40}") {
-        let plain = tags(&html(&tainted("x")));
         let page = html(&tainted(&text));
-        prop_assert_eq!(tags(&page), plain);
+        prop_assert_eq!(&tags(&page), &*PLAIN);
         prop_assert!(!page.chars().any(|c| c.is_control() && c != '\n'));
     }
 
@@ -289,7 +300,7 @@ proptest! {
             "</style><script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "' onmouseover='alert(1)",
             "<!--", "]]>", "</title><base href=//evil>", "&lt;script&gt;", "\u{202e}lmth.exe",
         ][i];
-        prop_assert_eq!(tags(&html(&tainted(text))), tags(&html(&tainted("x"))));
+        prop_assert_eq!(&tags(&html(&tainted(text))), &*PLAIN);
     }
 
     #[test]

@@ -57,6 +57,8 @@ crate::machine! {
         Undo = "undo",
         /// The agent undid it.
         Undone = "undone",
+        /// The migration's cancellation came too late: the job is to be done after all.
+        Revive = "revive",
     }
     table {
         Waiting + Prepare => Ready,
@@ -75,13 +77,17 @@ crate::machine! {
         Unknown + Succeed => Succeeded,
         Unknown + Fail => Failed,
         Unknown + Cancel => Cancelling,
+        Unknown + Stop => Cancelled,
+        Unknown + Undo => UndoReady,
+        Unknown + Undone => Undone,
         Failed + Retry => Ready,
         Failed + Cancel => Cancelled,
         Failed + Undo => UndoReady,
         Cancelling + Stop => Cancelled,
-        Cancelling + Fail => Unknown,
+        Cancelling + Fail => Failed,
         Cancelling + Succeed => Succeeded,
         Cancelling + LoseSight => Unknown,
+        Cancelled + Revive => Waiting,
         Succeeded + Undo => UndoReady,
         UndoReady + Accept => Undoing,
         UndoReady + Offer => Undoing,

@@ -43,6 +43,8 @@ crate::machine! {
         Cancel = "cancel",
         /// Everything that can be undone is undone.
         Unwound = "unwound",
+        /// The point of no return was passed before the cancellation took effect.
+        Overtaken = "overtaken",
     }
     table {
         Inspecting + PlanReady => Planned,
@@ -57,6 +59,7 @@ crate::machine! {
         Running + JobUnknown => Stuck,
         Running + Cancel => Unwinding,
         Stopped + Apply => Running,
+        Stopped + JobUnknown => Stuck,
         Stopped + Cancel => Unwinding,
         Stuck + JobKnown => Running,
         Stuck + JobFailed => Stopped,
@@ -64,5 +67,6 @@ crate::machine! {
         Unwinding + Unwound => Cancelled,
         Unwinding + JobFailed => Stuck,
         Unwinding + JobUnknown => Stuck,
+        Unwinding + Overtaken => Running,
     }
 }

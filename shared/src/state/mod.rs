@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn tables_are_deterministic_reachable_and_end_where_meant() {
         check!(MigrationState, MigrationEvent, start Inspecting, final [Succeeded, Cancelled]);
-        check!(JobState, JobEvent, start Waiting, final [Undone, Cancelled]);
+        check!(JobState, JobEvent, start Waiting, final [Undone]);
         check!(StepState, StepEvent, start Pending, final [Undone]);
         check!(AttemptState, AttemptEvent, start Offered, final [Succeeded, Failed, Cancelled, Superseded]);
         check!(GateState, GateEvent, start Open, final [Proven, Cancelled]);

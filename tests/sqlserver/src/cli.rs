@@ -1,7 +1,7 @@
 //! The process entry: opens an instance, listens, says where, and serves until it is told to stop.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::engine::Instance;
 use crate::server::serve;
 use crate::tds::Identity;
 use crate::tds::backend::Backend;
@@ -25,6 +26,12 @@ pub struct ServeArgs {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
+}
+
+/// Opens the instance in `args.dir` and serves it until the process is told to stop.
+pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
+    let instance = Instance::open(&args.dir)?;
+    run_instance(instance, &args).await
 }
 
 /// Listens and serves `instance` until Ctrl-C or a termination signal.
@@ -48,7 +55,8 @@ pub async fn run_instance<B: Backend>(instance: B, args: &ServeArgs) -> anyhow::
     let port_file = args.dir.join(PORT_FILE);
     write_atomically(&port_file, &address.port().to_string()).context("cannot write the port file")?;
     tracing::info!(%address, "listening");
-    println!("listening on {address}");
+    // Whoever started us may have closed its end; the port file says the same.
+    writeln!(io::stdout(), "listening on {address}").ok();
     let served = serve(instance, listener, shutdown).await;
     fs::remove_file(&port_file).ok();
     served.context("the server stopped")

@@ -7,6 +7,9 @@
 //! - `engine`: T-SQL parser, execution, sessions, system views, errors with SQL Server's own numbers
 //! - `storage`: database files, backup media, disks with quotas and ACLs, the ADSync sample database
 
-pub mod storage;
+pub mod cli;
 pub mod engine;
+pub mod server;
+pub mod storage;
+pub mod tds;
 pub mod types;

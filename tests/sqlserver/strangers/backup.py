@@ -14,6 +14,9 @@ for client in CLIENTS:
     check(not outcome.errors, f"{client.name}: BACKUP succeeds {outcome.errors}")
     percents = outcome.percents()
     check(percents == sorted(percents) and percents[-1] == 100, f"{client.name}: progress {percents}")
+    if client.sees_messages_live:
+        first, last = (message.at for message in (outcome.messages[0], outcome.messages[-1]))
+        check(last - first > 0.2, f"{client.name}: the progress came while the BACKUP ran, over {last - first:.2f} s")
     check(outcome.says("BACKUP DATABASE successfully processed"), f"{client.name}: 3014 ends the BACKUP")
 
     header = client.run(connection, f"RESTORE HEADERONLY FROM DISK = N'{path}'").dicts()

@@ -11,8 +11,8 @@ server = settings()["server"]
 LONG = "WAITFOR DELAY '00:02:00'"
 
 
-def waiting_sessions(client, connection):
-    sql = "SELECT COUNT(*) AS n FROM sys.dm_exec_requests WHERE command = 'WAITFOR'"
+def running(client, connection, command):
+    sql = f"SELECT COUNT(*) AS n FROM sys.dm_exec_requests WHERE command = '{command}'"
     return client.run(connection, sql).dicts()[0]["n"]
 
 
@@ -39,7 +39,7 @@ try:
     check(False, "pymssql: the statement times out")
 except _mssql.MSSQLException as error:
     check(time.monotonic() - started < 60, f"pymssql: the statement times out ({error})")
-until(lambda: waiting_sessions(freetds, watcher) == 0, "pymssql: the server has stopped the statement")
+until(lambda: running(freetds, watcher, "WAITFOR") == 0, "pymssql: the server has stopped the statement")
 
 # A result set that nobody reads to its end.
 raw = _mssql.connect(
@@ -51,14 +51,19 @@ raw.execute_query("SELECT 42 AS answer")
 check([row["answer"] for row in raw] == [42], "pymssql: the connection works after a cancelled result set")
 raw.close()
 
-# python-tds waits for its answer: the Attention goes out from a timeout of its own.
+# python-tds waits for its answer in one thread, the Attention goes out from another.
+BACKUP = f"BACKUP DATABASE [ADSync] TO DISK = N'{server['backup_folder']}\\cancel.bak' WITH FORMAT, STATS = 1"
 connection = python_tds.connect(server)
-cursor = connection.cursor()
-thread = threading.Thread(target=lambda: python_tds.run(connection, LONG), daemon=True)
-thread.start()
-until(lambda: waiting_sessions(freetds, watcher) == 1, "python-tds: the statement runs")
-connection._tds_socket.main_session.put_cancel()
-thread.join(30)
-check(not thread.is_alive(), "python-tds: the Attention ends the statement")
-until(lambda: waiting_sessions(freetds, watcher) == 0, "python-tds: the server has stopped the statement")
+for sql, command in ((LONG, "WAITFOR"), (BACKUP, "BACKUP DATABASE")):
+    outcomes = []
+    thread = threading.Thread(target=lambda: outcomes.append(python_tds.run(connection, sql)), daemon=True)
+    thread.start()
+    until(lambda: running(freetds, watcher, command) == 1, f"python-tds: {command} runs")
+    connection._tds_socket.main_session.put_cancel()
+    thread.join(30)
+    check(not thread.is_alive(), f"python-tds: the Attention ends {command}")
+    until(lambda: running(freetds, watcher, command) == 0, f"python-tds: the server has stopped {command}")
+    check(not outcomes[0].says("successfully processed"), f"python-tds: {command} did not succeed")
+    answer = python_tds.run(connection, "SELECT 42 AS answer").dicts()
+    check(answer == [{"answer": 42}], f"python-tds: the connection works after {command}")
 watcher.close()

@@ -15,11 +15,13 @@ def every_way_in(client, server):
 
 
 def refused(client, server, number, **arguments):
+    """Whether the login fails. The libraries give its number or only a text, and of several messages one."""
     try:
         client.connect(server, **arguments).close()
     except client.errors as error:
-        # The libraries hide the number of a failed login in their text, or name only one of several.
-        return str(number) in str(error) or client.number_and_text(error)[0] == number or "ogin failed" in str(error)
+        known, text = client.number_and_text(error)
+        print(f"       {known}: {text.splitlines()[0]}")
+        return known in (number, 18456) or "ogin failed" in text
     return False
 
 

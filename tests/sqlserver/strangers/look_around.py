@@ -45,7 +45,8 @@ for client in CLIENTS:
     outcome = client.run(connection, "USE ADSync; SELECT COUNT(*) AS n FROM dbo.mms_metaverse")
     check(outcome.dicts()[0]["n"] > 0, f"{client.name}: the metaverse has objects")
     for sql, number in (
-        ("SELEKT 1", 102),
+        ("SELECT 1 +", 102),
+        ("SELEKT 1", 2812),
         ("SELECT FROM", 156),
         ("SELECT * FROM dbo.no_such_table", 208),
         ("SELECT no_such_column FROM sys.databases", 207),

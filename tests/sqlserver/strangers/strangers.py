@@ -66,8 +66,8 @@ class FreeTds:
     name = "pymssql"
     #: FreeTDS' words for: nothing, the login only, everything.
     encryptions = ("off", "request", "require")
-    #: It reports the first error of a batch.
     errors = (pymssql.Error,)
+    sees_messages_live = True
 
     def connect(self, server, database="master", encryption="require", password=None, version="7.4"):
         return pymssql.connect(
@@ -124,6 +124,7 @@ class PythonTds:
     encryptions = ("off", "request", "require")
     versions = {"7.1": 0x71000001, "7.2": 0x72090002, "7.3": 0x730B0003, "7.4": 0x74000004}
     errors = (pytds.Error,)
+    sees_messages_live = False
 
     def connect(self, server, database="master", encryption="require", password=None, version="7.4"):
         tls = {}

@@ -4,11 +4,16 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use syncferry_agent::host::Host as _;
+use syncferry_sqlserver::cli::{ServeArgs, run_instance};
+use syncferry_sqlserver::engine::Instance;
 use tokio_util::sync::CancellationToken;
 
 use super::host;
+use super::host_client::LabHost;
 
 /// `syncferry-controller`.
 pub const CONTROLLER: &str = "__controller";
@@ -34,6 +39,9 @@ pub fn run(args: &[OsString]) -> Option<ExitCode> {
     })
 }
 
+/// The SQL client tells of every row.
+const LOG: &str = "info,mssql_tds=warn";
+
 #[derive(Debug, Parser)]
 #[command(name = HOST)]
 struct HostArgs {
@@ -45,26 +53,84 @@ struct HostArgs {
 fn host(args: Vec<OsString>) -> ExitCode {
     let args = HostArgs::parse_from(std::iter::once(HOST.into()).chain(args));
     in_runtime(async move {
-        let stopping = CancellationToken::new();
-        let signal = stopping.clone();
-        tokio::spawn(async move {
-            stop_signal().await;
-            signal.cancel();
-        });
+        let stopping = stopping();
         host::server::run(&args.dir, stopping).await
     })
 }
 
-fn sqlserver(_args: Vec<OsString>) -> ExitCode {
-    in_runtime(async move { anyhow::bail!("not yet") })
+#[derive(Debug, Parser)]
+#[command(name = SQLSERVER)]
+struct SqlServerArgs {
+    #[command(flatten)]
+    serve: ServeArgs,
 }
 
-fn agent(_args: Vec<OsString>) -> ExitCode {
-    in_runtime(async move { anyhow::bail!("not yet") })
+fn sqlserver(args: Vec<OsString>) -> ExitCode {
+    let args = SqlServerArgs::parse_from(std::iter::once(SQLSERVER.into()).chain(args)).serve;
+    in_runtime(async move {
+        let instance = Instance::open(&args.dir)?;
+        run_instance(instance, &args).await
+    })
+}
+
+#[derive(Debug, Parser)]
+#[command(name = AGENT)]
+struct AgentArgs {
+    /// The folder of the machine that it runs on.
+    #[arg(long)]
+    host_dir: PathBuf,
+    /// Its configuration.
+    #[arg(long)]
+    config: PathBuf,
+    #[command(subcommand)]
+    verb: AgentVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum AgentVerb {
+    /// Runs it.
+    Run,
+    /// Enrols it.
+    Enrol {
+        /// The token.
+        #[arg(long)]
+        token: String,
+    },
+}
+
+/// The agent as its own program runs it, but on a machine of the lab.
+fn agent(args: Vec<OsString>) -> ExitCode {
+    let args = AgentArgs::parse_from(std::iter::once(AGENT.into()).chain(args));
+    in_runtime(async move {
+        let config = syncferry_agent::config::Config::load(&args.config, |_| None)?;
+        let host = Arc::new(LabHost::open(&args.host_dir, &config.staging_dir)?);
+        match args.verb {
+            AgentVerb::Run => {
+                let stopping = stopping();
+                syncferry_agent::app::run(config, host, stopping).await?;
+            }
+            AgentVerb::Enrol { token } => {
+                let name = host.facts().await?.computer_name;
+                syncferry_agent::identity::enrol(&config.controller, &token, &config.data_dir, &name).await?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Cancelled by Ctrl-C or SIGTERM.
+fn stopping() -> CancellationToken {
+    let stopping = CancellationToken::new();
+    let signal = stopping.clone();
+    tokio::spawn(async move {
+        stop_signal().await;
+        signal.cancel();
+    });
+    stopping
 }
 
 fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| LOG.into());
     // The controller and the agent set up their own logs; here nobody has.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -15,7 +15,7 @@ SELECT d.database_id, d.name, d.state_desc, d.user_access_desc, d.is_read_only, 
  d.source_database_id, d.service_broker_guid, d.group_database_id,
  rs.database_guid, rs.family_guid, rs.recovery_fork_guid,
  CAST(DATABASEPROPERTYEX(d.name, 'Version') AS int) AS internal_version,
- HAS_PERMS_BY_NAME(QUOTENAME(d.name), 'DATABASE', 'BACKUP DATABASE') AS can_backup
+ COALESCE(HAS_PERMS_BY_NAME(QUOTENAME(d.name), 'DATABASE', 'BACKUP DATABASE'), HAS_PERMS_BY_NAME(d.name, 'DATABASE', 'BACKUP DATABASE')) AS can_backup
 FROM sys.databases d LEFT JOIN sys.database_recovery_status rs ON rs.database_id = d.database_id
 WHERE d.name = @db;",
             text(name)

@@ -5,7 +5,7 @@ use syncferry_proto::v1::{Job, Progress, ProgressUnit};
 use super::text::{bytes, rate, span};
 use super::{Look, clean};
 
-/// A line for terminals that cannot redraw: `backup on SQL01: transfer  43 %  4.3 GiB of 10.0 GiB  120.0 MiB/s  45 s left`.
+/// A line for terminals that cannot redraw: `restore on SQL01: fetch  43 %  4.3 GiB of 10.0 GiB  45 s left  120.0 MiB/s`.
 pub fn job_line(job: &Job, look: &Look) -> String {
     let message = job_message(job);
     let message = if message.is_empty() { job.state.clone() } else { message };
@@ -22,13 +22,14 @@ pub fn job_message(job: &Job) -> String {
     let mut parts = vec![clean(&p.step)];
     parts.extend(percent(p).map(|n| format!("{n} %")));
     parts.extend(amount(p));
-    if p.rate > 0.0 && p.unit() == ProgressUnit::Bytes {
-        parts.push(rate(p.rate));
-    }
+    // A narrow terminal cuts from the end: what matters most comes first.
     parts.extend(
         p.left_ms
             .map(|ms| format!("{} left", span(i64::try_from(ms).unwrap_or(i64::MAX)))),
     );
+    if p.rate > 0.0 && p.unit() == ProgressUnit::Bytes {
+        parts.push(rate(p.rate));
+    }
     // "BACKUP DATABASE 43 %" would say the percentage twice.
     if p.unit() != ProgressUnit::Percent {
         parts.push(clean(&p.message));

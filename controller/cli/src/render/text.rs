@@ -43,11 +43,12 @@ pub fn at(at: Option<&prost_types::Timestamp>, look: &Look) -> String {
 
 /// How long ago something was, or when it will be.
 pub fn ago(at: Millis, now: Millis) -> String {
-    let ms = now.since(at);
-    match ms {
-        -999..1000 => "now".to_string(),
-        1000.. => format!("{} ago", span(ms)),
-        _ => format!("in {}", span(-ms)),
+    // To the nearest second: "in 59 min" would be odd a moment after "for an hour" was said.
+    let seconds = now.since(at).saturating_add(500).div_euclid(1000);
+    match seconds {
+        0 => "now".to_string(),
+        1.. => format!("{} ago", span(seconds.saturating_mul(1000))),
+        _ => format!("in {}", span(seconds.saturating_mul(-1000))),
     }
 }
 
@@ -162,6 +163,8 @@ mod tests {
         assert_eq!(ago(Millis(0), Millis(180_000)), "3 min ago");
         assert_eq!(ago(Millis(180_000), Millis(0)), "in 3 min");
         assert_eq!(ago(Millis(5), Millis(0)), "now");
+        assert_eq!(ago(Millis(3_600_000), Millis(12)), "in 1 h");
+        assert_eq!(ago(Millis(i64::MAX), Millis(i64::MIN)), "in 106751991167 days");
     }
 
     #[test]

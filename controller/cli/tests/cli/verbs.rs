@@ -12,7 +12,7 @@ use crate::documents::report;
 use crate::fake::{Controller, World, refused, report_document, run};
 use crate::samples::*;
 
-const PLAN: [&str; 14] = [
+pub(crate) const PLAN: [&str; 14] = [
     "plan",
     "move-to-full-sql",
     "--site",

@@ -150,4 +150,26 @@ pub(super) fn reaches_sql(input: &PlanInput, out: &mut Vec<Finding>) {
                 .next("Open the firewall for the instance's static TCP port, and check the name. The wizard would say `error: 26 - Error Locating Server/Instance Specified`."),
         );
     }
+    // That nobody answered is not the same as an open port.
+    if let Some(target) = sql_target(input).filter(|t| !inventory.reach.iter().any(|r| r.target == *t)) {
+        out.push(
+            Finding::warning(
+                "connect-host-reach-unknown",
+                format!("Whether {} reaches {target} is not known", input.connect_host.name),
+            )
+            .saw(
+                format!("agent on {}", input.connect_host.name),
+                input.connect_host.error.as_deref().unwrap_or("it did not try"),
+            )
+            .source(PREREQUISITES_PAGE)
+            .next("Plan again when the agent answers, or try it by hand (Test-NetConnection) and accept this."),
+        );
+    }
+}
+
+/// What the new server must reach, `name,port`, where the target's agent names both and it is another host.
+fn sql_target(input: &PlanInput) -> Option<String> {
+    let t = input.target_instance()?;
+    let (name, port) = (t.connect_host.as_ref()?, t.connect_port?);
+    (input.connect_host.id != input.target_host.id).then(|| format!("{name},{port}"))
 }

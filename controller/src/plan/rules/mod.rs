@@ -39,6 +39,7 @@ const MOVE_TO_FULL_SQL: &[Rule] = &[
     leases::nobody_else_uses_the_source,
     leases::new_server_is_free,
     leases::no_other_migration,
+    source::instance_is_known,
     source::is_still_the_same_database,
     source::can_be_backed_up,
     source::can_be_fetched,

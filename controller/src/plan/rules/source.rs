@@ -5,6 +5,25 @@ use syncferry_shared::Finding;
 use super::OURS;
 use crate::plan::PlanInput;
 
+/// The instance must be one that the agent still knows.
+pub(super) fn instance_is_known(input: &PlanInput, out: &mut Vec<Finding>) {
+    let host = &input.source_host;
+    let instance = &input.source.address.instance;
+    if host.inventory.is_some() && input.source_instance().is_none() && host.problem(instance).is_none() {
+        out.push(
+            Finding::blocker(
+                "source-instance-unknown",
+                format!("The agent on {} knows no instance '{instance}' any more", host.name),
+            )
+            .saw(format!("[[sql]] of the agent on {}", host.name), "no such name")
+            .source(OURS)
+            .next(format!(
+                "Put the instance back into that agent's configuration under the name '{instance}' and restart the agent."
+            )),
+        );
+    }
+}
+
 /// The database behind the name must be the one that was registered.
 pub(super) fn is_still_the_same_database(input: &PlanInput, out: &mut Vec<Finding>) {
     if input.source_host.inventory.is_none() {

@@ -9,9 +9,11 @@ use crate::plan::PlanInput;
 /// What a backup of the source needs at most: the pages in use, a tenth more, and the log.
 pub(crate) fn backup_bytes(input: &PlanInput) -> Option<u64> {
     let facts = input.source_facts()?;
-    let log: u64 = facts.files.iter().filter(|f| f.kind == "LOG").map(|f| f.bytes).sum();
+    let logs = facts.files.iter().filter(|f| f.kind == "LOG");
+    // The numbers are an agent's: whatever they are, adding them must not end the controller.
+    let log = logs.fold(0_u64, |sum, f| sum.saturating_add(f.bytes));
     let used = facts.used_bytes.unwrap_or_else(|| facts.bytes.saturating_sub(log));
-    Some(used + used / 10 + log.min(64 << 20))
+    Some(used.saturating_add(used / 10).saturating_add(log.min(64 << 20)))
 }
 
 fn short(what: &str, host: &str, place: &str, free: u64, need: u64) -> Finding {
@@ -78,7 +80,7 @@ pub(super) fn on_the_target(input: &PlanInput, out: &mut Vec<Finding>) {
         };
         if let Some((mount, free)) = volume(t, folder) {
             let entry = wanted.entry(mount).or_insert((free, 0));
-            entry.1 += file.bytes;
+            entry.1 = entry.1.saturating_add(file.bytes);
         }
     }
     for (mount, (free, need)) in wanted.into_iter().filter(|(_, (free, need))| free < need) {

@@ -3,6 +3,7 @@
 use super::markup::{Html, code, pairs, table};
 use super::words::{counted, moment, state, took};
 use crate::report::{Report, ReportAttempt, ReportJob, ReportStep};
+use crate::state::JobState;
 
 /// All jobs, in order.
 pub(super) fn jobs(r: &Report) -> Html {
@@ -17,7 +18,7 @@ fn job(j: &ReportJob) -> Html {
         ("Began", Html::text(j.started_at.map(moment).unwrap_or_default())),
         ("Ended", Html::text(j.ended_at.map(moment).unwrap_or_default())),
         ("Took", Html::text(took(j.started_at, j.ended_at))),
-        ("Undone", Html::text(undone(j))),
+        ("Failed", Html::text(failed(j))),
     ]);
     let inner = head
         .then(times)
@@ -27,12 +28,20 @@ fn job(j: &ReportJob) -> Html {
     Html::el("article", "job", inner)
 }
 
-fn undone(j: &ReportJob) -> &'static str {
-    match &j.failure {
-        Some(f) if f.undone => "everything it had changed was put back",
-        Some(_) => "not everything it had changed was put back",
-        None => "",
-    }
+/// How it failed, last or before it succeeded.
+fn failed(j: &ReportJob) -> String {
+    let Some(f) = &j.failure else { return String::new() };
+    let undone = if f.undone {
+        "everything it had changed was put back"
+    } else {
+        "not everything it had changed was put back"
+    };
+    let before = if j.state == JobState::Succeeded {
+        " before it succeeded"
+    } else {
+        ""
+    };
+    format!("in step {}{before}; {undone}", f.step)
 }
 
 /// The attempts, where there is more to say than one that went well.

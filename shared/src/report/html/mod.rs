@@ -60,7 +60,6 @@ fn header(r: &Report) -> Html {
     let facts = pairs([
         ("Scenario", Html::text(r.scenario.as_str())),
         ("Migration", code(r.migration.to_string())),
-        ("Site", Html::text(&r.site.name)),
         ("Entra tenant", code(&r.site.tenant_id)),
         ("Asked for by", Html::text(&r.created_by)),
         ("Asked for at", Html::text(moment(r.created_at))),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::markup::{Html, table};
-use super::words::{moment, span, took};
+use super::words::{counted, moment, span, took};
 use crate::clock::Millis;
 use crate::event::Event;
 use crate::report::{Report, ReportJob};
@@ -116,8 +116,33 @@ fn told(e: &Event) -> Option<Vec<Html>> {
         Html::text(moment(e.at)),
         Html::text(what),
         Html::text(&e.actor),
-        Html::text(detail(&e.payload)),
+        Html::text(if e.kind == "plan.made" {
+            weights(&e.payload)
+        } else {
+            detail(&e.payload)
+        }),
     ])
+}
+
+/// How many findings of each severity a plan has.
+fn weights(payload: &Value) -> String {
+    let findings = payload
+        .get("findings")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let of = |severity: &str| {
+        let n = findings
+            .iter()
+            .filter(|f| f.get("severity").and_then(Value::as_str) == Some(severity))
+            .count();
+        (n > 0).then(|| counted(n, severity))
+    };
+    ["blocker", "warning", "note"]
+        .into_iter()
+        .filter_map(of)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn detail(payload: &Value) -> String {

@@ -209,6 +209,11 @@ impl Instance {
         Ok(Instance(Arc::new(inner)))
     }
 
+    /// The instance's folder.
+    pub fn dir(&self) -> &Path {
+        &self.0.dir
+    }
+
     /// `SQL01` or `SQL01\INST`.
     pub fn server_name(&self) -> String {
         self.0.config().server_name.clone()

@@ -7,58 +7,9 @@ use std::path::PathBuf;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::types::{Cancel, Login, Message, Param, Sink};
-
-/// A remote procedure call.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RpcCall {
-    /// The procedure, also where the client sent a well-known id: `sp_executesql`, `sp_prepexec` …
-    pub name: String,
-    /// Its parameters in the client's order.
-    pub params: Vec<Param>,
-}
-
-/// A transaction manager request: transactions without T-SQL.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TransactionRequest {
-    /// Begins one.
-    Begin {
-        /// Its name, mostly empty.
-        name: String,
-        /// 0 keeps the session's isolation level, 1 to 5 as [MS-TDS] 2.2.6.9 has them.
-        isolation: u8,
-    },
-    /// Commits the running one.
-    Commit {
-        /// Its name, mostly empty.
-        name: String,
-        /// Begins another at once.
-        begin_next: bool,
-    },
-    /// Rolls back, to a savepoint where `name` is one.
-    Rollback {
-        /// A savepoint, or empty for all.
-        name: String,
-        /// Begins another at once.
-        begin_next: bool,
-    },
-    /// Sets a savepoint.
-    Save {
-        /// Its name.
-        name: String,
-    },
-}
-
-/// What a successful login tells the client.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LoginReply {
-    /// The session's database.
-    pub database: String,
-    /// The session's language.
-    pub language: String,
-    /// 5701 and 5703.
-    pub infos: Vec<Message>,
-}
+pub use crate::engine::{LoginReply, RpcCall, TransactionRequest};
+use crate::engine::{Instance, Session};
+use crate::types::{Cancel, Login, Message, Sink};
 
 /// A whole server. Cloning shares it.
 pub trait Backend: Clone + Send + Sync + 'static {
@@ -99,4 +50,62 @@ pub trait BackendSession: Send + 'static {
     ) -> impl Future<Output = io::Result<()>> + Send;
     /// The client's pool hands the connection to somebody else.
     fn reset(&mut self);
+}
+
+impl Backend for Instance {
+    type Session = Session;
+
+    fn folder(&self) -> PathBuf {
+        self.dir().to_path_buf()
+    }
+
+    fn server_name(&self) -> String {
+        Instance::server_name(self)
+    }
+
+    fn product_version(&self) -> (u8, u8, u16) {
+        Instance::product_version(self)
+    }
+
+    fn force_encryption(&self) -> bool {
+        Instance::force_encryption(self)
+    }
+
+    async fn login(&self, login: Login) -> Result<(Session, LoginReply), Message> {
+        Instance::login(self, login).await
+    }
+
+    async fn shutdown(&self) {
+        Instance::shutdown(self).await;
+    }
+}
+
+impl BackendSession for Session {
+    fn spid(&self) -> u16 {
+        Session::spid(self)
+    }
+
+    fn cancel(&self) -> Cancel {
+        Session::cancel(self)
+    }
+
+    fn killed(&self) -> CancellationToken {
+        Session::killed(self)
+    }
+
+    async fn batch(&mut self, sql: &str, sink: &mut dyn Sink) -> io::Result<()> {
+        Session::batch(self, sql, sink).await
+    }
+
+    async fn rpc(&mut self, call: RpcCall, sink: &mut dyn Sink) -> io::Result<()> {
+        Session::rpc(self, call, sink).await
+    }
+
+    async fn transaction(&mut self, request: TransactionRequest, sink: &mut dyn Sink) -> io::Result<()> {
+        Session::transaction(self, request, sink).await
+    }
+
+    fn reset(&mut self) {
+        Session::reset(self);
+    }
 }

@@ -153,6 +153,8 @@ pub(crate) async fn run<S: BackendSession, W: AsyncWrite + Unpin + Send>(
             return Ok(if goes_on { After::Continue } else { After::Close });
         }
         (Some(Ok(())), Stop::Killed) => kill_state(),
+        // The backend gave up because of the KILL, not because of the stream.
+        (Some(Err(error)), Stop::Killed) if error.kind() == io::ErrorKind::ConnectionAborted => kill_state(),
         (Some(Ok(())), Stop::Shutdown) => shutting_down(),
         (Some(Err(error)), Stop::No | Stop::Attention) => return Err(error),
         (None, _) => {

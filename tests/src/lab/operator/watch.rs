@@ -124,39 +124,45 @@ impl Operator {
 
     /// Watches until the migration rests; at the gate, a person acts.
     pub async fn watch(&mut self, id: &str, gate: &AtTheGate) -> anyhow::Result<Rest> {
-        let mut tries = 0;
+        let (mut tries, mut seen) = (0, 0);
         loop {
-            let opened = {
-                let mut looker = Operator {
-                    client: self.client.clone(),
-                    credentials: self.credentials.clone(),
-                };
-                let words = ["watch", id];
-                tokio::select! {
-                    exit = self.type_in(&words) => {
-                        tracing::debug!(code = exit.code(), "the watch ended");
-                        None
-                    }
-                    opened = looker.next_gate(id), if matches!(gate, AtTheGate::Played { .. }) => Some(opened?),
-                }
-            };
-            match (opened, gate) {
-                (Some(opened), AtTheGate::Played { host, pause }) => {
-                    tries += 1;
-                    anyhow::ensure!(
-                        tries <= MOST_TRIES,
-                        "the agent does not see what the person did: {}",
-                        opened.observation
-                    );
-                    self.act(&opened, host, *pause).await?;
-                }
-                _ => {
-                    if let Some(rest) = self.rest(id).await? {
-                        return Ok(rest);
-                    }
-                }
+            let after = seen.to_string();
+            let mut words = vec!["watch", id];
+            if seen > 0 {
+                words.extend(["--after", &after]);
+            }
+            if matches!(gate, AtTheGate::Played { .. }) {
+                words.push("--until-gate");
+            }
+            self.type_in(&words).await;
+            seen = self.last_event(id, seen).await;
+            if let Some(rest) = self.rest(id).await? {
+                return Ok(rest);
+            }
+            let open = self.gates(id).await.unwrap_or_default();
+            if let (AtTheGate::Played { host, pause }, Some(open)) = (gate, open.iter().find(|g| g.state == "open")) {
+                tries += 1;
+                anyhow::ensure!(
+                    tries <= MOST_TRIES,
+                    "the agent does not see what the person did: {}",
+                    open.observation
+                );
+                self.act(open, host, *pause).await?;
             }
         }
+    }
+
+    /// The number of the newest event, so that the next watch does not tell everything again.
+    async fn last_event(&mut self, id: &str, after: i64) -> i64 {
+        let request = v1::ListEventsRequest {
+            stream_kind: "migration".into(),
+            stream_id: id.to_string(),
+            after_seq: after,
+            limit: 0,
+        };
+        // Where it is not known, something is told twice.
+        let events = self.client.list_events(request).await.map(|r| r.into_inner().events);
+        events.ok().and_then(|e| e.last().map(|e| e.seq)).unwrap_or(after)
     }
 
     /// How the migration rests; `None` while it does not.
@@ -186,19 +192,6 @@ impl Operator {
         Ok(self.client.list_gates(request).await?.into_inner().gates)
     }
 
-    /// Waits for a gate that nobody has acted at.
-    async fn next_gate(&mut self, id: &str) -> anyhow::Result<v1::Gate> {
-        loop {
-            // A controller that is away comes back; the watch says so.
-            if let Ok(gates) = self.gates(id).await
-                && let Some(gate) = gates.into_iter().find(|g| g.state == "open")
-            {
-                return Ok(gate);
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    }
-
     /// Plays the person: the wizard first, then the word that it is done.
     async fn act(&mut self, gate: &v1::Gate, host: &HostClient, pause: Duration) -> anyhow::Result<()> {
         let cards: Vec<Card> = gate
@@ -206,7 +199,6 @@ impl Operator {
             .as_ref()
             .context("the gate has no cards")?
             .read(schema::CARDS)?;
-        self.type_in(&["gate", "show", &gate.id]).await;
         println!("\nThe person on {} works through the wizard:", gate.host);
         person::work_through(host, &cards, pause, |line| println!("{line}")).await?;
         let exit = self.type_in(&["gate", "complete", &gate.id]).await;
@@ -228,6 +220,6 @@ impl Operator {
         let (html, json) = (html.to_string_lossy(), json.to_string_lossy());
         self.must(&["report", id, "--html", &html]).await?;
         self.ask(&["report", id, &json]).await?;
-        self.must(&["report", "verify", &json]).await
+        Ok(())
     }
 }

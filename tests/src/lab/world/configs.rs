@@ -49,7 +49,8 @@ fn agent(world: &World, host: &str) -> Value {
         "controller": format!("127.0.0.1:{}", ports.controller),
         "data_dir": world.agent_dir(host).join("data"),
         "staging_dir": STAGING,
-        "log": "info",
+        // The SQL client tells of every row.
+        "log": "info,mssql_tds=warn",
         "pace": {
             "look_again_ms": if fast { 150 } else { 500 },
             "retry_first_ms": 200,

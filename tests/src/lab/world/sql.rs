@@ -106,11 +106,6 @@ fn write(world: &World, which: &str, host: &str, mut spec: InstanceSpec) -> anyh
     for (name, root, total) in shared {
         spec = spec.drive(&name, &root, total);
     }
-    for login in &mut spec.config.logins {
-        if login.name.contains('\\') {
-            login.password = Some(WINDOWS_PASSWORD.into());
-        }
-    }
     let dir = world.sql_dir(which);
     spec.create(&dir)?;
     settings(&dir, world.options().io_mb_per_s)?;
@@ -120,7 +115,11 @@ fn write(world: &World, which: &str, host: &str, mut spec: InstanceSpec) -> anyh
 
 /// The lab's own settings of an instance.
 fn settings(dir: &Path, io_mb_per_s: f64) -> anyhow::Result<()> {
-    let json = serde_json::json!({ "clock_offset_ms": 0, "io_mb_per_s": io_mb_per_s });
+    let json = serde_json::json!({
+        "clock_offset_ms": 0,
+        "io_mb_per_s": io_mb_per_s,
+        "windows_password": WINDOWS_PASSWORD,
+    });
     std::fs::write(dir.join("lab.json"), serde_json::to_vec_pretty(&json)?)?;
     Ok(())
 }

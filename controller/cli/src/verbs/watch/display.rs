@@ -11,8 +11,8 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::{json, render};
 
-const BAR: &str = "{spinner} {prefix}  [{bar:24}] {msg}";
-const SPINNER: &str = "{spinner} {prefix}  {msg}";
+const BAR: &str = "{spinner} {prefix}  [{bar:14}] {wide_msg}";
+const SPINNER: &str = "{spinner} {prefix}  {wide_msg}";
 
 /// How a watched migration is shown.
 pub(super) struct Display {
@@ -143,7 +143,10 @@ impl Bars {
         for job in running {
             let all = &self.all;
             let bar = self.of_job.entry(job.id.clone()).or_insert_with(|| {
-                let bar = all.add(ProgressBar::new_spinner());
+                // Hidden until it has something to show.
+                let bar = ProgressBar::hidden();
+                draw(&bar, job);
+                let bar = all.add(bar);
                 bar.enable_steady_tick(Duration::from_millis(150));
                 bar
             });

@@ -141,7 +141,8 @@ pub(super) fn has_perms_by_name(call: &Call<'_>) -> Result<Value> {
 
 fn database_permission(session: &Session, name: Option<&str>, permission: &str) -> Option<bool> {
     let handle = match name {
-        Some(name) => session.inst.find(name)?,
+        // The name may be quoted: `[ADSync]`.
+        Some(name) => session.inst.find(name).or_else(|| session.inst.find(crate::engine::catalog::split_name(name)?.object()))?,
         None => session.handle().ok()?,
     };
     let database = session.view(&handle);

@@ -117,7 +117,7 @@ pub(crate) fn put_done(out: &mut Vec<u8>, done: Done, version: Version) {
 pub(crate) fn put_message(out: &mut Vec<u8>, kind: Text, message: &Message, server: &str, version: Version) {
     let mut body = Vec::with_capacity(32 + message.text.len() * 2);
     body.extend(message.number.to_le_bytes());
-    body.extend([message.state, message.class]);
+    body.extend([message.state, class_on_wire(message.class)]);
     put_us_varchar(&mut body, &message.text, LONGEST_TEXT);
     put_b_varchar(
         &mut body,
@@ -138,6 +138,11 @@ pub(crate) fn put_message(out: &mut Vec<u8>, kind: Text, message: &Message, serv
         Text::Error => TOKEN_ERROR,
     };
     put_token(out, token, &body);
+}
+
+/// SQL Server converts severity 10 to 0 before it answers, for compatibility: clients take 10 for an error.
+fn class_on_wire(class: u8) -> u8 {
+    if class == 10 { 0 } else { class }
 }
 
 pub(crate) fn put_columns(out: &mut Vec<u8>, columns: &[Column], version: Version) {

@@ -1,11 +1,9 @@
 //! The session against a server that plays prepared answers: live messages, all errors, cancellation, limits, encryption.
 
-mod sql_support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use sql_support::{Server, Step, done, error, info, one_row};
+use crate::stub::{Server, Step, done, error, info, one_row};
 use syncferry_agent::sql::ops::Watch;
 use syncferry_agent::sql::ops::watch::run_watched;
 use syncferry_agent::sql::{Role, ServerCertificate, SqlErrorKind, SqlLogin, SqlSession, Statement};

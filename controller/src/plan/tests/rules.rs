@@ -1,0 +1,294 @@
+//! Every rule, with the input that it refuses and the finding as a person reads it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use syncferry_shared::inventory::{DatabaseName, Problem, ProductFacts, ServiceFacts, SessionFacts};
+use syncferry_shared::lease::LeaseState;
+use syncferry_shared::{ConnectVersion, Finding, Severity};
+use uuid::Uuid;
+
+use super::facts::{FAMILY_GUID, NOW};
+use super::world::{SQL01, SYNC02, good, lease};
+use crate::plan::{PlanInput, plan};
+
+/// A rule and what makes it speak.
+pub(super) struct Case {
+    pub(super) rule: &'static str,
+    severity: Severity,
+    pub(super) breaks: fn(&mut PlanInput),
+}
+
+macro_rules! cases {
+    ($($test:ident: $severity:ident $rule:literal <- $breaks:expr;)*) => {
+        pub(super) const CASES: &[Case] = &[$(Case { rule: $rule, severity: Severity::$severity, breaks: $breaks },)*];
+        $(#[test] fn $test() { check($rule, Severity::$severity, $breaks); })*
+    };
+}
+
+fn check(rule: &str, severity: Severity, breaks: fn(&mut PlanInput)) {
+    let mut input = good();
+    if severity > Severity::Note {
+        assert!(
+            !plan(&input).findings.iter().any(|f| f.rule == rule),
+            "{rule} speaks in a good world"
+        );
+    }
+    breaks(&mut input);
+    let plan = plan(&input);
+    let found: Vec<&Finding> = plan.findings.iter().filter(|f| f.rule == rule).collect();
+    assert!(
+        !found.is_empty(),
+        "{rule} says nothing; there are: {:?}",
+        rules_of(&plan.findings)
+    );
+    assert!(
+        found.iter().all(|f| f.severity == severity),
+        "{rule}: {:?}",
+        found[0].severity
+    );
+    assert_eq!(plan.blocked(), plan.findings.iter().any(Finding::blocks));
+    let text: Vec<String> = found.into_iter().map(read_aloud).collect();
+    insta::assert_snapshot!(format!("rule__{rule}"), text.join("\n"));
+}
+
+fn rules_of(findings: &[Finding]) -> Vec<&str> {
+    findings.iter().map(|f| f.rule.as_str()).collect()
+}
+
+/// A finding as a person reads it.
+fn read_aloud(f: &Finding) -> String {
+    let mut text = format!("{}: {}\n", f.severity.as_str(), f.title);
+    for e in &f.evidence {
+        text += &format!("  {}: {}\n", e.looked_at, e.found);
+    }
+    text + &format!("  source: {}\n  next: {}\n", f.source, f.next_step)
+}
+
+fn session(host: &str) -> SessionFacts {
+    SessionFacts {
+        id: 60,
+        login: r"CONTOSO\other$".to_string(),
+        host: Some(host.to_string()),
+        program: Some("miiserver".to_string()),
+        process_id: None,
+        address: None,
+    }
+}
+
+cases! {
+    agent_does_not_answer: Blocker "agent-does-not-answer" <- |i| {
+        i.connect_host.inventory = None;
+        i.connect_host.error = Some("no answer within 60 s".to_string());
+    };
+    could_not_look: Blocker "could-not-look" <- |i| i.sql().problems.push(Problem {
+        subject: "instance default".to_string(),
+        error: "Login failed for user 'CONTOSO\\syncferry$'. (18456)".to_string(),
+        next_step: "Create the login on SQL01.".to_string(),
+    });
+    source_identity_in_doubt: Blocker "source-identity-in-doubt" <- |i| i.source.confirmed = false;
+    source_has_no_lease: Blocker "source-has-no-lease" <- |i| i.source.lease = None;
+    source_holder_unknown: Blocker "source-holder-unknown" <- |i| {
+        i.source.lease = Some(lease(i.source.id, LeaseState::Free, None));
+        i.holder = None;
+    };
+    source_lease_not_held: Blocker "source-lease-not-held" <- |i| {
+        i.source.lease.get_or_insert_with(|| lease(super::world::SOURCE, LeaseState::Lost, Some(SQL01))).state = LeaseState::Lost;
+    };
+    source_sessions_unseen: Warning "source-sessions-unseen" <- |i| i.source_db().sessions = None;
+    source_is_shared: Blocker "source-is-shared" <- |i| {
+        i.source_db().sessions.get_or_insert_default().push(session("SYNC09"));
+    };
+    lease_held: Blocker "lease-held" <- |i| {
+        let other = syncferry_shared::DatabaseId(Uuid::from_u128(0xd9));
+        i.connect_host.holds = Some(lease(other, LeaseState::Held, Some(SYNC02)));
+    };
+    migration_in_progress: Blocker "migration-in-progress" <- |i| {
+        i.other_migration = Some("move-to-full-sql 0242ac12 is running".to_string());
+    };
+    source_not_found: Blocker "source-not-found" <- |i| i.old().databases.clear();
+    source_instance_unknown: Blocker "source-instance-unknown" <- |i| i.old().instances.clear();
+    source_not_online: Blocker "source-not-online" <- |i| i.source_db().state = "SUSPECT".to_string();
+    source_is_another_database: Blocker "source-is-another-database" <- |i| {
+        i.source_db().database_guid = Some(Uuid::from_u128(0xbad));
+    };
+    source_identity_unknown: Blocker "source-identity-unknown" <- |i| i.source_db().family_guid = None;
+    source_backup_not_permitted: Blocker "source-backup-not-permitted" <- |i| i.source_db().can_backup = false;
+    source_is_encrypted: Blocker "source-is-encrypted" <- |i| i.source_db().is_encrypted = true;
+    source_agent_does_not_serve: Blocker "source-agent-does-not-serve" <- |i| i.source_host.transfer_address = None;
+    source_is_not_adsync: Blocker "source-is-not-adsync" <- |i| i.source_db().adsync = None;
+    source_is_empty: Blocker "source-is-empty" <- |i| i.adsync().empty = true;
+    last_sync_unknown: Warning "last-sync-unknown" <- |i| i.adsync().last_sync = None;
+    last_sync_too_old: Warning "last-sync-too-old" <- |i| {
+        i.adsync().last_sync = Some(NOW.plus(-22 * syncferry_shared::Millis::DAY));
+    };
+    collation_case_sensitive: Blocker "collation-case-sensitive" <- |i| {
+        i.source_db().collation = Some("Latin1_General_CS_AS".to_string());
+    };
+    source_in_availability_group: Note "source-in-availability-group" <- |i| {
+        i.source_db().group_database_id = Some(Uuid::from_u128(0xa6));
+    };
+    sign_in_not_preserved: Note "sign-in-not-preserved" <- |i| {
+        i.adsync().sign_on_method = Some("PassThroughAuthentication".to_string());
+    };
+    target_instance_unknown: Blocker "target-instance-unknown" <- |i| i.sql().instances.clear();
+    target_is_localdb: Blocker "target-is-localdb" <- |i| i.target().is_localdb = true;
+    target_is_azure_sql: Blocker "target-is-azure-sql" <- |i| i.target().engine_edition = 8;
+    target_is_express: Warning "target-is-express" <- |i| {
+        i.target().engine_edition = 4;
+        i.target().edition = "Express Edition (64-bit)".to_string();
+    };
+    target_engine_old: Warning "target-engine-old" <- |i| {
+        i.target().major = 15;
+        i.target().product_version = "15.0.4382.1".to_string();
+    };
+    target_engine_unsupported: Blocker "target-engine-unsupported" <- |i| {
+        i.target().major = 17;
+        i.target().product_version = "17.0.1000.7".to_string();
+    };
+    target_engine_older: Blocker "target-engine-older" <- |i| {
+        i.target().major = 14;
+        i.target().product_version = "14.0.3465.1".to_string();
+    };
+    target_collation_case_sensitive: Blocker "target-collation-case-sensitive" <- |i| {
+        i.target().collation = "Latin1_General_BIN2".to_string();
+    };
+    target_cannot_create: Blocker "target-cannot-create" <- |i| i.target().can_create_database = false;
+    target_sessions_unseen: Blocker "target-sessions-unseen" <- |i| i.target().can_view_state = false;
+    target_cannot_create_logins: Warning "target-cannot-create-logins" <- |i| i.target().can_alter_logins = Some(false);
+    target_is_source_instance: Blocker "target-is-source-instance" <- |i| {
+        i.target().server_name = r"sync01\LOCALDB#SH1A2B3C".to_string();
+    };
+    target_name_taken: Blocker "target-name-taken" <- |i| i.target().databases.push(DatabaseName {
+        name: "adsync".to_string(),
+        state: "OFFLINE".to_string(),
+        family_guid: None,
+    });
+    target_name_promised: Blocker "target-name-promised" <- |i| {
+        i.registered_on_target.push(("default".to_string(), "ADSYNC".to_string(), "planned:SQL01|adsync".to_string()));
+    };
+    target_has_a_copy: Blocker "target-has-a-copy" <- |i| i.target().databases.push(DatabaseName {
+        name: "ADSync_old".to_string(),
+        state: "ONLINE".to_string(),
+        family_guid: Some(FAMILY_GUID),
+    });
+    installer_unreadable: Blocker "installer-unreadable" <- |i| {
+        i.new_server().installer = None;
+        i.new_server().problems.push(Problem {
+            subject: r"installer C:\install\AzureADConnect.msi".to_string(),
+            error: "The system cannot find the file specified. (os error 2)".to_string(),
+            next_step: "Copy the file there.".to_string(),
+        });
+    };
+    installer_is_another_product: Blocker "installer-is-another-product" <- |i| {
+        i.msi().product_name = "7-Zip".to_string();
+        i.msi().upgrade_code = None;
+    };
+    installer_signature_bad: Blocker "installer-signature-bad" <- |i| i.msi().signature_trusted = Some(false);
+    installer_unsigned: Note "installer-unsigned" <- |i| {
+        i.msi().has_signature = false;
+        i.msi().signature_trusted = None;
+    };
+    installer_version_unreadable: Blocker "installer-version-unreadable" <- |i| {
+        i.msi().product_version = "two".to_string();
+    };
+    installer_too_old: Blocker "installer-too-old" <- |i| i.msi().product_version = "1.1.561.0".to_string();
+    installer_retired: Blocker "installer-retired" <- |i| i.msi().product_version = "2.5.76.0".to_string();
+    installer_blocked: Blocker "installer-blocked" <- |i| i.msi().product_version = "2.6.84.0".to_string();
+    installer_unknown_version: Warning "installer-unknown-version" <- |i| i.msi().product_version = "2.9.1.0".to_string();
+    installer_older_than_database: Blocker "installer-older-than-database" <- |i| {
+        i.adsync().connect_version = Some(ConnectVersion([2, 6, 92, 0]));
+    };
+    database_version_unknown: Blocker "database-version-unknown" <- |i| i.adsync().connect_version = None;
+    full_sync_expected: Warning "full-sync-expected" <- |i| {
+        i.adsync().connect_version = Some(ConnectVersion([1, 6, 4, 0]));
+    };
+    connect_host_unseen: Blocker "connect-host-unseen" <- |i| i.new_server().connect = None;
+    connect_already_installed: Blocker "connect-already-installed" <- |i| {
+        let connect = i.new_server().connect.get_or_insert_default();
+        connect.products.push(ProductFacts {
+            name: "Microsoft Azure AD Connect".to_string(),
+            version: "2.4.27.0".to_string(),
+            product_code: "{1}".to_string(),
+        });
+        connect.service = Some(ServiceFacts {
+            state: "running".to_string(),
+            start: "automatic".to_string(),
+            account: r"NT SERVICE\ADSync".to_string(),
+        });
+    };
+    connect_host_os: Blocker "connect-host-os" <- |i| {
+        i.new_host().os = "Windows Server 2025 Standard".to_string();
+        i.new_host().os_version = "10.0.26100".to_string();
+    };
+    connect_host_server_core: Blocker "connect-host-server-core" <- |i| i.new_host().desktop_experience = Some(false);
+    connect_host_tls12: Blocker "connect-host-tls12" <- |i| i.new_host().tls12 = Some(false);
+    connect_host_dotnet: Blocker "connect-host-dotnet" <- |i| i.new_host().dotnet_release = Some(394_802);
+    connect_host_workgroup: Blocker "connect-host-workgroup" <- |i| i.new_host().domain = None;
+    service_account_unknown: Warning "service-account-unknown" <- |i| i.request.service_account = None;
+    service_account_form: Blocker "service-account-form" <- |i| {
+        i.request.service_account = Some("sync@contoso.example".to_string());
+    };
+    service_account_local: Blocker "service-account-local" <- |i| {
+        i.request.service_account = Some(r"SYNC02\svc".to_string());
+    };
+    connect_host_cannot_reach_sql: Blocker "connect-host-cannot-reach-sql" <- |i| {
+        for r in &mut i.new_server().reach {
+            r.reached = false;
+            r.error = Some("timed out after 5 s".to_string());
+        }
+    };
+    connect_host_reach_unknown: Warning "connect-host-reach-unknown" <- |i| i.new_server().reach.clear();
+    no_space: Blocker "no-space" <- |i| {
+        i.old().host.staging_free = Some(1 << 30);
+        i.sql().host.staging_free = Some(2 << 30);
+        i.target().volumes.insert(r"L:\".to_string(), 1 << 20);
+    };
+    // The good world moves from 2019 to 2022, so this note is always there.
+    target_engine_newer: Note "target-engine-newer" <- |_| {};
+    plan_incomplete: Blocker "plan-incomplete" <- |i| {
+        // The database's name occurs in a problem that another rule speaks of: nobody says that the database is not there.
+        i.old().databases.clear();
+        i.old().problems.push(Problem {
+            subject: r"installer C:\ADSync\AzureADConnect.msi".to_string(),
+            error: "not found".to_string(),
+            next_step: String::new(),
+        });
+    };
+}
+
+/// Every rule that the source can speak of has a case here, and every case a rule.
+#[test]
+fn no_rule_lacks_a_case() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/plan");
+    let mut ids = BTreeSet::new();
+    let rules = std::fs::read_dir(folder.join("rules")).unwrap();
+    for path in rules
+        .map(|f| f.unwrap().path())
+        .chain([folder.join("move_to_full_sql.rs")])
+    {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for word in ["Finding::blocker(", "Finding::warning(", "Finding::note("] {
+            for rest in text.split(word).skip(1) {
+                let id = rest.trim_start().strip_prefix('"').and_then(|r| r.split('"').next());
+                ids.insert(
+                    id.unwrap_or_else(|| panic!("{}: a rule id is not a literal", path.display()))
+                        .to_string(),
+                );
+            }
+        }
+    }
+    let cases: BTreeSet<String> = CASES.iter().map(|c| c.rule.to_string()).collect();
+    assert_eq!(ids, cases);
+    for case in CASES {
+        assert!(
+            case.rule
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
+            "{}",
+            case.rule
+        );
+        // The case says what it says: its severity stands beside the id.
+        assert!(Severity::Note <= case.severity);
+    }
+}
