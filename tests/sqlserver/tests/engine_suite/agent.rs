@@ -109,7 +109,15 @@ async fn the_database_is_inventoried() {
     ok(&mut session, "USE [ADSync]").await;
     let used = value(&mut session, "SELECT CAST(FILEPROPERTY(name,'SpaceUsed') AS bigint)*8192 AS used_bytes FROM sys.database_files WHERE type = 0;").await;
     assert!(matches!(used, Value::Int(n) if n > 8192), "{used:?}");
-    assert!(ok(&mut session, "SELECT feature_name FROM sys.dm_db_persisted_sku_features;").await.rows().is_empty());
+    assert!(
+        ok(
+            &mut session,
+            "SELECT feature_name FROM sys.dm_db_persisted_sku_features;"
+        )
+        .await
+        .rows()
+        .is_empty()
+    );
     let users = ok(
         &mut session,
         "SELECT dp.name, dp.type_desc, dp.authentication_type_desc, dp.sid, sp.name AS login_name
@@ -118,7 +126,11 @@ async fn the_database_is_inventoried() {
     )
     .await;
     assert!(!users.rows().is_empty());
-    ok(&mut session, "SELECT class, major_id, name, value FROM sys.extended_properties WHERE class = 0;").await;
+    ok(
+        &mut session,
+        "SELECT class, major_id, name, value FROM sys.extended_properties WHERE class = 0;",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -161,9 +173,14 @@ async fn a_lease_is_locked_and_marked() {
     };
     ok(&mut session, &mark("one")).await;
     ok(&mut session, &mark("two")).await;
-    let cur = "SELECT CONVERT(nvarchar(3500), value) FROM sys.extended_properties WHERE class=0 AND name=N'adsync_migration'";
+    let cur =
+        "SELECT CONVERT(nvarchar(3500), value) FROM sys.extended_properties WHERE class=0 AND name=N'adsync_migration'";
     assert_eq!(value(&mut session, cur).await, text("two"));
-    ok(&mut session, "EXEC sys.sp_dropextendedproperty @name=N'adsync_migration';").await;
+    ok(
+        &mut session,
+        "EXEC sys.sp_dropextendedproperty @name=N'adsync_migration';",
+    )
+    .await;
     assert!(ok(&mut session, cur).await.rows().is_empty());
     ok(&mut session, "USE master; EXEC sys.sp_releaseapplock @Resource = N'adsync-mig:ADSync', @LockOwner = 'Session', @DbPrincipal = 'dbo';").await;
 }
@@ -176,9 +193,23 @@ async fn paths_and_space_are_checked() {
     assert_eq!(info.text(), "0|0|0");
     assert_eq!(info.columns()[0].name, "File Exists");
     ok(&mut session, r"EXEC master.dbo.xp_create_subdir N'D:\stage\run42';").await;
-    assert_eq!(ok(&mut session, r"EXEC master.dbo.xp_fileexist N'D:\stage\run42';").await.text(), "0|1|1");
-    assert_eq!(ok(&mut session, r"SELECT * FROM sys.dm_os_file_exists(N'D:\stage\run42');").await.text(), "0|1|1");
-    let drives = ok(&mut session, "SELECT fixed_drive_path, drive_type_desc, free_space_in_bytes FROM sys.dm_os_enumerate_fixed_drives;").await;
+    assert_eq!(
+        ok(&mut session, r"EXEC master.dbo.xp_fileexist N'D:\stage\run42';")
+            .await
+            .text(),
+        "0|1|1"
+    );
+    assert_eq!(
+        ok(&mut session, r"SELECT * FROM sys.dm_os_file_exists(N'D:\stage\run42');")
+            .await
+            .text(),
+        "0|1|1"
+    );
+    let drives = ok(
+        &mut session,
+        "SELECT fixed_drive_path, drive_type_desc, free_space_in_bytes FROM sys.dm_os_enumerate_fixed_drives;",
+    )
+    .await;
     assert_eq!(drives.rows().len(), 4);
     let volumes = ok(
         &mut session,
@@ -208,7 +239,10 @@ async fn backed_up(lab: &Lab) {
     )
     .await;
     let said: Vec<i32> = answer.infos().iter().map(|m| m.number).collect();
-    assert!(said.starts_with(&[3211]) && said.ends_with(&[4035, 4035, 3014]), "{said:?}");
+    assert!(
+        said.starts_with(&[3211]) && said.ends_with(&[4035, 4035, 3014]),
+        "{said:?}"
+    );
     // Every message is followed by a DONE of its own.
     for (i, token) in answer.tokens.iter().enumerate() {
         if matches!(token, Token::Info(_)) {
@@ -223,20 +257,52 @@ async fn a_set_is_read_and_verified() {
     let lab = Lab::with_adsync();
     backed_up(&lab).await;
     let mut session = lab.sa().await;
-    let family = value(&mut session, "SELECT family_guid FROM sys.database_recovery_status WHERE database_id = DB_ID('ADSync')").await;
+    let family = value(
+        &mut session,
+        "SELECT family_guid FROM sys.database_recovery_status WHERE database_id = DB_ID('ADSync')",
+    )
+    .await;
     let verified = ok(&mut session, &format!("DECLARE @f nvarchar(259) = N'{FILE}'; RESTORE VERIFYONLY FROM DISK = @f WITH FILE = 1, CHECKSUM, STOP_ON_ERROR, STATS = 5;")).await;
-    assert_eq!(verified.infos().last().unwrap().text, "The backup set on file 1 is valid.");
-    let label = ok(&mut session, &format!("DECLARE @f nvarchar(259) = N'{FILE}'; RESTORE LABELONLY FROM DISK = @f WITH CHECKSUM;")).await;
+    assert_eq!(
+        verified.infos().last().unwrap().text,
+        "The backup set on file 1 is valid."
+    );
+    let label = ok(
+        &mut session,
+        &format!("DECLARE @f nvarchar(259) = N'{FILE}'; RESTORE LABELONLY FROM DISK = @f WITH CHECKSUM;"),
+    )
+    .await;
     assert_eq!(*label.get("MediaName"), text("adsync-mig-42"));
     assert_eq!(*label.get("FamilyCount"), Value::Int(1));
-    let header = ok(&mut session, &format!("DECLARE @f nvarchar(259) = N'{FILE}'; RESTORE HEADERONLY FROM DISK = @f;")).await;
+    let header = ok(
+        &mut session,
+        &format!("DECLARE @f nvarchar(259) = N'{FILE}'; RESTORE HEADERONLY FROM DISK = @f;"),
+    )
+    .await;
     assert_eq!(header.columns().len(), 59);
     assert_eq!(*header.get("FamilyGUID"), family);
     assert_eq!(*header.get("HasBackupChecksums"), Value::Bit(true));
-    assert_eq!(*header.get("BackupDescription"), text(r#"{"run":"42","epoch":7,"fence":"READ_ONLY"}"#));
-    let dones: Vec<(u16, Option<u64>)> = header.tokens.iter().filter_map(|t| if let Token::Done { cur_cmd, count, .. } = t { Some((*cur_cmd, *count)) } else { None }).collect();
+    assert_eq!(
+        *header.get("BackupDescription"),
+        text(r#"{"run":"42","epoch":7,"fence":"READ_ONLY"}"#)
+    );
+    let dones: Vec<(u16, Option<u64>)> = header
+        .tokens
+        .iter()
+        .filter_map(|t| {
+            if let Token::Done { cur_cmd, count, .. } = t {
+                Some((*cur_cmd, *count))
+            } else {
+                None
+            }
+        })
+        .collect();
     assert!(dones.ends_with(&[(230, Some(1)), (250, None)]), "{dones:?}");
-    let files = ok(&mut session, &format!("RESTORE FILELISTONLY FROM DISK = N'{FILE}' WITH FILE = 1;")).await;
+    let files = ok(
+        &mut session,
+        &format!("RESTORE FILELISTONLY FROM DISK = N'{FILE}' WITH FILE = 1;"),
+    )
+    .await;
     assert_eq!(files.columns().len(), 22);
     assert_eq!(files.rows().len(), 2);
     let history = ok(
@@ -256,7 +322,11 @@ async fn a_set_is_restored_under_another_name_and_swapped_in() {
     backed_up(&lab).await;
     let mut session = lab.sa().await;
     let source = ok(&mut session, DATABASE).await;
-    ok(&mut session, r"EXEC xp_create_subdir N'E:\Data'; EXEC xp_create_subdir N'F:\Log';").await;
+    ok(
+        &mut session,
+        r"EXEC xp_create_subdir N'E:\Data'; EXEC xp_create_subdir N'F:\Log';",
+    )
+    .await;
     let free = ok(&mut session, r"DECLARE @tmp sysname = N'ADSync__mig_42', @mdf nvarchar(260) = N'E:\Data\ADSync_run42.mdf';
         SELECT CASE WHEN DB_ID(@tmp) IS NULL THEN 1 ELSE 0 END; SELECT 1 FROM sys.master_files WHERE physical_name = @mdf").await;
     assert_eq!(free.text(), "1");
@@ -286,7 +356,11 @@ async fn a_set_is_restored_under_another_name_and_swapped_in() {
          DECLARE @s nvarchar(300) = N'ALTER AUTHORIZATION ON DATABASE::[ADSync__mig_42] TO ' + QUOTENAME(@sa); EXEC (@s);",
     )
     .await;
-    let checked = ok(&mut session, "DBCC CHECKDB (N'ADSync__mig_42') WITH NO_INFOMSGS, ALL_ERRORMSGS, TABLERESULTS;").await;
+    let checked = ok(
+        &mut session,
+        "DBCC CHECKDB (N'ADSync__mig_42') WITH NO_INFOMSGS, ALL_ERRORMSGS, TABLERESULTS;",
+    )
+    .await;
     assert!(checked.rows().is_empty());
     let orphans = ok(
         &mut session,
@@ -297,33 +371,74 @@ async fn a_set_is_restored_under_another_name_and_swapped_in() {
     )
     .await;
     assert!(!orphans.rows().is_empty());
-    ok(&mut session, r"CREATE LOGIN [DOM\svc-adsync$] FROM WINDOWS; CREATE LOGIN [adsync_report] WITH PASSWORD = N'x';").await;
-    ok(&mut session, "USE [ADSync__mig_42]; ALTER USER [adsync_report] WITH LOGIN = [adsync_report]; USE master;").await;
-    ok(&mut session, "ALTER DATABASE [ADSync__mig_42] SET PAGE_VERIFY CHECKSUM, AUTO_CLOSE OFF, MULTI_USER;").await;
+    ok(
+        &mut session,
+        r"CREATE LOGIN [DOM\svc-adsync$] FROM WINDOWS; CREATE LOGIN [adsync_report] WITH PASSWORD = N'x';",
+    )
+    .await;
+    ok(
+        &mut session,
+        "USE [ADSync__mig_42]; ALTER USER [adsync_report] WITH LOGIN = [adsync_report]; USE master;",
+    )
+    .await;
+    ok(
+        &mut session,
+        "ALTER DATABASE [ADSync__mig_42] SET PAGE_VERIFY CHECKSUM, AUTO_CLOSE OFF, MULTI_USER;",
+    )
+    .await;
     ok(&mut session, "EXEC [ADSync__mig_42].sys.sp_updatestats;").await;
-    ok(&mut session, "ALTER DATABASE [ADSync] MODIFY NAME = [ADSync__old]; ALTER DATABASE [ADSync__mig_42] MODIFY NAME = [ADSync];").await;
+    ok(
+        &mut session,
+        "ALTER DATABASE [ADSync] MODIFY NAME = [ADSync__old]; ALTER DATABASE [ADSync__mig_42] MODIFY NAME = [ADSync];",
+    )
+    .await;
     let counts = ok(
         &mut session,
         "SELECT (SELECT SUM(row_count) FROM ADSync.sys.dm_db_partition_stats) - (SELECT SUM(row_count) FROM ADSync__old.sys.dm_db_partition_stats)",
     )
     .await;
     assert_eq!(counts.text(), "0");
-    let history = ok(&mut session, "SELECT destination_database_name, restore_type, backup_set_id, [replace] FROM msdb.dbo.restorehistory").await;
+    let history = ok(
+        &mut session,
+        "SELECT destination_database_name, restore_type, backup_set_id, [replace] FROM msdb.dbo.restorehistory",
+    )
+    .await;
     assert_eq!(*history.get("destination_database_name"), text("ADSync__mig_42"));
-    let lab = { drop(session); lab.reopened() };
+    let lab = {
+        drop(session);
+        lab.reopened()
+    };
     let mut session = lab.sa().await;
-    assert_eq!(value(&mut session, "SELECT COUNT(*) FROM sys.databases WHERE name IN ('ADSync', 'ADSync__old')").await, Value::Int(2));
+    assert_eq!(
+        value(
+            &mut session,
+            "SELECT COUNT(*) FROM sys.databases WHERE name IN ('ADSync', 'ADSync__old')"
+        )
+        .await,
+        Value::Int(2)
+    );
 }
 
 #[tokio::test]
 async fn the_source_is_fenced_and_freed() {
     let lab = Lab::with_adsync();
     let mut session = lab.sa().await;
-    ok(&mut session, "ALTER DATABASE [ADSync] SET RESTRICTED_USER WITH ROLLBACK IMMEDIATE; ALTER DATABASE [ADSync] SET MULTI_USER;").await;
+    ok(
+        &mut session,
+        "ALTER DATABASE [ADSync] SET RESTRICTED_USER WITH ROLLBACK IMMEDIATE; ALTER DATABASE [ADSync] SET MULTI_USER;",
+    )
+    .await;
     let other = lab.login("sa", "sa", "ADSync").await.unwrap();
     let refused = run(&mut session, "ALTER DATABASE [ADSync] SET READ_ONLY WITH NO_WAIT;").await;
-    assert_eq!(refused.errors().iter().map(|e| e.number).collect::<Vec<_>>(), [5070, 5069]);
-    ok(&mut session, "ALTER DATABASE [ADSync] SET READ_ONLY WITH ROLLBACK IMMEDIATE;").await;
+    assert_eq!(
+        refused.errors().iter().map(|e| e.number).collect::<Vec<_>>(),
+        [5070, 5069]
+    );
+    ok(
+        &mut session,
+        "ALTER DATABASE [ADSync] SET READ_ONLY WITH ROLLBACK IMMEDIATE;",
+    )
+    .await;
     assert!(other.killed().is_cancelled());
     drop(other);
     let denied = run(&mut session, "DELETE FROM ADSync.dbo.mms_watermark_history").await;
@@ -331,9 +446,17 @@ async fn the_source_is_fenced_and_freed() {
     backed_up(&lab).await;
     let header = ok(&mut session, &format!("RESTORE HEADERONLY FROM DISK = N'{FILE}'")).await;
     assert_eq!(*header.get("IsReadOnly"), Value::Bit(true));
-    ok(&mut session, "ALTER DATABASE [ADSync] SET OFFLINE WITH ROLLBACK IMMEDIATE;").await;
+    ok(
+        &mut session,
+        "ALTER DATABASE [ADSync] SET OFFLINE WITH ROLLBACK IMMEDIATE;",
+    )
+    .await;
     assert_eq!(run(&mut session, "USE ADSync").await.errors()[0].number, 942);
-    ok(&mut session, "ALTER DATABASE [ADSync] SET ONLINE; ALTER DATABASE [ADSync] SET READ_WRITE;").await;
+    ok(
+        &mut session,
+        "ALTER DATABASE [ADSync] SET ONLINE; ALTER DATABASE [ADSync] SET READ_WRITE;",
+    )
+    .await;
     ok(&mut session, "DELETE FROM ADSync.dbo.mms_watermark_history").await;
 }
 
@@ -358,7 +481,11 @@ async fn the_sample_answers_what_is_asked_of_it() {
     let mut session = lab.sa().await;
     ok(&mut session, "USE ADSync").await;
     let settings = ok(&mut session, "EXEC dbo.mms_get_globalsettings").await;
-    assert!(settings.text().contains("Microsoft.Synchronize.ServerConfigurationVersion"));
+    assert!(
+        settings
+            .text()
+            .contains("Microsoft.Synchronize.ServerConfigurationVersion")
+    );
     let runs = ok(
         &mut session,
         "SELECT rh.run_number, ma.ma_name, sh.step_result FROM mms_run_history rh WITH (NOLOCK)
@@ -374,5 +501,12 @@ async fn the_sample_answers_what_is_asked_of_it() {
     assert!(!objects.rows().is_empty());
     let joined = ok(&mut session, "SELECT COUNT(*) FROM mms_connectorspace cs INNER JOIN mms_csmv_link l ON l.cs_object_id = cs.object_id LEFT JOIN mms_metaverse mv ON mv.object_id = l.mv_object_id WHERE mv.object_id IS NOT NULL").await;
     assert!(matches!(joined.rows()[0][0], Value::Int(n) if n > 0));
-    assert_eq!(value(&mut session, "SELECT CASE WHEN OBJECT_ID('dbo.mms_server_configuration') IS NULL THEN 0 ELSE 1 END").await, Value::Int(1));
+    assert_eq!(
+        value(
+            &mut session,
+            "SELECT CASE WHEN OBJECT_ID('dbo.mms_server_configuration') IS NULL THEN 0 ELSE 1 END"
+        )
+        .await,
+        Value::Int(1)
+    );
 }

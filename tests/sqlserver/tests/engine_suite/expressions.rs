@@ -35,7 +35,10 @@ async fn values() {
         ("CAST(N'abc' AS varchar(2))", "ab"),
         ("TRY_CAST('x' AS int)", "NULL"),
         ("CONVERT(varchar(10), CAST('2026-11-22' AS date), 112)", "20261122"),
-        ("CONVERT(nvarchar(30), CAST('2026-11-22T10:11:12.345' AS datetime), 126)", "2026-11-22T10:11:12.347"),
+        (
+            "CONVERT(nvarchar(30), CAST('2026-11-22T10:11:12.345' AS datetime), 126)",
+            "2026-11-22T10:11:12.347",
+        ),
         ("CONVERT(varchar(20), 0x01AB, 1)", "0x01AB"),
         ("CAST(0x00000001 AS int)", "1"),
         ("LEN('abc  ')", "3"),
@@ -59,12 +62,18 @@ async fn values() {
         ("ABS(-3) + SIGN(-2)", "2"),
         ("ROUND(2.567, 1)", "2.600"),
         ("DATEDIFF(day, '2026-11-01', '2026-11-22')", "21"),
-        ("DATEDIFF(minute, '2026-11-22T10:00:00Z', '2026-11-22T12:30:00+01:00')", "90"),
+        (
+            "DATEDIFF(minute, '2026-11-22T10:00:00Z', '2026-11-22T12:30:00+01:00')",
+            "90",
+        ),
         ("DATEADD(month, 1, CAST('2026-01-31' AS date))", "2026-02-28"),
         ("DATEPART(year, '2026-11-22')", "2026"),
         ("DATENAME(month, '2026-11-22')", "November"),
         ("YEAR('2026-11-22') + MONTH('2026-11-22') + DAY('2026-11-22')", "2059"),
-        ("FORMAT(CAST('2026-11-02 03:04:05' AS datetime), 'yyyy-MM-dd HH:mm:ss')", "2026-11-02 03:04:05"),
+        (
+            "FORMAT(CAST('2026-11-02 03:04:05' AS datetime), 'yyyy-MM-dd HH:mm:ss')",
+            "2026-11-02 03:04:05",
+        ),
         ("DB_NAME()", "master"),
         ("DB_ID('master')", "1"),
         ("DB_ID('nothing')", "NULL"),
@@ -92,7 +101,10 @@ async fn values() {
         ("CASE WHEN EXISTS (SELECT 1) THEN 1 ELSE 0 END", "1"),
         ("CASE WHEN 'abc' LIKE 'A%' THEN 1 ELSE 0 END", "1"),
         ("CASE WHEN 2 BETWEEN 1 AND 3 AND 4 NOT IN (1, 2) THEN 1 ELSE 0 END", "1"),
-        ("CASE WHEN 'a' = 'A' COLLATE Latin1_General_CS_AS THEN 1 ELSE 0 END", "0"),
+        (
+            "CASE WHEN 'a' = 'A' COLLATE Latin1_General_CS_AS THEN 1 ELSE 0 END",
+            "0",
+        ),
         ("CASE WHEN NULL = NULL THEN 1 ELSE 0 END", "0"),
     ];
     for (expression, expected) in table {
@@ -122,7 +134,10 @@ async fn types_are_the_servers() {
         ("NEWID()", SqlType::Guid),
         ("SUSER_SNAME()", SqlType::NVarChar(Some(128))),
         ("SERVERPROPERTY('Edition')", SqlType::Variant),
-        ("CAST(SERVERPROPERTY('Edition') AS nvarchar(128))", SqlType::NVarChar(Some(128))),
+        (
+            "CAST(SERVERPROPERTY('Edition') AS nvarchar(128))",
+            SqlType::NVarChar(Some(128)),
+        ),
         ("HAS_PERMS_BY_NAME(NULL, NULL, 'VIEW SERVER STATE')", SqlType::Int),
         ("COUNT(*)", SqlType::Int),
     ];

@@ -33,7 +33,11 @@ impl Sink for Answer {
 
 /// A small ADSync: enough rows to be one, quick to make.
 pub(crate) fn small_adsync(internal_version: u16) -> syncferry_sqlserver::storage::Database {
-    adsync(&AdSync { objects: 400, internal_version, ..AdSync::new(CREATED) })
+    adsync(&AdSync {
+        objects: 400,
+        internal_version,
+        ..AdSync::new(CREATED)
+    })
 }
 
 impl Lab {
@@ -115,7 +119,12 @@ pub(crate) async fn ok(session: &mut Session, sql: &str) -> Answer {
 /// The first value of the first row.
 pub(crate) async fn value(session: &mut Session, sql: &str) -> Value {
     let answer = ok(session, sql).await;
-    answer.rows().first().and_then(|r| r.first()).cloned().unwrap_or_else(|| panic!("no row: {sql}"))
+    answer
+        .rows()
+        .first()
+        .and_then(|r| r.first())
+        .cloned()
+        .unwrap_or_else(|| panic!("no row: {sql}"))
 }
 
 /// The numbers of the errors of a batch.
@@ -125,38 +134,70 @@ pub(crate) async fn numbers(session: &mut Session, sql: &str) -> Vec<i32> {
 
 impl Answer {
     pub(crate) fn errors(&self) -> Vec<&Message> {
-        self.tokens.iter().filter_map(|t| if let Token::Error(m) = t { Some(m) } else { None }).collect()
+        self.tokens
+            .iter()
+            .filter_map(|t| if let Token::Error(m) = t { Some(m) } else { None })
+            .collect()
     }
 
     pub(crate) fn infos(&self) -> Vec<&Message> {
-        self.tokens.iter().filter_map(|t| if let Token::Info(m) = t { Some(m) } else { None }).collect()
+        self.tokens
+            .iter()
+            .filter_map(|t| if let Token::Info(m) = t { Some(m) } else { None })
+            .collect()
     }
 
     pub(crate) fn rows(&self) -> Vec<&Vec<Value>> {
-        self.tokens.iter().filter_map(|t| if let Token::Row(r) = t { Some(r) } else { None }).collect()
+        self.tokens
+            .iter()
+            .filter_map(|t| if let Token::Row(r) = t { Some(r) } else { None })
+            .collect()
     }
 
     pub(crate) fn columns(&self) -> &[Column] {
-        let found = self.tokens.iter().find_map(|t| if let Token::Columns(c) = t { Some(c) } else { None });
+        let found = self
+            .tokens
+            .iter()
+            .find_map(|t| if let Token::Columns(c) = t { Some(c) } else { None });
         found.map_or(&[], Vec::as_slice)
     }
 
     /// A value of the first row by column name.
     pub(crate) fn get(&self, column: &str) -> &Value {
-        let at = self.columns().iter().position(|c| c.name == column).unwrap_or_else(|| panic!("no column {column}"));
+        let at = self
+            .columns()
+            .iter()
+            .position(|c| c.name == column)
+            .unwrap_or_else(|| panic!("no column {column}"));
         &self.rows()[0][at]
     }
 
     /// Rows as text, one per line.
     pub(crate) fn text(&self) -> String {
-        let lines: Vec<String> = self.rows().iter().map(|r| r.iter().map(show).collect::<Vec<_>>().join("|")).collect();
+        let lines: Vec<String> = self
+            .rows()
+            .iter()
+            .map(|r| r.iter().map(show).collect::<Vec<_>>().join("|"))
+            .collect();
         lines.join("\n")
     }
 
     /// The last DONE says that nothing follows, every other one that something does.
     pub(crate) fn is_well_ended(&self) -> bool {
-        let more: Vec<bool> = self.tokens.iter().filter_map(|t| if let Token::Done { more, .. } = t { Some(*more) } else { None }).collect();
-        matches!(self.tokens.last(), Some(Token::Done { .. })) && more.iter().rev().skip(1).all(|m| *m) && more.last() == Some(&false)
+        let more: Vec<bool> = self
+            .tokens
+            .iter()
+            .filter_map(|t| {
+                if let Token::Done { more, .. } = t {
+                    Some(*more)
+                } else {
+                    None
+                }
+            })
+            .collect();
+        matches!(self.tokens.last(), Some(Token::Done { .. }))
+            && more.iter().rev().skip(1).all(|m| *m)
+            && more.last() == Some(&false)
     }
 }
 

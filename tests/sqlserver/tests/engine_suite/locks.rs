@@ -6,7 +6,9 @@ use super::lab::{Lab, numbers, ok, run, value};
 use syncferry_sqlserver::types::Value;
 
 async fn get(session: &mut syncferry_sqlserver::engine::Session, timeout: i32) -> Value {
-    let sql = format!("DECLARE @rc int; EXEC @rc = sp_getapplock @Resource = N'x', @LockMode = 'Exclusive', @LockOwner = 'Session', @LockTimeout = {timeout}; SELECT @rc");
+    let sql = format!(
+        "DECLARE @rc int; EXEC @rc = sp_getapplock @Resource = N'x', @LockMode = 'Exclusive', @LockOwner = 'Session', @LockTimeout = {timeout}; SELECT @rc"
+    );
     value(session, &sql).await
 }
 
@@ -20,12 +22,22 @@ async fn applocks() {
     // Another name in another case is another lock.
     let other = "DECLARE @rc int; EXEC @rc = sp_getapplock N'X', 'Exclusive', 'Session', 0; SELECT @rc";
     assert_eq!(value(&mut b, other).await, Value::Int(0));
-    assert_eq!(value(&mut a, "SELECT APPLOCK_MODE('public', 'x', 'Session')").await, Value::Str("Exclusive".into()));
+    assert_eq!(
+        value(&mut a, "SELECT APPLOCK_MODE('public', 'x', 'Session')").await,
+        Value::Str("Exclusive".into())
+    );
     let waiting = tokio::spawn(async move {
         let rc = get(&mut b, 60_000).await;
         (b, rc)
     });
-    while ok(&mut a, "SELECT 1 FROM sys.dm_tran_locks WHERE resource_type = 'APPLICATION' AND request_status = 'WAIT'").await.rows().is_empty() {
+    while ok(
+        &mut a,
+        "SELECT 1 FROM sys.dm_tran_locks WHERE resource_type = 'APPLICATION' AND request_status = 'WAIT'",
+    )
+    .await
+    .rows()
+    .is_empty()
+    {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     ok(&mut a, "EXEC sp_releaseapplock N'x', 'Session'").await;
@@ -39,7 +51,10 @@ async fn applocks() {
     let mut c = lab.sa().await;
     assert_eq!(get(&mut c, 0).await, Value::Int(0));
     assert_eq!(numbers(&mut c, "EXEC sp_getapplock N'y', 'Exclusive'").await, [3918]);
-    assert_eq!(numbers(&mut c, "EXEC sp_getapplock N'y', 'Nonsense', 'Session'").await, [15_600]);
+    assert_eq!(
+        numbers(&mut c, "EXEC sp_getapplock N'y', 'Nonsense', 'Session'").await,
+        [15_600]
+    );
 }
 
 #[tokio::test]
@@ -58,7 +73,11 @@ async fn writers_exclude_each_other_and_readers_wait() {
         let read = ok(&mut b, "SELECT v FROM t").await.text();
         (b, read)
     });
-    while ok(&mut a, "SELECT 1 FROM sys.dm_tran_locks WHERE request_status = 'WAIT'").await.rows().is_empty() {
+    while ok(&mut a, "SELECT 1 FROM sys.dm_tran_locks WHERE request_status = 'WAIT'")
+        .await
+        .rows()
+        .is_empty()
+    {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     ok(&mut a, "COMMIT").await;
@@ -69,7 +88,14 @@ async fn writers_exclude_each_other_and_readers_wait() {
     ok(&mut b, "BEGIN TRAN; UPDATE u SET v = 6").await;
     let first = tokio::spawn(async move { run(&mut a, "UPDATE u SET v = 5; SELECT @@TRANCOUNT; COMMIT").await });
     let mut watcher = lab.sa().await;
-    while ok(&mut watcher, "SELECT 1 FROM sys.dm_tran_locks WHERE request_status = 'WAIT'").await.rows().is_empty() {
+    while ok(
+        &mut watcher,
+        "SELECT 1 FROM sys.dm_tran_locks WHERE request_status = 'WAIT'",
+    )
+    .await
+    .rows()
+    .is_empty()
+    {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert_eq!(numbers(&mut b, "UPDATE t SET v = 6").await, [1205]);

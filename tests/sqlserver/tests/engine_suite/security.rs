@@ -18,20 +18,48 @@ fn lab() -> Lab {
 #[tokio::test]
 async fn logging_in() {
     let lab = lab();
-    let refused = |r: Result<_, syncferry_sqlserver::types::Message>| r.err().map(|m: syncferry_sqlserver::types::Message| (m.number, m.state));
-    assert_eq!(refused(lab.login("sa", "wrong", "").await.map(|_| ())), Some((18_456, 1)));
-    assert_eq!(refused(lab.login("nobody", "p", "").await.map(|_| ())), Some((18_456, 1)));
-    assert_eq!(refused(lab.login("plain", "p", "nothing").await.map(|_| ())), Some((4060, 1)));
-    assert_eq!(refused(lab.login("plain", "p", "ADSync").await.map(|_| ())), Some((4060, 1)));
+    let refused = |r: Result<_, syncferry_sqlserver::types::Message>| {
+        r.err()
+            .map(|m: syncferry_sqlserver::types::Message| (m.number, m.state))
+    };
+    assert_eq!(
+        refused(lab.login("sa", "wrong", "").await.map(|_| ())),
+        Some((18_456, 1))
+    );
+    assert_eq!(
+        refused(lab.login("nobody", "p", "").await.map(|_| ())),
+        Some((18_456, 1))
+    );
+    assert_eq!(
+        refused(lab.login("plain", "p", "nothing").await.map(|_| ())),
+        Some((4060, 1))
+    );
+    assert_eq!(
+        refused(lab.login("plain", "p", "ADSync").await.map(|_| ())),
+        Some((4060, 1))
+    );
     let mut service = lab.login(r"CONTOSO\svc-adsync$", "p", "").await.unwrap();
-    assert_eq!(value(&mut service, "SELECT SUSER_SNAME()").await, text(r"CONTOSO\svc-adsync$"));
+    assert_eq!(
+        value(&mut service, "SELECT SUSER_SNAME()").await,
+        text(r"CONTOSO\svc-adsync$")
+    );
     let mut sa = lab.sa().await;
     ok(&mut sa, "ALTER LOGIN plain DISABLE").await;
-    assert_eq!(refused(lab.login("plain", "p", "").await.map(|_| ())), Some((18_456, 1)));
-    ok(&mut sa, "ALTER LOGIN plain ENABLE; ALTER LOGIN plain WITH PASSWORD = 'q'").await;
+    assert_eq!(
+        refused(lab.login("plain", "p", "").await.map(|_| ())),
+        Some((18_456, 1))
+    );
+    ok(
+        &mut sa,
+        "ALTER LOGIN plain ENABLE; ALTER LOGIN plain WITH PASSWORD = 'q'",
+    )
+    .await;
     assert!(lab.login("plain", "q", "").await.is_ok());
     lab.faults(r#"{"rules":[{"on":"login","error":18456,"message":"Login failed for user 'sa'."}]}"#);
-    assert_eq!(refused(lab.login("sa", "sa", "").await.map(|_| ())).map(|r| r.0), Some(18_456));
+    assert_eq!(
+        refused(lab.login("sa", "sa", "").await.map(|_| ())).map(|r| r.0),
+        Some(18_456)
+    );
 }
 
 #[tokio::test]
@@ -61,15 +89,35 @@ async fn least_privilege() {
         assert_eq!(numbers(&mut plain, sql).await, *expected, "{sql}");
     }
     let other = lab.sa().await;
-    assert_eq!(value(&mut plain, "SELECT COUNT(*) FROM sys.dm_exec_sessions").await, Value::Int(1));
-    assert_eq!(value(&mut plain, "SELECT HAS_PERMS_BY_NAME(NULL, NULL, 'VIEW SERVER STATE')").await, Value::Int(0));
+    assert_eq!(
+        value(&mut plain, "SELECT COUNT(*) FROM sys.dm_exec_sessions").await,
+        Value::Int(1)
+    );
+    assert_eq!(
+        value(&mut plain, "SELECT HAS_PERMS_BY_NAME(NULL, NULL, 'VIEW SERVER STATE')").await,
+        Value::Int(0)
+    );
     let mut viewer = lab.login("viewer", "p", "").await.unwrap();
-    assert_eq!(value(&mut viewer, "SELECT COUNT(*) FROM sys.dm_exec_sessions").await, Value::Int(3));
+    assert_eq!(
+        value(&mut viewer, "SELECT COUNT(*) FROM sys.dm_exec_sessions").await,
+        Value::Int(3)
+    );
     ok(&mut viewer, "SELECT * FROM sys.dm_exec_connections").await;
     let mut creator = lab.login("creator", "p", "").await.unwrap();
     ok(&mut creator, "CREATE DATABASE Mine").await;
-    assert_eq!(value(&mut creator, "SELECT SUSER_SNAME(owner_sid) FROM sys.databases WHERE name = 'Mine'").await, text("creator"));
-    ok(&mut creator, "USE Mine; CREATE TABLE t (a int); USE master; DROP DATABASE Mine").await;
+    assert_eq!(
+        value(
+            &mut creator,
+            "SELECT SUSER_SNAME(owner_sid) FROM sys.databases WHERE name = 'Mine'"
+        )
+        .await,
+        text("creator")
+    );
+    ok(
+        &mut creator,
+        "USE Mine; CREATE TABLE t (a int); USE master; DROP DATABASE Mine",
+    )
+    .await;
     drop(other);
 }
 
@@ -77,7 +125,11 @@ async fn least_privilege() {
 async fn users_and_their_rights() {
     let lab = lab();
     let mut sa = lab.sa().await;
-    ok(&mut sa, "USE ADSync; CREATE USER p FOR LOGIN plain; ALTER ROLE db_datareader ADD MEMBER p").await;
+    ok(
+        &mut sa,
+        "USE ADSync; CREATE USER p FOR LOGIN plain; ALTER ROLE db_datareader ADD MEMBER p",
+    )
+    .await;
     let mut plain = lab.login("plain", "p", "ADSync").await.unwrap();
     ok(&mut plain, "SELECT COUNT(*) FROM mms_management_agent").await;
     assert_eq!(value(&mut plain, "SELECT USER_NAME()").await, text("p"));
@@ -87,11 +139,22 @@ async fn users_and_their_rights() {
     ok(&mut plain, "EXEC dbo.mms_get_globalsettings").await;
     ok(&mut sa, "DENY SELECT ON dbo.mms_management_agent TO p").await;
     assert_eq!(numbers(&mut plain, "SELECT * FROM mms_management_agent").await, [229]);
-    ok(&mut sa, "REVOKE SELECT ON dbo.mms_management_agent FROM p; ALTER ROLE db_backupoperator ADD MEMBER p").await;
-    ok(&mut plain, r"BACKUP DATABASE ADSync TO DISK = 'D:\p.bak' WITH COPY_ONLY").await;
+    ok(
+        &mut sa,
+        "REVOKE SELECT ON dbo.mms_management_agent FROM p; ALTER ROLE db_backupoperator ADD MEMBER p",
+    )
+    .await;
+    ok(
+        &mut plain,
+        r"BACKUP DATABASE ADSync TO DISK = 'D:\p.bak' WITH COPY_ONLY",
+    )
+    .await;
     // The grant-based fence.
     ok(&mut sa, "DENY CONNECT TO p").await;
-    assert_eq!(lab.login("plain", "p", "ADSync").await.err().map(|m| m.number), Some(4060));
+    assert_eq!(
+        lab.login("plain", "p", "ADSync").await.err().map(|m| m.number),
+        Some(4060)
+    );
     assert_eq!(ok(&mut sa, "SELECT permission_name, state_desc FROM sys.database_permissions WHERE grantee_principal_id = USER_ID('p') AND class = 0").await.text(), "CONNECT|DENY");
     let mut elsewhere = lab.login("plain", "p", "").await.unwrap();
     assert_eq!(numbers(&mut elsewhere, "USE ADSync").await, [916]);
@@ -127,7 +190,15 @@ async fn kill_and_impersonation() {
     assert!(plain.killed().is_cancelled());
     drop(plain);
     ok(&mut sa, "EXECUTE AS LOGIN = 'plain'").await;
-    assert_eq!(ok(&mut sa, "SELECT SUSER_SNAME(), ORIGINAL_LOGIN(), IS_SRVROLEMEMBER('sysadmin')").await.text(), "plain|sa|0");
+    assert_eq!(
+        ok(
+            &mut sa,
+            "SELECT SUSER_SNAME(), ORIGINAL_LOGIN(), IS_SRVROLEMEMBER('sysadmin')"
+        )
+        .await
+        .text(),
+        "plain|sa|0"
+    );
     assert_eq!(numbers(&mut sa, "CREATE DATABASE X").await, [262]);
     ok(&mut sa, "REVERT").await;
     assert_eq!(value(&mut sa, "SELECT SUSER_SNAME()").await, text("sa"));
