@@ -22,19 +22,19 @@ impl Name {
         self.parts.last().map_or("", String::as_str)
     }
 
-    fn from_end(&self, n: usize) -> Option<&str> {
+    fn part_from_end(&self, n: usize) -> Option<&str> {
         let at = self.parts.len().checked_sub(n + 1)?;
         Some(self.parts[at].as_str()).filter(|p| !p.is_empty())
     }
 
     /// The schema, if it was written.
     pub(super) fn schema(&self) -> Option<&str> {
-        self.from_end(1)
+        self.part_from_end(1)
     }
 
     /// The database, if it was written.
     pub(super) fn database(&self) -> Option<&str> {
-        self.from_end(2)
+        self.part_from_end(2)
     }
 }
 

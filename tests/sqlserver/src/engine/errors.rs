@@ -633,7 +633,7 @@ const TABLE: &[Entry] = &[
         "Could not find database '{}'. The database either does not exist, or was dropped before a statement tried to use it. Verify if the database exists by querying the sys.databases catalog view.",
     ),
     s(2571, 14, 3, "User '{}' does not have permission to run DBCC {}."),
-    b(2571_001, 15, 1, "Incorrect DBCC option."),
+    b(2_571_001, 15, 1, "Incorrect DBCC option."),
     s(2593, 10, 1, "There are {} rows in {} pages for object \"{}\"."),
     s(
         2601,
@@ -1639,7 +1639,7 @@ const TABLE: &[Entry] = &[
 fn real_number(number: i32) -> i32 {
     match number {
         195_001 => 195,
-        2571_001 => 2526,
+        2_571_001 => 2526,
         22_048 => 22_048,
         other => other,
     }

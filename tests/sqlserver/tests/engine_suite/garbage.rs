@@ -147,7 +147,7 @@ proptest! {
 fn deep_nesting_is_an_error() {
     let deep = [
         format!("SELECT {}1{}", "(".repeat(5000), ")".repeat(5000)),
-        format!("SELECT {}1", "-".repeat(1) + &" - ".repeat(5000)),
+        format!("SELECT {}1", "-".to_string() + &" - ".repeat(5000)),
         format!("SELECT 1{}", " + 1".repeat(20_000)),
         format!("{}SELECT 1{}", "BEGIN ".repeat(3000), " END".repeat(3000)),
         format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(5000)),

@@ -288,7 +288,7 @@ impl Session {
     fn set_compatibility(&self, handle: &Handle, value: &str) -> Result<()> {
         let highest = self.inst.config().max_compatibility_level();
         let level: u8 = value.parse().unwrap_or(0);
-        if level < 100 || level > highest || level % 10 != 0 {
+        if level < 100 || level > highest || !level.is_multiple_of(10) {
             let levels: Vec<String> = (10..=highest / 10).map(|l| (l * 10).to_string()).collect();
             let text = format!(
                 "Valid values of the database compatibility level are {}.",

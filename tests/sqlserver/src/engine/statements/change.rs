@@ -299,6 +299,7 @@ impl Session {
     }
 
     /// The rows a FROM and WHERE hit: their numbers, with the whole joined row.
+    #[expect(clippy::type_complexity, reason = "columns, and rows with their numbers")]
     fn hit_rows(
         &self,
         alias: Option<&str>,
@@ -467,7 +468,6 @@ impl Session {
     }
 
     /// OUTPUT: `inserted` and `deleted` as sources.
-    #[expect(clippy::type_complexity, reason = "a result set")]
     fn output(
         &self,
         items: &[Item],

@@ -53,7 +53,7 @@ impl Session {
                     .and_then(|id| self.inst.handle(id))
                     .ok_or_else(|| err!(2520, id))?,
                 Value::Str(name) => self.inst.find(&name).ok_or_else(|| err!(2520, name))?,
-                _ => return Err(err!(2571_001)),
+                _ => return Err(err!(2_571_001)),
             },
         };
         self.inst.usable(&handle.name())?;
@@ -212,7 +212,7 @@ impl Session {
     async fn input_buffer(&self, out: &mut Out<'_>, dbcc: &Dbcc) -> Run<Outcome> {
         let spid = match dbcc.args.first() {
             Some(arg) => self.evaluate_int(arg)?.unwrap_or(0),
-            None => return Err(err!(2571_001).into()),
+            None => return Err(err!(2_571_001).into()),
         };
         let found = self.inst.sessions().into_iter().find(|s| i64::from(s.spid) == spid);
         let Some(found) = found.filter(|s| s.spid == self.info.spid || self.can_view_state()) else {

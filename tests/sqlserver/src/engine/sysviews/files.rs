@@ -163,7 +163,7 @@ fn arg(scan: &Scan<'_>, n: usize) -> Option<i64> {
     }
 }
 
-fn files_of<'a>(scan: &'a Scan<'_>) -> Vec<(i32, FileMeta)> {
+fn files_of(scan: &Scan<'_>) -> Vec<(i32, FileMeta)> {
     let wanted = (arg(scan, 0), arg(scan, 1));
     let mut found = Vec::new();
     for handle in scan.session.inst.handles() {
