@@ -208,7 +208,7 @@ async fn procedures() {
     assert_eq!(numbers(&mut s, "EXEC p 1, 2, 3, 4").await, [8144]);
     assert_eq!(numbers(&mut s, "EXEC p @zzz = 1").await, [8145]);
     assert_eq!(numbers(&mut s, "CREATE PROCEDURE dbo.p AS SELECT 1").await, [2714]);
-    assert_eq!(numbers(&mut s, "CREATE PROCEDURE dbo.q AS SELECT FROM").await, [102]);
+    assert_eq!(numbers(&mut s, "CREATE PROCEDURE dbo.q AS SELECT FROM").await, [156]);
     ok(&mut s, "CREATE OR ALTER PROCEDURE dbo.p AS BEGIN TRY EXEC nothing END TRY BEGIN CATCH THROW 50002, 'inner', 1 END CATCH").await;
     let failed = run(&mut s, "EXEC p").await;
     assert_eq!(

@@ -361,7 +361,11 @@ fn long_format(at: PrimitiveDateTime, offset: UtcOffset, shape: Shape, style: i3
     let (y, m, d) = (at.year(), u8::from(at.month()), at.day());
     let name = MONTHS[usize::from(m - 1)];
     let half = if at.hour() < 12 { "AM" } else { "PM" };
-    let hour12 = if at.hour().is_multiple_of(12) { 12 } else { at.hour() % 12 };
+    let hour12 = if at.hour().is_multiple_of(12) {
+        12
+    } else {
+        at.hour() % 12
+    };
     let fraction = fraction(at, shape, style);
     let zone = if matches!(shape, Shape::Offset(_)) {
         zone(offset)

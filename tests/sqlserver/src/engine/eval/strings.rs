@@ -310,7 +310,14 @@ fn format_date(at: time::PrimitiveDateTime, pattern: &str) -> String {
             ('d', 4) => at.weekday().to_string(),
             ('d', n) => format!("{:0n$}", at.day()),
             ('H', n) => format!("{:0n$}", at.hour()),
-            ('h', n) => format!("{:0n$}", if at.hour().is_multiple_of(12) { 12 } else { at.hour() % 12 }),
+            ('h', n) => format!(
+                "{:0n$}",
+                if at.hour().is_multiple_of(12) {
+                    12
+                } else {
+                    at.hour() % 12
+                }
+            ),
             ('m', n) => format!("{:0n$}", at.minute()),
             ('s', n) => format!("{:0n$}", at.second()),
             ('f', n) => format!("{:09}", at.nanosecond())[..n.min(9)].to_owned(),

@@ -255,10 +255,10 @@ pub(crate) fn arithmetic_type(op: BinaryOp, a: &SqlType, b: &SqlType) -> Result<
     if let Some(date) = date_arithmetic(op, a, b) {
         return Ok(date);
     }
-    // Text takes part in arithmetic by becoming the other's type.
+    // Text and binary take part in arithmetic by becoming the other's type.
     let (a, b) = match (fa, fb) {
-        (Family::Text, _) if is_numeric(b) => (b, b),
-        (_, Family::Text) if is_numeric(a) => (a, a),
+        (Family::Text | Family::Binary, _) if is_numeric(b) => (b, b),
+        (_, Family::Text | Family::Binary) if is_numeric(a) => (a, a),
         _ => (a, b),
     };
     if !is_numeric(a) || !is_numeric(b) {

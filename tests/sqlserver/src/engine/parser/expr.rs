@@ -39,11 +39,12 @@ impl Parser<'_> {
     }
 
     fn not_a_condition(&self) -> crate::engine::errors::SqlError {
-        let near = self.near(self.token());
-        if near.is_empty() {
-            return self.syntax();
-        }
-        err!(4145, near).at(self.line())
+        let at = if self.tok() == &Tok::End {
+            self.at.saturating_sub(1)
+        } else {
+            self.at
+        };
+        err!(4145, self.near(&self.tokens[at])).at(self.line())
     }
 
     fn binding(&mut self, power: u8) -> Result<Expr> {

@@ -197,7 +197,7 @@ impl Exprs<'_> {
         } else if b.is_null_literal() {
             b.ty = a.ty.clone();
         }
-        let ty = arithmetic_type(op, &a.ty, &b.ty)?;
+        let ty = arithmetic_type(op, &exact_literal(&a, &b.ty), &exact_literal(&b, &a.ty))?;
         let nullable = a.nullable || b.nullable;
         // Numbers mix freely; text is converted to what it is combined with.
         let fit = |bound: Bound| {
@@ -497,6 +497,20 @@ impl Exprs<'_> {
             Box::new(plan),
             collation,
         )))
+    }
+}
+
+/// An integer literal beside a numeric counts with its own digits: `7.0 / 2` is numeric(8, 6).
+fn exact_literal(bound: &Bound, beside: &SqlType) -> SqlType {
+    match (&bound.node, beside) {
+        (Node::Const(Value::Int(i)), SqlType::Numeric { .. }) => {
+            let digits = i.unsigned_abs().checked_ilog10().unwrap_or(0) + 1;
+            SqlType::Numeric {
+                precision: u8::try_from(digits).unwrap_or(10),
+                scale: 0,
+            }
+        }
+        _ => bound.ty.clone(),
     }
 }
 
