@@ -5,7 +5,7 @@ use crate::clock::Millis;
 
 /// An instant to the second: `2026-11-22 09:14:03`. The page says once that everything is UTC.
 pub(super) fn moment(at: Millis) -> String {
-    let whole = Millis(at.0.div_euclid(1000) * 1000).rfc3339();
+    let whole = Millis(at.0.div_euclid(1000).saturating_mul(1000)).rfc3339();
     whole.trim_end_matches('Z').replacen('T', " ", 1)
 }
 
@@ -78,6 +78,16 @@ fn tone(state: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Instants may come from another host.
+    #[test]
+    fn absurd_instants_and_spans_have_words() {
+        for at in [i64::MIN, i64::MAX, 0, -1] {
+            assert!(!moment(Millis(at)).is_empty());
+            assert!(!span(at).is_empty());
+            assert!(!took(Some(Millis(at)), Some(Millis(i64::MAX))).is_empty());
+        }
+    }
 
     #[test]
     fn numbers_are_grouped() {
