@@ -1,7 +1,9 @@
 //! An authority for tests.
 
 use rcgen::string::Ia5String;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer, IsCa, KeyPair, SanType,
+};
 use syncferry_proto::transport::Identity;
 use syncferry_proto::transport::peer::{CONTROLLER_URI, agent_uri};
 use syncferry_shared::AgentId;
@@ -31,7 +33,15 @@ impl Authority {
     /// A controller's identity.
     pub(crate) fn controller(&self) -> Identity {
         let (cert, key) = self.issue(CONTROLLER_URI);
-        Identity::from_pem(&cert, &key).unwrap()
+        // With the authority, which enrolment looks for.
+        Identity::from_pem(&format!("{cert}{}", self.pem()), &key).unwrap()
+    }
+
+    /// A certificate for somebody else's key.
+    pub(crate) fn sign(&self, csr_pem: &str, uri: &str) -> String {
+        let mut csr = CertificateSigningRequestParams::from_pem(csr_pem).unwrap();
+        csr.params.subject_alt_names = vec![SanType::URI(Ia5String::try_from(uri).unwrap())];
+        csr.signed_by(&self.0).unwrap().pem()
     }
 
     /// A certificate and its key, PEM.

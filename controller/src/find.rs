@@ -53,19 +53,27 @@ pub async fn host(tx: &mut dyn Tx, text: &str) -> Result<Host, Problem> {
     )
 }
 
-/// A database by id, or by name among those that are not retired.
+/// A database by id, by `host/instance/name`, or by its name among those that are not retired. One that a migration is still
+/// to restore has the name of its source and is meant only when it is the only one.
 pub async fn database(tx: &mut dyn Tx, text: &str) -> Result<Database, Problem> {
     let all = tx.databases(None).await?;
-    let by_id = |d: &Database| d.id.to_string() == text || tail_matches(d.id, text);
-    let by_name =
-        |d: &Database| d.address.database.eq_ignore_ascii_case(text) && d.identity_state != IdentityState::Retired;
-    let found: Vec<Database> = all.iter().filter(|d| by_id(d)).cloned().collect();
-    let found = if found.is_empty() {
-        all.into_iter().filter(by_name).collect()
-    } else {
-        found
+    let hosts = tx.hosts(None).await?;
+    let place = |d: &Database| {
+        let host = hosts.iter().find(|h| h.id == d.host).map_or("", |h| h.name.as_str());
+        format!("{host}/{}/{}", d.address.instance, d.address.database)
     };
-    one(found, "database", text, "syncferry database list")
+    let by_id = |d: &Database| d.id.to_string() == text || tail_matches(d.id, text);
+    let there = |d: &Database| d.identity_state != IdentityState::Retired;
+    let by_name = |d: &Database| {
+        there(d) && (d.address.database.eq_ignore_ascii_case(text) || place(d).eq_ignore_ascii_case(text))
+    };
+    let known = |d: &Database| by_name(d) && d.identity_state != IdentityState::Provisional;
+    let ways: [&dyn Fn(&Database) -> bool; 3] = [&by_id, &known, &by_name];
+    let found = ways
+        .iter()
+        .map(|fits| all.iter().filter(|d| fits(d)).cloned().collect::<Vec<_>>())
+        .find(|found| !found.is_empty());
+    one(found.unwrap_or_default(), "database", text, "syncferry database list")
 }
 
 /// A migration by id.

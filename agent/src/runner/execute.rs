@@ -186,7 +186,7 @@ async fn one(cx: &mut Cx, step: &dyn Step) -> Result<(Value, bool), StepError> {
 async fn repeat_passing(cx: &mut Cx, step: &dyn Step) -> Result<Value, StepError> {
     let mut tries = 0;
     loop {
-        match within(cx, step, step.budget()).await {
+        match within(cx, step, step.limit()).await {
             Err(StepError::Passing(finding)) => {
                 tries += 1;
                 if tries > cx.env.pace.retries {
@@ -216,7 +216,7 @@ fn began_by_us(cx: &Cx, step: &dyn Step) -> bool {
 /// Looks until it is clear whether the step happened: its evidence when it did, `None` when nothing of it did. A partial
 /// effect of ours is cleaned up, where the step allows it.
 pub(super) async fn settle(cx: &mut Cx, step: &dyn Step) -> Result<Option<Value>, StepError> {
-    let until = Instant::now() + step.budget();
+    let until = Instant::now() + step.limit();
     let mut cleaned = false;
     let mut tries = 0;
     loop {
@@ -304,7 +304,7 @@ async fn act(cx: &mut Cx, step: &dyn Step) -> Result<Value, StepError> {
         return Err(StepError::Cancelled);
     }
     let before = step.before(cx).await?;
-    loop {
+    for tries in 1.. {
         cx.permit = if step.destructive() {
             Some(permit::obtain(cx, step.name(), step.budget()).await?)
         } else {
@@ -321,12 +321,15 @@ async fn act(cx: &mut Cx, step: &dyn Step) -> Result<Value, StepError> {
         if cx.permit.is_none_or(|p| p.holds(cx.env.clocks.as_ref())) {
             break;
         }
+        if tries > cx.env.pace.retries {
+            return Err(permit::never_in_time(step.name()));
+        }
         cx.log(format!(
             "the permit for '{}' is over before it was used; asking again",
             step.name()
         ));
     }
-    let evidence = within(cx, step, step.budget()).await?;
+    let evidence = within(cx, step, step.limit()).await?;
     step.confirm(cx, &evidence).await?;
     Ok(evidence)
 }

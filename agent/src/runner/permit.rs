@@ -111,3 +111,15 @@ fn refusal(step: &str, reason: &str) -> StepError {
             .next("Look at the lease ('syncferry lease show') and at the migration's state, then retry it."),
     )
 }
+
+/// Permits came, and each was over before the step could begin.
+pub(super) fn never_in_time(step: &str) -> StepError {
+    StepError::failed(
+        Finding::blocker(
+            "permit-too-short",
+            format!("every permit for '{step}' was over before the step could begin"),
+        )
+        .source("the lease of the database")
+        .next("Look at the disk of the agent's data directory, at the host's clock and at the lease's duration, then retry the migration."),
+    )
+}

@@ -13,6 +13,9 @@ use crate::sql::SqlError;
 
 use super::Cx;
 
+/// How long a destructive step may take, unless it says otherwise.
+const DESTRUCTIVE_LIMIT: Duration = Duration::from_secs(24 * 3600);
+
 /// What was found when somebody looked whether a step had happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Probe {
@@ -149,8 +152,19 @@ pub trait Step: Send + Sync {
         false
     }
 
-    /// How long it may take.
+    /// How long it may take. For a destructive step: how much time its lease must have left when it begins; it may then
+    /// take longer, because the lease is renewed meanwhile.
     fn budget(&self) -> Duration;
+
+    /// After how long `act` is given up. A destructive step is not cut off by its budget: half a RESTORE is worse than a slow
+    /// one. It watches its own progress instead.
+    fn limit(&self) -> Duration {
+        if self.destructive() {
+            self.budget().max(DESTRUCTIVE_LIMIT)
+        } else {
+            self.budget()
+        }
+    }
 
     /// What `act` leaves to recognise its own traces by: a log's path, a backup set's name. Written with INTENT, and given
     /// back by [`Cx::intent`].

@@ -99,7 +99,7 @@ async fn undo_one(cx: &mut Cx, step: &dyn Step, place: Place, of: i32, evidence:
     tokio::select! {
         biased;
         () = abandon.cancelled() => return Err(StepError::Lost),
-        undone = tokio::time::timeout(step.budget(), step.undo(cx, evidence)) => {
+        undone = tokio::time::timeout(step.limit(), step.undo(cx, evidence)) => {
             undone.unwrap_or_else(|_| Err(StepError::failed(
                 Finding::blocker("undo-timeout", format!("undoing '{}' did not end in time", step.name()))
                     .source("the agent's runner")

@@ -65,7 +65,8 @@ impl Session {
         let facts = self.host_facts().await;
         let (epochs, incarnation, open) = self.journal.read(|l| {
             let epochs = l.epochs.iter().map(|(r, e)| (r.0.clone(), *e)).collect();
-            let open: Vec<AttemptLog> = l.open_attempts().cloned().collect();
+            let open = l.attempts.values().filter(|a| !a.is_settled());
+            let open: Vec<AttemptLog> = open.cloned().collect();
             (epochs, l.incarnation, open)
         });
         v1::HelloRequest {
@@ -82,7 +83,7 @@ impl Session {
         }
     }
 
-    /// Looks at every open attempt; what runs here is simply running. An attempt that waits because nobody could tell what
+    /// Looks at every attempt without an acknowledged end; what runs here is simply running. An attempt that waits because nobody could tell what
     /// happened is only presented when a look now says something: presenting it asks for an order to go on.
     async fn look_at(&self, open: Vec<AttemptLog>) -> Vec<v1::OpenAttempt> {
         let mut seen = Vec::with_capacity(open.len());
@@ -93,6 +94,12 @@ impl Session {
                     step: progress.step,
                     probe: v1::ProbeResult::InProgress.into(),
                     detail: progress.message,
+                },
+                None if attempt.end.is_some() => v1::OpenAttempt {
+                    token: Some((&attempt.token).into()),
+                    step: String::new(),
+                    probe: v1::ProbeResult::Done.into(),
+                    detail: "it ended, and its report is on its way".into(),
                 },
                 None => {
                     let looked = runner::look(&self.deps, &attempt).await;
@@ -111,13 +118,17 @@ impl Session {
             return Ok(());
         };
         let key = AttemptKey::of(&token);
-        let Some(attempt) = self.journal.attempt(key).filter(|a| a.token == token && a.is_open()) else {
+        let Some(attempt) = self.journal.attempt(key).filter(|a| a.token == token) else {
             return Ok(());
         };
+        if attempt.is_settled() {
+            return Ok(());
+        }
         tracing::info!(attempt = %key, order = ?order.order(), "the controller's order");
         match order.order() {
             v1::Order::Unspecified => {}
             v1::Order::Abandon => self.attempts.abandon(key, "the controller said so").await?,
+            _ if attempt.end.is_some() => self.attempts.deliver(key),
             v1::Order::Cancel => self.attempts.cancel(key),
             // The controller does not know yet that nobody can tell; it hears so first.
             v1::Order::Continue if attempt.parked && !attempt.unacked.is_empty() => self.attempts.deliver(key),

@@ -144,7 +144,13 @@ impl Session {
                     self.connected.send_replace(false);
                     tracing::warn!("lost the controller; looking for it");
                 }
-                Err(e) => tracing::warn!("cannot reach the controller: {e}"),
+                Err(e) => {
+                    // An answer ends a silence, but not every answer is a welcome.
+                    if !e.is_passing() {
+                        self.attempts.pause(true);
+                    }
+                    tracing::warn!("no hello from the controller: {e}");
+                }
             }
             let pause = backoff.pause();
             tokio::select! {

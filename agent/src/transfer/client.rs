@@ -95,7 +95,7 @@ pub async fn fetch(
         // An earlier try finished, and its end was not written down.
         check_whole(&wanted.destination, &manifest, progress.clone(), &cancel)
             .await?
-            .is_right(&wanted.destination)?;
+            .into_result(&wanted.destination)?;
         return Ok(Arc::unwrap_or_clone(manifest));
     }
     let partial = {
@@ -132,7 +132,7 @@ pub async fn fetch(
                         .map_err(|e| TransferError::disk(&path, e))?;
                 }
             }
-            wrong => return wrong.is_right(&path).map(|()| Arc::unwrap_or_clone(manifest)),
+            wrong => return wrong.into_result(&path).map(|()| Arc::unwrap_or_clone(manifest)),
         }
     }
     let destination = wanted.destination.clone();
@@ -152,7 +152,7 @@ enum Whole {
 }
 
 impl Whole {
-    fn is_right(self, path: &Path) -> Result<(), TransferError> {
+    fn into_result(self, path: &Path) -> Result<(), TransferError> {
         match self {
             Whole::Right => Ok(()),
             Whole::Wrong(chunks) => Err(TransferError::Whole {

@@ -98,7 +98,7 @@ async fn stop(tx: &mut dyn Tx, job: &Job) -> Result<(), Problem> {
 async fn give_up_undoing(tx: &mut dyn Tx, job: &Job, attempt: Option<&Attempt>) -> Result<(), Problem> {
     let Some(attempt) = attempt else { return Ok(()) };
     let agent = tx.agent_of_host(job.host).await?;
-    if !agent.is_some_and(|a| a.state == AgentState::Online) {
+    if agent.is_none_or(|a| a.state != AgentState::Online) {
         return Err(Problem::NoAnswer(format!(
             "the agent that undoes job {} is not in touch: it may still be at work. Bring it back first",
             job.name

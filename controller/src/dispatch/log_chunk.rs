@@ -15,7 +15,7 @@ const MOST_CHARS: usize = 1000;
 pub async fn log_chunk(core: &Core, id: AgentId, token: &AttemptToken, lines: &[String]) -> Result<(), Problem> {
     let mut tx = core.store.read("dispatch.log-chunk").await?;
     let (_, host) = known_agent(&mut *tx, id).await?;
-    if !tx.attempt_of(token).await?.is_some_and(|a| a.agent == id) {
+    if tx.attempt_of(token).await?.is_none_or(|a| a.agent != id) {
         return Ok(());
     }
     for line in lines.iter().take(MOST_LINES) {

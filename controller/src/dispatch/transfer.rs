@@ -34,7 +34,7 @@ pub async fn request(core: &Core, id: AgentId, token: &AttemptToken, artifact: A
         Some(a) => tx.job(a.job).await?,
         None => None,
     };
-    let job = job.ok_or_else(|| Problem::Invalid("the attempt is not current any more".to_string()))?;
+    let job = job.ok_or_else(|| Problem::NotNow("the attempt is not current any more".to_string()))?;
     let row = tx
         .artifact(artifact)
         .await?
@@ -46,7 +46,7 @@ pub async fn request(core: &Core, id: AgentId, token: &AttemptToken, artifact: A
         .await?
         .ok_or_else(|| Problem::NotFound("the artifact's agent is gone".to_string()))?;
     let address = source.transfer_address.ok_or_else(|| {
-        Problem::Invalid(
+        Problem::NotNow(
             "the agent that has the artifact does not hand it out: set [transfer] in its configuration".to_string(),
         )
     })?;

@@ -114,6 +114,11 @@ fn the_page_says_how_it_ended() {
         "{bad}"
     );
 
+    let mut cancelled = report();
+    cancelled.state = MigrationState::Cancelled;
+    cancelled.jobs.clear();
+    assert!(html(&cancelled).contains("It was cancelled before anything was touched."));
+
     let mut forged = report();
     forged.events[8].payload = json!({});
     assert!(html(&forged).contains("This report does not hold: event 9 does not have the hash"));

@@ -413,3 +413,36 @@ async fn a_look_at_an_open_attempt_changes_nothing() {
     assert_eq!(seen.probe(), v1::ProbeResult::Done);
     assert_eq!(journal.attempt(key).unwrap(), open);
 }
+
+#[tokio::test]
+async fn a_second_attempt_at_a_done_job_does_nothing_again() {
+    let bench = bench(|w| {
+        let mut destructive = make("two", w);
+        destructive.destructive = true;
+        vec![Box::new(make("one", w)), Box::new(destructive)]
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = Journal::open(dir.path()).unwrap();
+    for attempt in [1, 2] {
+        bench.boss.reports.lock().unwrap().clear();
+        let key = accept(&journal, attempt, Mode::Do).await;
+        bench.run(&journal, key, bench.controls()).await;
+        assert!(matches!(journal.attempt(key).unwrap().end, Some(End::Succeeded { .. })));
+    }
+    let world = bench.world.lock().unwrap();
+    assert_eq!((world.acted["one"], world.acted["two"]), (1, 1));
+    // What the first attempt did is ours for the second one, too: it was begun by this job.
+    assert!(journal.read(|l| l.attempts.values().all(|a| a.steps.iter().all(|s| !s.found))));
+}
+
+#[tokio::test]
+async fn a_permit_that_is_over_at_once_is_asked_for_a_few_times_only() {
+    let bench = bench(|w| with(w, |s| s.destructive = true));
+    bench.boss.permit_ms.store(0, Ordering::SeqCst);
+    let (_, end, _) = once(&bench).await;
+    let Some(End::Failed { failure }) = end else {
+        panic!("{end:?}")
+    };
+    assert_eq!(failure.findings[0].rule, "permit-too-short");
+    assert!(!bench.world.lock().unwrap().acted.contains_key("one"));
+}

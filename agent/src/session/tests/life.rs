@@ -344,3 +344,21 @@ async fn a_question_about_the_host_is_answered_once() {
     assert!(bad.inventory.is_none() && bad.error.contains("something.else"));
     agent.kill().await;
 }
+
+#[tokio::test]
+async fn an_end_that_was_not_acknowledged_is_presented_and_told_again() {
+    let (dir, bench, town) = (tempfile::tempdir().unwrap(), one_step(), Town::new());
+    {
+        let (journal, _) = Journal::open(dir.path()).unwrap();
+        let key = accept(&journal, 1, Mode::Do).await;
+        let (log, _lines) = tokio::sync::mpsc::unbounded_channel();
+        crate::runner::run(&bench.deps(&journal), key, bench.controls(), log).await;
+    }
+    let agent = process(dir.path(), &bench, &town).await;
+    let heard = town.until(|h| h.end(1).is_some()).await;
+    let open = &heard.hellos[0].open_attempts;
+    assert_eq!((open.len(), open[0].probe()), (1, v1::ProbeResult::Done));
+    until(&agent.journal, |l| l.is_quiet()).await;
+    agent.kill().await;
+    assert_eq!(bench.world.lock().unwrap().acted["one"], 1);
+}

@@ -27,7 +27,11 @@ pub(crate) struct Town {
     pub(crate) silence_ms: AtomicI64,
     pub(crate) hints: Mutex<Vec<mpsc::Sender<v1::Hint>>>,
     pub(crate) heard: watch::Sender<Heard>,
+    /// Signs the agent's next certificate, and says its generation.
+    pub(crate) certify: Mutex<Option<Certify>>,
 }
+
+pub(crate) type Certify = Box<dyn Fn(&str) -> v1::RenewCertificateResponse + Send>;
 
 /// What it heard.
 #[derive(Default, Clone)]
@@ -69,6 +73,7 @@ impl Town {
             silence_ms: AtomicI64::new(100_000),
             hints: Mutex::default(),
             heard: watch::Sender::new(Heard::default()),
+            certify: Mutex::new(None),
         })
     }
 
@@ -198,9 +203,12 @@ impl Controller for Town {
     async fn request_transfer(&self, _: v1::RequestTransferRequest) -> Called<v1::RequestTransferResponse> {
         Err(CallError::Refused("no".into()))
     }
-    async fn renew_certificate(&self, _: v1::RenewCertificateRequest) -> Called<v1::RenewCertificateResponse> {
+    async fn renew_certificate(&self, r: v1::RenewCertificateRequest) -> Called<v1::RenewCertificateResponse> {
         self.hear(|h| h.certificates += 1)?;
-        Err(CallError::Refused("not now".into()))
+        match self.certify.lock().unwrap().as_ref() {
+            Some(certify) => Ok(certify(&r.csr_pem)),
+            None => Err(CallError::Refused("not now".into())),
+        }
     }
 }
 

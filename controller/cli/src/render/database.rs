@@ -7,6 +7,9 @@ use super::host::{fact_lines, facts};
 use super::table::{dim, pairs, plain, state};
 use super::{Look, Table, at, clean, short};
 
+/// Facts that the database's own fields say already.
+const SHOWN_ABOVE: [&str; 5] = ["name", "instance", "server_name", "database_guid", "family_guid"];
+
 /// A table of databases.
 pub fn databases(databases: &[Database], look: &Look) -> String {
     if databases.is_empty() {
@@ -49,7 +52,7 @@ pub fn database(d: &Database, look: &Look) -> String {
             ("seen", at(d.seen_at.as_ref(), look)),
         ],
     ));
-    let facts = facts(d.facts.as_ref(), schema::DATABASE_FACTS);
+    let facts = facts(d.facts.as_ref(), schema::DATABASE_FACTS, &SHOWN_ABOVE);
     if !facts.is_empty() {
         text.push_str(&format!("\n  {}\n", look.heading("What was found")));
         text.push_str(&fact_lines(&facts, look));

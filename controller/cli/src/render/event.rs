@@ -1,16 +1,18 @@
 //! Events: one line each.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use syncferry_proto::v1::Event;
 use syncferry_proto::{millis, schema};
+use syncferry_shared::Finding;
 
+use super::finding::count;
 use super::look::Tone;
 use super::{Look, clean, moment, short};
 
 /// A payload's fields that are told without their names, in this order.
 const TOLD: [&str; 7] = ["job", "step", "gate_title", "title", "host", "site", "message"];
-/// Fields that only machines want, or that are too long for a line.
-const LEFT_OUT: [&str; 12] = [
+/// Fields that only machines want, that are told in another way, or that are too long for a line.
+const LEFT_OUT: [&str; 22] = [
     "request",
     "plan",
     "outcome",
@@ -23,6 +25,16 @@ const LEFT_OUT: [&str; 12] = [
     "manifest",
     "evidence",
     "spec",
+    "digest",
+    "epoch",
+    "to",
+    "jobs",
+    "blocked",
+    "state",
+    "ordinal",
+    "total",
+    "attempt",
+    "undo",
 ];
 /// The longest line of detail.
 const DETAIL: usize = 140;
@@ -51,6 +63,9 @@ pub fn event_line(e: &Event, look: &Look) -> String {
 }
 
 fn tone(kind: &str) -> Tone {
+    if matches!(kind, "step.done" | "step.running" | "job.ready" | "job.offered") {
+        return Tone::Dim;
+    }
     let last = kind.rsplit(['.', '-']).next().unwrap_or_default();
     match last {
         "succeeded" | "done" | "proven" | "ready" | "online" | "acquired" | "planned" => Tone::Good,
@@ -66,17 +81,36 @@ fn detail(e: &Event) -> String {
         return String::new();
     };
     let mut parts: Vec<String> = TOLD.iter().filter_map(|name| text_of(fields.get(*name)?)).collect();
+    parts.extend(counted(&fields));
     let others = fields
         .iter()
         .filter(|(name, _)| !TOLD.contains(&name.as_str()) && !LEFT_OUT.contains(&name.as_str()));
     parts.extend(others.filter_map(|(name, value)| Some(format!("{}={}", name.replace('_', "-"), text_of(value)?))));
-    parts.extend(titles(fields.get("findings")));
-    parts.extend(titles(fields.get("result").and_then(|r| r.get("findings"))));
+    let findings = fields.get("findings").or_else(|| fields.get("result")?.get("findings"));
+    if e.r#type == "plan.made" {
+        // A plan has many; `plan show` tells them.
+        let all: Option<Vec<Finding>> = findings.and_then(|f| serde_json::from_value(f.clone()).ok());
+        parts.extend(all.map(|f| count(&f)));
+    } else {
+        parts.extend(titles(findings));
+    }
     let text = clean(&parts.join("  "));
     match text.char_indices().nth(DETAIL) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }
+}
+
+/// Which step of how many, and which try, where it is not the first.
+fn counted(fields: &Map<String, Value>) -> Vec<String> {
+    let number = |name: &str| fields.get(name).and_then(Value::as_i64);
+    let mut parts = Vec::new();
+    if let (Some(ordinal), Some(total)) = (number("ordinal"), number("total")) {
+        parts.push(format!("({ordinal} of {total})"));
+    }
+    parts.extend(number("attempt").filter(|n| *n > 1).map(|n| format!("try {n}")));
+    parts.extend((fields.get("undo") == Some(&Value::Bool(true))).then(|| "undo".to_string()));
+    parts
 }
 
 fn text_of(value: &Value) -> Option<String> {
@@ -87,7 +121,7 @@ fn text_of(value: &Value) -> Option<String> {
             Some(format!("{}…", &text[..12]))
         }
         Value::String(text) => Some(text.clone()),
-        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        Value::Bool(true) | Value::Number(_) => Some(value.to_string()),
         Value::Array(items) if !items.is_empty() && items.iter().all(Value::is_string) => {
             Some(items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","))
         }
@@ -95,9 +129,14 @@ fn text_of(value: &Value) -> Option<String> {
     }
 }
 
+/// The titles of findings, each once.
 fn titles(findings: Option<&Value>) -> Vec<String> {
-    let titles = findings.and_then(Value::as_array).into_iter().flatten();
+    let mut titles: Vec<String> = Vec::new();
+    for f in findings.and_then(Value::as_array).into_iter().flatten() {
+        let title = f.get("title").and_then(Value::as_str).unwrap_or_default().to_string();
+        if !titles.contains(&title) {
+            titles.push(title);
+        }
+    }
     titles
-        .filter_map(|f| Some(f.get("title")?.as_str()?.to_string()))
-        .collect()
 }

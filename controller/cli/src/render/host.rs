@@ -5,7 +5,7 @@ use syncferry_proto::v1::{Document, Host};
 use syncferry_proto::{millis, schema};
 
 use super::table::{dim, pairs, plain, state};
-use super::{Look, Table, Tone, ago, at, clean, short};
+use super::{Look, Table, Tone, ago, at, bytes, clean, short};
 
 /// A table of hosts.
 pub fn hosts(hosts: &[Host], look: &Look) -> String {
@@ -56,7 +56,7 @@ pub fn host(h: &Host, look: &Look) -> String {
             ("heard of", at(h.last_heartbeat_at.as_ref(), look)),
         ],
     ));
-    let facts = facts(h.facts.as_ref(), schema::HOST_FACTS);
+    let facts = facts(h.facts.as_ref(), schema::HOST_FACTS, &["computer_name"]);
     if !facts.is_empty() {
         text.push_str(&format!("\n  {}\n", look.heading("What its agent says")));
         text.push_str(&fact_lines(&facts, look));
@@ -64,27 +64,35 @@ pub fn host(h: &Host, look: &Look) -> String {
     text
 }
 
-/// The plain facts of a document, by name, empty ones left out. A list shows as one line.
-pub(super) fn facts(document: Option<&Document>, shape: &'static str) -> Vec<(String, String)> {
+/// The plain facts of a document, by name; empty ones and those named in `but` left out. A list shows as one line.
+pub(super) fn facts(document: Option<&Document>, shape: &'static str, but: &[&str]) -> Vec<(String, String)> {
     let Some(Ok(Value::Object(fields))) = document.map(|d| d.read::<Value>(shape)) else {
         return Vec::new();
     };
-    let shown = |value: &Value| match value {
+    let wanted = fields.into_iter().filter(|(name, _)| !but.contains(&name.as_str()));
+    let fact = |(name, value): (String, Value)| Some((name.replace('_', " "), shown(&name, &value)?));
+    wanted.filter_map(fact).filter(|(_, text)| !text.is_empty()).collect()
+}
+
+fn shown(name: &str, value: &Value) -> Option<String> {
+    match value {
         Value::String(text) => Some(text.clone()),
+        Value::Number(n) if name.ends_with("bytes") || name.ends_with("free") => Some(bytes(n.as_u64()?)),
         Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
-        Value::Array(items) => Some(items.iter().map(one).collect::<Vec<_>>().join(", ")),
+        Value::Array(items) => match items.iter().map(one).collect::<Option<Vec<_>>>() {
+            Some(names) => Some(names.join(", ")),
+            None => Some(items.len().to_string()),
+        },
         _ => None,
-    };
-    let fact =
-        |(name, value): (String, Value)| Some((name.replace('_', " "), shown(&value).filter(|v| !v.is_empty())?));
-    fields.into_iter().filter_map(fact).collect()
+    }
 }
 
 /// An item of a list: its name where it has one.
-fn one(item: &Value) -> String {
+fn one(item: &Value) -> Option<String> {
     match item.get("name").unwrap_or(item) {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+        Value::String(text) => Some(text.clone()),
+        Value::Number(n) => Some(n.to_string()),
+        _ => None,
     }
 }
 

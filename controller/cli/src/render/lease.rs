@@ -5,7 +5,7 @@ use syncferry_proto::v1::{Document, GetLeaseResponse, Lease};
 use syncferry_proto::{millis, schema};
 
 use super::table::{dim, pairs, plain, state};
-use super::{Look, Table, ago, at, clean, moment};
+use super::{Look, Table, ago, at, clean, moment, short};
 
 /// A table of leases.
 pub fn leases(leases: &[Lease], look: &Look) -> String {
@@ -13,6 +13,7 @@ pub fn leases(leases: &[Lease], look: &Look) -> String {
         return "There are no leases yet: registering a database makes one.\n".to_string();
     }
     let mut table = Table::new(&[
+        "ID",
         "SUBJECT",
         "STATE",
         ">EPOCH",
@@ -23,6 +24,8 @@ pub fn leases(leases: &[Lease], look: &Look) -> String {
     ]);
     for l in leases {
         table.row([
+            // The tail of what is leased: `lease show` takes it.
+            dim(short(l.resource.rsplit(':').next().unwrap_or_default())),
             plain(subject(l)),
             state(&l.state),
             plain(l.epoch),

@@ -192,7 +192,8 @@ pub fn resting(m: &Migration, look: &Look) -> String {
             "What happened on a host is not known. A person must look before anything goes on.",
         ),
         "cancelled" => (Tone::Warn, "It was cancelled; what could be undone was."),
-        _ => (Tone::Warn, "It waits for a person."),
+        _ if m.waiting_for.is_empty() => (Tone::Warn, "It waits for a person."),
+        _ => (Tone::Warn, "It goes on when this is done:"),
     };
     let title = format!("Migration {id} is {}.", clean(&m.state));
     let mut text = format!("\n{} {sentence}\n", look.paint(tone, &title));

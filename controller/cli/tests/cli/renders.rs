@@ -1,6 +1,7 @@
 //! What people read, without a controller.
 
 use insta::assert_snapshot;
+use serde_json::json;
 use syncferry_cli::render::{self, Look};
 use syncferry_proto::v1::{GetVersionResponse, Host};
 use syncferry_shared::Finding;
@@ -116,6 +117,41 @@ fn how_a_watch_ends() {
 #[test]
 fn event_lines() {
     assert_snapshot!(render::events(&events(), &LOOK));
+}
+
+#[test]
+fn event_lines_as_the_controller_writes_them() {
+    let hash = "ab".repeat(32);
+    let more = [
+        (
+            "plan.made",
+            json!({"digest": hash, "blocked": false, "findings": [warning(), note()], "jobs": ["backup"]}),
+        ),
+        ("job.ready", json!({"job": "backup", "digest": hash, "epoch": 1})),
+        (
+            "job.offered",
+            json!({"job": "backup", "host": "SYNC01", "to": "agent:SYNC01", "attempt": 2, "undo": false}),
+        ),
+        ("job.accepted", json!({"job": "backup", "attempt": 1, "undo": true})),
+        (
+            "step.done",
+            json!({"job": "backup", "step": "hash-file", "ordinal": 9, "total": 9, "state": "done", "attempt": 1}),
+        ),
+        (
+            "job.succeeded",
+            json!({"job": "backup", "levels": ["L0"], "host": MIGRATION, "findings": [note(), note()]}),
+        ),
+        (
+            "gate.opened",
+            json!({"gate": MIGRATION, "job": "install", "host": "SYNC02", "title": "Complete the wizard", "cards": []}),
+        ),
+        ("migration.succeeded", json!({})),
+    ];
+    let events: Vec<_> = (1..)
+        .zip(more)
+        .map(|(n, (kind, payload))| event(n, kind, "controller", payload))
+        .collect();
+    assert_snapshot!(render::events(&events, &LOOK));
 }
 
 #[test]

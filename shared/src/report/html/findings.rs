@@ -17,7 +17,14 @@ pub(super) fn findings(r: &Report) -> Html {
     for job in &r.jobs {
         let failure = job.failure.iter().flat_map(|f| &f.findings);
         let found = job.outcome.iter().flat_map(|o| &o.findings).chain(failure);
-        let found: Html = found.map(|f| finding(f, Html::new())).collect();
+        let mut once: Vec<&Finding> = Vec::new();
+        // Two attempts may have found the same.
+        found.for_each(|f| {
+            if !once.contains(&f) {
+                once.push(f);
+            }
+        });
+        let found: Html = once.into_iter().map(|f| finding(f, Html::new())).collect();
         if !found.is_empty() {
             all.push(Html::says("h3", "", format!("In job {} on {}", job.name, job.host)).then(found));
         }

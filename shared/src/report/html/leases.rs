@@ -102,12 +102,16 @@ fn fields(value: &Value) -> Html {
         return Html::new();
     };
     let line = |(name, value): (&String, &Value)| {
-        let text = match value {
+        let value = match value {
             Value::Null => return Html::new(),
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
+            Value::String(text) => Html::text(text),
+            other => code(other.to_string()),
         };
-        Html::says("div", "", format!("{}: {text}", name.replace('_', " ")))
+        Html::el(
+            "div",
+            "",
+            Html::text(format!("{}: ", name.replace('_', " "))).then(value),
+        )
     };
     fields.iter().map(line).collect()
 }

@@ -51,6 +51,7 @@ fn sentence(r: &Report) -> String {
             "is stuck: what happened on a host is not known, and a person must look",
         ),
         MigrationState::Unwinding => "It was cancelled, and what can be undone is being undone.".to_string(),
+        MigrationState::Cancelled if r.jobs.is_empty() => "It was cancelled before anything was touched.".to_string(),
         MigrationState::Cancelled => {
             "It was cancelled. What could be undone was undone; the jobs below say how.".to_string()
         }

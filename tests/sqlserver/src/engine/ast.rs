@@ -12,7 +12,9 @@ pub(super) struct Name {
 impl Name {
     /// A name of one part.
     pub(super) fn one(part: &str) -> Name {
-        Name { parts: vec![part.to_owned()] }
+        Name {
+            parts: vec![part.to_owned()],
+        }
     }
 
     /// The last part.
@@ -41,7 +43,6 @@ impl std::fmt::Display for Name {
         f.write_str(&self.parts.join("."))
     }
 }
-
 
 /// A statement and its line.
 #[derive(Debug, Clone, PartialEq)]

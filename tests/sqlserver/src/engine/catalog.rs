@@ -35,7 +35,10 @@ fn year(major: u8) -> &'static str {
 
 /// `@@VERSION`.
 pub(super) fn version_text(config: &InstanceConfig) -> String {
-    let update = config.product_update_level.as_ref().map_or(String::new(), |cu| format!("-{cu}"));
+    let update = config
+        .product_update_level
+        .as_ref()
+        .map_or(String::new(), |cu| format!("-{cu}"));
     format!(
         "Microsoft SQL Server {} ({}{update}) - {} (X64) \n\tSyncferry lab stand-in, not Microsoft SQL Server\n\t{} on Windows Server 2022 Standard 10.0 <X64>\n",
         year(config.version().0),
@@ -43,11 +46,6 @@ pub(super) fn version_text(config: &InstanceConfig) -> String {
         config.product_version,
         config.edition
     )
-}
-
-/// The product's name as errors name it: `SQL Server 2019 Express Edition`.
-pub(super) fn edition_name(config: &InstanceConfig) -> String {
-    config.edition.clone()
 }
 
 /// `SERVERPROPERTY`. What a version does not have is NULL.
@@ -79,12 +77,22 @@ pub(super) fn server_property(session: &Session, name: &str) -> Value {
         "sqlcharsetname" => text("iso_1"),
         "sqlsortorder" => int(52),
         "sqlsortordername" => text("nocase_iso"),
-        "isclustered" | "ishadrenabled" | "issingleuser" | "isadvancedanalyticsinstalled" | "ispolybaseinstalled" => int(0),
-        "isfulltextinstalled" | "isbigdatacluster" | "isexternalauthenticationonly" | "isexternalgovernanceenabled" => int(0),
+        "isclustered" | "ishadrenabled" | "issingleuser" | "isadvancedanalyticsinstalled" | "ispolybaseinstalled" => {
+            int(0)
+        }
+        "isfulltextinstalled" | "isbigdatacluster" | "isexternalauthenticationonly" | "isexternalgovernanceenabled" => {
+            int(0)
+        }
         "hadrmanagerstatus" => int(2),
         "isintegratedsecurityonly" => int(config.integrated_security_only.into()),
         "filestreamconfiguredlevel" | "filestreameffectivelevel" => int(0),
-        "filestreamsharename" => text(config.instance_name.clone().unwrap_or_else(|| "MSSQLSERVER".to_owned()).as_str()),
+        "filestreamsharename" => text(
+            config
+                .instance_name
+                .clone()
+                .unwrap_or_else(|| "MSSQLSERVER".to_owned())
+                .as_str(),
+        ),
         "isxtpsupported" => since(12, int(i64::from(!config.is_localdb))),
         "istempdbmetadatamemoryoptimized" => since(15, int(0)),
         "processid" => int(std::process::id().into()),
@@ -114,7 +122,11 @@ pub(super) fn database_property(session: &Session, handle: &Handle, name: &str) 
         "updateability" => text(if meta.is_read_only { "READ_ONLY" } else { "READ_WRITE" }),
         "version" => {
             let open = handle.file().is_some();
-            if open { Value::Int(meta.internal_version.into()) } else { Value::Null }
+            if open {
+                Value::Int(meta.internal_version.into())
+            } else {
+                Value::Null
+            }
         }
         "isautoclose" => flag(meta.is_auto_close_on),
         "isautoshrink" => flag(meta.is_auto_shrink_on),
@@ -176,17 +188,37 @@ pub(super) fn find_object(session: &Session, written: &str) -> Option<Object> {
     let database = session.view(&handle);
     let schema = name.schema().unwrap_or("dbo");
     if let Some(table) = database.table(schema, name.object()) {
-        return Some(Object { id: table.object_id, schema: table.schema.clone(), name: table.name.clone(), kind: "U" });
+        return Some(Object {
+            id: table.object_id,
+            schema: table.schema.clone(),
+            name: table.name.clone(),
+            kind: "U",
+        });
     }
     if let Some(procedure) = database.procedure(schema, name.object()) {
-        return Some(Object { id: procedure.object_id, schema: procedure.schema.clone(), name: procedure.name.clone(), kind: "P" });
+        return Some(Object {
+            id: procedure.object_id,
+            schema: procedure.schema.clone(),
+            name: procedure.name.clone(),
+            kind: "P",
+        });
     }
     let schema = name.schema().unwrap_or("sys");
     if let Some(view) = sysviews::find(session, schema, name.object()) {
-        return Some(Object { id: system_id(view.name), schema: view.schema.to_owned(), name: view.name.to_owned(), kind: "V" });
+        return Some(Object {
+            id: system_id(view.name),
+            schema: view.schema.to_owned(),
+            name: view.name.to_owned(),
+            kind: "V",
+        });
     }
     let procedure = super::procs::find(name.object())?;
-    Some(Object { id: system_id(procedure), schema: "sys".to_owned(), name: procedure.to_owned(), kind: if procedure.starts_with("xp_") { "X" } else { "P" } })
+    Some(Object {
+        id: system_id(procedure),
+        schema: "sys".to_owned(),
+        name: procedure.to_owned(),
+        kind: if procedure.starts_with("xp_") { "X" } else { "P" },
+    })
 }
 
 /// A stable negative id for the server's own objects.
@@ -197,17 +229,35 @@ fn system_id(name: &str) -> i32 {
 /// A user object by id.
 pub(super) fn object_by_id(database: &Database, id: i32) -> Option<Object> {
     if let Some(table) = database.tables.iter().find(|t| t.object_id == id) {
-        return Some(Object { id, schema: table.schema.clone(), name: table.name.clone(), kind: "U" });
+        return Some(Object {
+            id,
+            schema: table.schema.clone(),
+            name: table.name.clone(),
+            kind: "U",
+        });
     }
     let procedure = database.procedures.iter().find(|p| p.object_id == id)?;
-    Some(Object { id, schema: procedure.schema.clone(), name: procedure.name.clone(), kind: "P" })
+    Some(Object {
+        id,
+        schema: procedure.schema.clone(),
+        name: procedure.name.clone(),
+        kind: "P",
+    })
 }
 
 /// Schemas with their ids: the fixed ones, those of fixed roles, and whatever objects are in.
 pub(super) fn schemas(database: &Database) -> Vec<(i32, String)> {
-    let mut all: Vec<(i32, String)> =
-        vec![(1, "dbo".into()), (2, "guest".into()), (3, "INFORMATION_SCHEMA".into()), (4, "sys".into())];
-    let used = database.tables.iter().map(|t| &t.schema).chain(database.procedures.iter().map(|p| &p.schema));
+    let mut all: Vec<(i32, String)> = vec![
+        (1, "dbo".into()),
+        (2, "guest".into()),
+        (3, "INFORMATION_SCHEMA".into()),
+        (4, "sys".into()),
+    ];
+    let used = database
+        .tables
+        .iter()
+        .map(|t| &t.schema)
+        .chain(database.procedures.iter().map(|p| &p.schema));
     for name in used {
         if !all.iter().any(|s| s.1.eq_ignore_ascii_case(name)) {
             let id = all.iter().map(|s| s.0).max().unwrap_or(4) + 1;
@@ -221,7 +271,10 @@ pub(super) fn schemas(database: &Database) -> Vec<(i32, String)> {
 
 /// The id of a schema by name.
 pub(super) fn schema_id(database: &Database, name: &str) -> i32 {
-    schemas(database).into_iter().find(|s| s.1.eq_ignore_ascii_case(name)).map_or(1, |s| s.0)
+    schemas(database)
+        .into_iter()
+        .find(|s| s.1.eq_ignore_ascii_case(name))
+        .map_or(1, |s| s.0)
 }
 
 // ---- types ----
@@ -244,7 +297,14 @@ pub(super) struct TypeRow {
 }
 
 const fn ty(name: &'static str, id: u8, max_length: i16, precision: u8, scale: u8) -> TypeRow {
-    TypeRow { name, system_type_id: id, user_type_id: id as i32, max_length, precision, scale }
+    TypeRow {
+        name,
+        system_type_id: id,
+        user_type_id: id as i32,
+        max_length,
+        precision,
+        scale,
+    }
 }
 
 /// `sys.types`.
@@ -279,7 +339,14 @@ pub(super) const TYPES: &[TypeRow] = &[
     ty("nvarchar", 231, 8000, 0, 0),
     ty("nchar", 239, 8000, 0, 0),
     ty("xml", 241, -1, 0, 0),
-    TypeRow { name: "sysname", system_type_id: 231, user_type_id: 256, max_length: 256, precision: 0, scale: 0 },
+    TypeRow {
+        name: "sysname",
+        system_type_id: 231,
+        user_type_id: 256,
+        max_length: 256,
+        precision: 0,
+        scale: 0,
+    },
 ];
 
 /// The row of a type.
@@ -306,9 +373,39 @@ pub(super) fn storage(ty: &SqlType) -> (i16, u8, u8) {
             };
             (bytes, *precision, *scale)
         }
-        SqlType::DateTime2(s) => (if *s < 3 { 6 } else if *s < 5 { 7 } else { 8 }, if *s == 0 { 19 } else { 20 + s }, *s),
-        SqlType::DateTimeOffset(s) => (if *s < 3 { 8 } else if *s < 5 { 9 } else { 10 }, if *s == 0 { 26 } else { 27 + s }, *s),
-        SqlType::Time(s) => (if *s < 3 { 3 } else if *s < 5 { 4 } else { 5 }, if *s == 0 { 8 } else { 9 + s }, *s),
+        SqlType::DateTime2(s) => (
+            if *s < 3 {
+                6
+            } else if *s < 5 {
+                7
+            } else {
+                8
+            },
+            if *s == 0 { 19 } else { 20 + s },
+            *s,
+        ),
+        SqlType::DateTimeOffset(s) => (
+            if *s < 3 {
+                8
+            } else if *s < 5 {
+                9
+            } else {
+                10
+            },
+            if *s == 0 { 26 } else { 27 + s },
+            *s,
+        ),
+        SqlType::Time(s) => (
+            if *s < 3 {
+                3
+            } else if *s < 5 {
+                4
+            } else {
+                5
+            },
+            if *s == 0 { 8 } else { 9 + s },
+            *s,
+        ),
         _ => (row.max_length, row.precision, row.scale),
     }
 }
@@ -323,7 +420,10 @@ pub(super) fn printf(template: &str, args: &[Value]) -> Result<String> {
             out.push(c);
             continue;
         }
-        while chars.peek().is_some_and(|c| c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | '#' | ' ' | '*' | 'l' | 'h' | 'I')) {
+        while chars
+            .peek()
+            .is_some_and(|c| c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | '#' | ' ' | '*' | 'l' | 'h' | 'I'))
+        {
             chars.next();
         }
         match chars.next() {

@@ -41,8 +41,14 @@ impl Effects {
     /// Opens the file in an instance's folder; counts go on after a restart.
     pub fn open(dir: &Path) -> Effects {
         let path = dir.join("effects.json");
-        let journal = std::fs::read_to_string(&path).ok().and_then(|t| serde_json::from_str(&t).ok()).unwrap_or_default();
-        Effects { path, journal: Mutex::new(journal) }
+        let journal = std::fs::read_to_string(&path)
+            .ok()
+            .and_then(|t| serde_json::from_str(&t).ok())
+            .unwrap_or_default();
+        Effects {
+            path,
+            journal: Mutex::new(journal),
+        }
     }
 
     /// Records an effect once it is complete.
@@ -50,11 +56,13 @@ impl Effects {
         let mut journal = self.journal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         *journal.counts.entry(effect.what.clone()).or_default() += 1;
         journal.effects.push(effect);
-        let written = serde_json::to_vec_pretty(&*journal).map_err(std::io::Error::other).and_then(|bytes| {
-            let new = self.path.with_extension("json.new");
-            std::fs::write(&new, bytes)?;
-            std::fs::rename(&new, &self.path)
-        });
+        let written = serde_json::to_vec_pretty(&*journal)
+            .map_err(std::io::Error::other)
+            .and_then(|bytes| {
+                let new = self.path.with_extension("json.new");
+                std::fs::write(&new, bytes)?;
+                std::fs::rename(&new, &self.path)
+            });
         if let Err(e) = written {
             tracing::warn!(error = %e, "effects.json cannot be written");
         }
@@ -62,6 +70,12 @@ impl Effects {
 
     /// How often a kind was completed.
     pub fn count(&self, what: &str) -> u64 {
-        self.journal.lock().unwrap_or_else(std::sync::PoisonError::into_inner).counts.get(what).copied().unwrap_or(0)
+        self.journal
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .counts
+            .get(what)
+            .copied()
+            .unwrap_or(0)
     }
 }

@@ -88,11 +88,16 @@ pub struct Faults {
 impl Faults {
     /// The plan in an instance's folder.
     pub fn new(dir: &Path) -> Faults {
-        Faults { path: dir.join("faults.json"), counts: Arc::default() }
+        Faults {
+            path: dir.join("faults.json"),
+            counts: Arc::default(),
+        }
     }
 
     fn plan(&self) -> Plan {
-        let Ok(text) = std::fs::read_to_string(&self.path) else { return Plan::default() };
+        let Ok(text) = std::fs::read_to_string(&self.path) else {
+            return Plan::default();
+        };
         serde_json::from_str(&text).unwrap_or_else(|e| {
             tracing::warn!(path = %self.path.display(), error = %e, "the fault plan cannot be read; no faults are injected");
             Plan::default()
@@ -102,14 +107,21 @@ impl Faults {
     /// Whether a rule strikes here. `percent` is how far a backup or restore is.
     pub fn strike(&self, on: &str, database: &str, text: &str, percent: Option<u8>) -> Option<Strike> {
         let plan = self.plan();
-        let found = plan.rules.iter().enumerate().find(|(n, rule)| self.applies(*n, rule, on, database, text, percent));
+        let found = plan
+            .rules
+            .iter()
+            .enumerate()
+            .find(|(n, rule)| self.applies(*n, rule, on, database, text, percent));
         found.map(|(_, rule)| strike(rule))
     }
 
     fn applies(&self, n: usize, rule: &Rule, on: &str, database: &str, text: &str, percent: Option<u8>) -> bool {
         let here = rule.on.eq_ignore_ascii_case(on)
             && rule.database.as_ref().is_none_or(|d| d.eq_ignore_ascii_case(database))
-            && rule.text.as_ref().is_none_or(|t| text.to_lowercase().contains(&t.to_lowercase()))
+            && rule
+                .text
+                .as_ref()
+                .is_none_or(|t| text.to_lowercase().contains(&t.to_lowercase()))
             && match (rule.at_percent, percent) {
                 (None, None) => true,
                 (Some(at), Some(done)) => done >= at,
@@ -147,7 +159,11 @@ impl Faults {
 
     /// How often each rule struck.
     pub fn hits(&self) -> BTreeMap<String, u64> {
-        self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner).hits.clone()
+        self.counts
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .hits
+            .clone()
     }
 }
 
@@ -171,7 +187,11 @@ mod tests {
     #[test]
     fn a_rule_strikes_as_often_as_it_says() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("faults.json"), r#"{"rules":[{"on":"backup","database":"ADSync","error":823,"times":1}]}"#).unwrap();
+        std::fs::write(
+            dir.path().join("faults.json"),
+            r#"{"rules":[{"on":"backup","database":"ADSync","error":823,"times":1}]}"#,
+        )
+        .unwrap();
         let faults = Faults::new(dir.path());
         assert!(faults.strike("backup", "model", "", None).is_none());
         let strike = faults.strike("backup", "adsync", "", None).unwrap();

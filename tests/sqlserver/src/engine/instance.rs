@@ -14,7 +14,9 @@ use super::effects::{Effect, Effects};
 use super::errors::{Result, SqlError, err, raw_error};
 use super::faults::Faults;
 use super::locks::Locks;
-use crate::storage::{Database, DatabaseFile, DatabaseState, Drives, FileError, InstanceConfig, InstanceStore, StoreError};
+use crate::storage::{
+    Database, DatabaseFile, DatabaseState, Drives, FileError, InstanceConfig, InstanceStore, StoreError,
+};
 use crate::types::{Cancel, Login};
 
 /// A server instance, shared by all its connections.
@@ -30,8 +32,6 @@ pub(super) struct Handle {
     pub file: Mutex<Option<DatabaseFile>>,
     /// A BACKUP runs: 3023 for the next.
     pub backing_up: AtomicBool,
-    /// Since when the database is open, for AUTO_CLOSE and its like.
-    pub opened: OffsetDateTime,
 }
 
 impl Handle {
@@ -144,7 +144,6 @@ pub(super) struct Inner {
     pub started: OffsetDateTime,
     initial: LabSettings,
     transactions: AtomicU64,
-    statement: AtomicU64,
 }
 
 /// msdb and the engine's own failures have no number of their own.
@@ -158,7 +157,16 @@ pub(super) fn file_error(error: &FileError, database_id: i32) -> SqlError {
         FileError::Os { path, error } => err!(5120, path, error.code().0, error),
         FileError::Damaged { path, damage } => {
             let offset = format!("0x{:016x}", u64::from(damage.page_id) * 8192);
-            err!(824, "00000000", "ffffffff", 1, damage.page_id, database_id, offset, path)
+            err!(
+                824,
+                "00000000",
+                "ffffffff",
+                1,
+                damage.page_id,
+                database_id,
+                offset,
+                path
+            )
         }
         other => raw_error(5171, 16, 1, format!("{other}.")),
     }
@@ -175,8 +183,11 @@ pub(super) fn store_error(error: &StoreError, database_id: i32) -> SqlError {
 impl Instance {
     /// Opens an instance's folder.
     pub fn open(dir: &Path) -> anyhow::Result<Instance> {
-        let mut store = InstanceStore::open(dir).with_context(|| format!("opening the instance in {}", dir.display()))?;
-        let opened = store.open_databases().with_context(|| format!("opening the databases in {}", dir.display()))?;
+        let mut store =
+            InstanceStore::open(dir).with_context(|| format!("opening the instance in {}", dir.display()))?;
+        let opened = store
+            .open_databases()
+            .with_context(|| format!("opening the databases in {}", dir.display()))?;
         let started = OffsetDateTime::now_utc();
         let mut databases = BTreeMap::new();
         for open in opened {
@@ -188,7 +199,6 @@ impl Instance {
                 committed: RwLock::new(Arc::new(open.database)),
                 file: Mutex::new(open.file),
                 backing_up: AtomicBool::new(false),
-                opened: started,
             };
             databases.insert(handle.id, Arc::new(handle));
         }
@@ -204,7 +214,6 @@ impl Instance {
             started,
             initial: read_settings(&dir.join("instance.json")).unwrap_or_default(),
             transactions: AtomicU64::new(1000),
-            statement: AtomicU64::new(1),
         };
         Ok(Instance(Arc::new(inner)))
     }
@@ -303,17 +312,28 @@ impl Inner {
 
     /// All databases by id.
     pub(super) fn handles(&self) -> Vec<Arc<Handle>> {
-        self.databases.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.databases
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
     }
 
     /// One by id.
     pub(super) fn handle(&self, id: i32) -> Option<Arc<Handle>> {
-        self.databases.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+        self.databases
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&id)
+            .cloned()
     }
 
     /// One by name.
     pub(super) fn find(&self, name: &str) -> Option<Arc<Handle>> {
-        self.handles().into_iter().find(|h| h.database().meta.name.to_lowercase() == name.to_lowercase())
+        self.handles()
+            .into_iter()
+            .find(|h| h.database().meta.name.to_lowercase() == name.to_lowercase())
     }
 
     /// Adds a database that was created or restored.
@@ -323,15 +343,20 @@ impl Inner {
             committed: RwLock::new(Arc::new(database)),
             file: Mutex::new(file),
             backing_up: AtomicBool::new(false),
-            opened: self.now(),
         });
-        self.databases.write().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&handle));
+        self.databases
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, Arc::clone(&handle));
         handle
     }
 
     /// Forgets a database.
     pub(super) fn detach(&self, id: i32) {
-        self.databases.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.databases
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&id);
     }
 
     /// Changes a database and saves it: on return the change is on disk. A database without open file only changes
@@ -339,15 +364,26 @@ impl Inner {
     pub(super) fn change(&self, handle: &Handle, change: impl FnOnce(&mut Database)) -> Result<()> {
         let mut file = handle.file();
         let mut database = (*handle.database()).clone();
-        let before = (database.meta.name.clone(), database.meta.state, database.meta.user_access);
+        let before = (
+            database.meta.name.clone(),
+            database.meta.state,
+            database.meta.user_access,
+        );
         change(&mut database);
         database.meta.lsn = database.meta.lsn.after(1);
         if let Some(file) = file.as_mut() {
-            file.save(&mut database).map_err(|e| save_error(&e, handle.id, &database.meta.name))?;
+            file.save(&mut database)
+                .map_err(|e| save_error(&e, handle.id, &database.meta.name))?;
         }
-        let after = (database.meta.name.clone(), database.meta.state, database.meta.user_access);
+        let after = (
+            database.meta.name.clone(),
+            database.meta.state,
+            database.meta.user_access,
+        );
         if before != after || file.is_none() {
-            self.store().register(handle.id, &database).map_err(|e| store_error(&e, handle.id))?;
+            self.store()
+                .register(handle.id, &database)
+                .map_err(|e| store_error(&e, handle.id))?;
         }
         *handle.committed.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(database);
         Ok(())
@@ -355,7 +391,9 @@ impl Inner {
 
     /// Puts another state of a database in place without saving it: RESTORE has written it already.
     pub(super) fn replace(&self, handle: &Handle, database: Database, file: Option<DatabaseFile>) -> Result<()> {
-        self.store().register(handle.id, &database).map_err(|e| store_error(&e, handle.id))?;
+        self.store()
+            .register(handle.id, &database)
+            .map_err(|e| store_error(&e, handle.id))?;
         *handle.file() = file;
         *handle.committed.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(database);
         Ok(())
@@ -381,7 +419,12 @@ impl Inner {
 
     /// All sessions by id.
     pub(super) fn sessions(&self) -> Vec<Arc<SessionInfo>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.sessions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
     }
 
     /// Adds a session under the lowest free id from 51.
@@ -396,26 +439,29 @@ impl Inner {
     /// A session ended.
     pub(super) fn remove_session(&self, spid: u16) {
         self.locks.release_session(spid);
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&spid);
+        self.sessions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&spid);
     }
 
     /// Other sessions that use a database: it is current there, or their transaction wrote to it.
     pub(super) fn users_of(&self, database_id: i32, except: u16) -> Vec<Arc<SessionInfo>> {
         let uses = |s: &Arc<SessionInfo>| {
             let activity = s.activity();
-            activity.database_id == database_id || activity.written.contains(&database_id) || activity.target == Some(database_id)
+            activity.database_id == database_id
+                || activity.written.contains(&database_id)
+                || activity.target == Some(database_id)
         };
-        self.sessions().into_iter().filter(|s| s.spid != except && !s.killed.is_cancelled() && uses(s)).collect()
+        self.sessions()
+            .into_iter()
+            .filter(|s| s.spid != except && !s.killed.is_cancelled() && uses(s))
+            .collect()
     }
 
     /// A new transaction descriptor.
     pub(super) fn next_transaction(&self) -> u64 {
         self.transactions.fetch_add(1, Ordering::SeqCst)
-    }
-
-    /// A number that no other call gets.
-    pub(super) fn next_number(&self) -> u64 {
-        self.statement.fetch_add(1, Ordering::SeqCst)
     }
 
     /// Records a completed effect.
@@ -438,7 +484,9 @@ fn save_error(error: &FileError, database_id: i32, name: &str) -> SqlError {
             1105,
             17,
             2,
-            format!("Could not allocate space for object 'dbo' in database '{name}' because the 'PRIMARY' filegroup is full. Create disk space by deleting unneeded files, dropping objects in the filegroup, adding additional files to the filegroup, or setting autogrowth on for existing files in the filegroup."),
+            format!(
+                "Could not allocate space for object 'dbo' in database '{name}' because the 'PRIMARY' filegroup is full. Create disk space by deleting unneeded files, dropping objects in the filegroup, adding additional files to the filegroup, or setting autogrowth on for existing files in the filegroup."
+            ),
         ),
         other => file_error(other, database_id),
     }

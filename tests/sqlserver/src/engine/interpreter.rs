@@ -89,12 +89,18 @@ impl Session {
         self.scopes = vec![Scope::default()];
         self.tries = 0;
         self.caught.clear();
-        let strike = self.inst.faults.strike("batch", &self.handle().map(|h| h.name()).unwrap_or_default(), sql, None);
+        let strike = self
+            .inst
+            .faults
+            .strike("batch", &self.handle().map(|h| h.name()).unwrap_or_default(), sql, None);
         if let Some(error) = self.suffer(strike).await? {
             out.error(&error).await?;
             return out.done(true, None, command::OTHER).await;
         }
-        let context = Context { quoted_identifiers: self.options.quoted_identifier, ..Context::default() };
+        let context = Context {
+            quoted_identifiers: self.options.quoted_identifier,
+            ..Context::default()
+        };
         let statements = match parse_batch(sql, &context) {
             Ok(statements) => statements,
             Err(error) => {
@@ -332,9 +338,19 @@ impl Session {
     fn refuse_doomed(&self, kind: &Kind) -> Result<()> {
         let writes = matches!(
             kind,
-            Kind::Insert(_) | Kind::Update(_) | Kind::Delete(_) | Kind::Commit | Kind::Save(_) | Kind::CreateTable(_) | Kind::Truncate(_)
+            Kind::Insert(_)
+                | Kind::Update(_)
+                | Kind::Delete(_)
+                | Kind::Commit
+                | Kind::Save(_)
+                | Kind::CreateTable(_)
+                | Kind::Truncate(_)
         );
-        if self.transaction.doomed && writes { Err(err!(3930)) } else { Ok(()) }
+        if self.transaction.doomed && writes {
+            Err(err!(3930))
+        } else {
+            Ok(())
+        }
     }
 
     /// Publishes what a statement outside a transaction changed.
@@ -397,7 +413,11 @@ impl Session {
             self.roll_back(out).await?;
         }
         out.done(true, None, command::OTHER).await?;
-        Ok(if aborts || deadlock || strict { Flow::EndBatch } else { Flow::Next })
+        Ok(if aborts || deadlock || strict {
+            Flow::EndBatch
+        } else {
+            Flow::Next
+        })
     }
 
     /// Rolls everything back and tells the client.
@@ -418,7 +438,12 @@ impl Session {
     /// Evaluates within a cache that lives as long as the statement.
     pub(super) fn in_env<T>(&self, run: impl FnOnce(&Env<'_>) -> Result<T>) -> Result<T> {
         let cache = Cache::default();
-        run(&Env { session: self, frame: None, cache: &cache, now: self.statement_now })
+        run(&Env {
+            session: self,
+            frame: None,
+            cache: &cache,
+            now: self.statement_now,
+        })
     }
 
     /// A value and its type.
@@ -465,10 +490,16 @@ impl Session {
 
 /// Errors that are found before a statement runs leave the transaction alone.
 fn is_compile_error(number: i32) -> bool {
-    matches!(number, 102..=209 | 911 | 1087 | 1088 | 2812 | 4104 | 8120 | 213 | 257 | 402 | 8116 | 8117 | 4121)
+    matches!(
+        number,
+        102..=209 | 911 | 1087 | 1088 | 2812 | 4104 | 8120 | 213 | 257 | 402 | 8116 | 8117 | 4121
+    )
 }
 
 /// Errors after which SQL Server adds "The statement has been terminated."
 fn terminated(number: i32) -> bool {
-    matches!(number, 220 | 232 | 515 | 517 | 547 | 544 | 2601 | 2627 | 2628 | 8115 | 8134 | 8152 | 512)
+    matches!(
+        number,
+        220 | 232 | 515 | 517 | 547 | 544 | 2601 | 2627 | 2628 | 8115 | 8134 | 8152 | 512
+    )
 }

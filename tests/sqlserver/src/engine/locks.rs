@@ -143,6 +143,7 @@ pub(super) enum Outcome {
     Deadlock,
 }
 
+#[cfg(test)]
 impl Outcome {
     /// Whether the lock is held now.
     pub(super) fn granted(self) -> bool {
@@ -179,7 +180,10 @@ pub(super) struct Request {
 
 impl State {
     fn blockers(&self, session: u16, resource: &Resource, mode: Mode) -> Vec<u16> {
-        let same = self.held.iter().filter(|h| h.granted && h.session != session && h.resource == *resource);
+        let same = self
+            .held
+            .iter()
+            .filter(|h| h.granted && h.session != session && h.resource == *resource);
         same.filter(|h| !h.mode.compatible(mode)).map(|h| h.session).collect()
     }
 
@@ -222,7 +226,14 @@ impl State {
 
 impl Request {
     fn held(&self, granted: bool) -> Held {
-        Held { resource: self.resource.clone(), session: self.session, owner: self.owner, mode: self.mode, count: 1, granted }
+        Held {
+            resource: self.resource.clone(),
+            session: self.session,
+            owner: self.owner,
+            mode: self.mode,
+            count: 1,
+            granted,
+        }
     }
 }
 
@@ -236,7 +247,10 @@ impl Locks {
         let deadline = request.timeout.map(|t| Instant::now() + t);
         {
             let mut state = self.state();
-            if state.blockers(request.session, &request.resource, request.mode).is_empty() {
+            if state
+                .blockers(request.session, &request.resource, request.mode)
+                .is_empty()
+            {
                 state.grant(&request);
                 return Outcome::Granted;
             }
@@ -263,7 +277,10 @@ impl Locks {
             changed.as_mut().enable();
             {
                 let mut state = self.state();
-                if state.blockers(request.session, &request.resource, request.mode).is_empty() {
+                if state
+                    .blockers(request.session, &request.resource, request.mode)
+                    .is_empty()
+                {
                     state.grant(request);
                     return Outcome::GrantedAfterWait;
                 }
@@ -276,7 +293,9 @@ impl Locks {
                 return Outcome::Timeout;
             }
             // Cancel is a flag without a wake-up: look at it often.
-            let next = deadline.map_or(now + Duration::from_millis(20), |d| d.min(now + Duration::from_millis(20)));
+            let next = deadline.map_or(now + Duration::from_millis(20), |d| {
+                d.min(now + Duration::from_millis(20))
+            });
             tokio::select! {
                 () = &mut changed => {}
                 () = tokio::time::sleep_until(next) => {}
@@ -291,7 +310,10 @@ impl Locks {
     /// Gives a lock back once. False when it was not held.
     pub(super) fn release(&self, session: u16, resource: &Resource, owner: Owner) -> bool {
         let mut state = self.state();
-        let at = state.held.iter().position(|h| h.granted && h.session == session && h.resource == *resource && h.owner == owner);
+        let at = state
+            .held
+            .iter()
+            .position(|h| h.granted && h.session == session && h.resource == *resource && h.owner == owner);
         let Some(at) = at else { return false };
         state.held[at].count -= 1;
         if state.held[at].count == 0 {
@@ -337,7 +359,11 @@ impl Locks {
     /// The mode a session holds (`APPLOCK_MODE`).
     pub(super) fn mode(&self, session: u16, resource: &Resource, owner: Owner) -> Option<Mode> {
         let state = self.state();
-        state.held.iter().find(|h| h.granted && h.session == session && h.resource == *resource && h.owner == owner).map(|h| h.mode)
+        state
+            .held
+            .iter()
+            .find(|h| h.granted && h.session == session && h.resource == *resource && h.owner == owner)
+            .map(|h| h.mode)
     }
 }
 
@@ -360,8 +386,14 @@ mod tests {
     async fn the_second_waits_until_the_first_releases() {
         let locks = Arc::new(Locks::default());
         let cancel = Cancel::default();
-        assert_eq!(locks.acquire(request(51, "a", Some(0)), &cancel).await, Outcome::Granted);
-        assert_eq!(locks.acquire(request(52, "a", Some(0)), &cancel).await, Outcome::Timeout);
+        assert_eq!(
+            locks.acquire(request(51, "a", Some(0)), &cancel).await,
+            Outcome::Granted
+        );
+        assert_eq!(
+            locks.acquire(request(52, "a", Some(0)), &cancel).await,
+            Outcome::Timeout
+        );
         let waiting = tokio::spawn({
             let locks = Arc::clone(&locks);
             async move { locks.acquire(request(52, "a", None), &Cancel::default()).await }

@@ -49,11 +49,20 @@ impl Instance {
                 Some(l) if l.disabled => "the login is disabled",
                 Some(_) => "wrong password",
             };
-            tracing::info!(login = login.user, client = login.client_address, reason, "login failed");
+            tracing::info!(
+                login = login.user,
+                client = login.client_address,
+                reason,
+                "login failed"
+            );
             return Err(refused(&err!(18456, login.user)));
         };
         let account = account.clone();
-        let wanted = if login.database.is_empty() { account.default_database.clone() } else { login.database.clone() };
+        let wanted = if login.database.is_empty() {
+            account.default_database.clone()
+        } else {
+            login.database.clone()
+        };
         let database_id = match self.openable(&account.name, &wanted) {
             Some(id) => id,
             None if login.database.is_empty() => return Err(refused(&err!(4064).then(err!(18456, login.user)))),
@@ -67,7 +76,14 @@ impl Instance {
             info.server = self.server_name();
             info.line = 1;
         }
-        Ok((session, LoginReply { database, language, infos }))
+        Ok((
+            session,
+            LoginReply {
+                database,
+                language,
+                infos,
+            },
+        ))
     }
 
     fn password_fits(&self, login: &crate::storage::Login, password: &str) -> bool {
@@ -121,7 +137,10 @@ impl Instance {
             login_language: account.default_language.clone(),
             database_id,
             acting: vec![account.name.clone()],
-            options: Options { language: account.default_language.clone(), ..Options::default() },
+            options: Options {
+                language: account.default_language.clone(),
+                ..Options::default()
+            },
             scopes: vec![Scope::default()],
             transaction: Transaction::default(),
             rowcount: 0,

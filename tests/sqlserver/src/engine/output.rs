@@ -61,13 +61,33 @@ pub(super) struct Out<'a> {
 impl<'a> Out<'a> {
     /// A way to a client. `depth` is 1 for an RPC: its statements are in a procedure.
     pub(super) fn new(sink: &'a mut dyn Sink, server: &str, depth: usize) -> Out<'a> {
-        Out { sink, pending: None, server: server.to_owned(), depth, said: false }
+        Out {
+            sink,
+            pending: None,
+            server: server.to_owned(),
+            depth,
+            said: false,
+        }
     }
 
     async fn flush(&mut self, last: bool) -> io::Result<()> {
         match self.pending.take() {
-            Some(Token::Done { kind, error, count, cur_cmd, .. }) => {
-                self.sink.send(Token::Done { kind, more: !last, error, count, cur_cmd }).await
+            Some(Token::Done {
+                kind,
+                error,
+                count,
+                cur_cmd,
+                ..
+            }) => {
+                self.sink
+                    .send(Token::Done {
+                        kind,
+                        more: !last,
+                        error,
+                        count,
+                        cur_cmd,
+                    })
+                    .await
             }
             _ => Ok(()),
         }
@@ -89,24 +109,55 @@ impl<'a> Out<'a> {
     pub(super) async fn done(&mut self, error: bool, count: Option<u64>, cur_cmd: u16) -> io::Result<()> {
         self.flush(false).await?;
         self.said = true;
-        let kind = if self.depth > 0 { DoneKind::DoneInProc } else { DoneKind::Done };
-        self.pending = Some(Token::Done { kind, more: false, error, count, cur_cmd });
+        let kind = if self.depth > 0 {
+            DoneKind::DoneInProc
+        } else {
+            DoneKind::Done
+        };
+        self.pending = Some(Token::Done {
+            kind,
+            more: false,
+            error,
+            count,
+            cur_cmd,
+        });
         Ok(())
     }
 
     /// Ends a procedure that a batch called.
     pub(super) async fn done_proc(&mut self, error: bool) -> io::Result<()> {
         self.flush(false).await?;
-        let kind = if self.depth > 0 { DoneKind::DoneInProc } else { DoneKind::DoneProc };
+        let kind = if self.depth > 0 {
+            DoneKind::DoneInProc
+        } else {
+            DoneKind::DoneProc
+        };
         self.said = true;
-        self.pending = Some(Token::Done { kind, more: false, error, count: None, cur_cmd: command::EXECUTE });
+        self.pending = Some(Token::Done {
+            kind,
+            more: false,
+            error,
+            count: None,
+            cur_cmd: command::EXECUTE,
+        });
         Ok(())
     }
 
     /// A DONE that is surely followed by another: behind each message of BACKUP and RESTORE.
     pub(super) async fn done_more(&mut self, cur_cmd: u16) -> io::Result<()> {
-        let kind = if self.depth > 0 { DoneKind::DoneInProc } else { DoneKind::Done };
-        self.send(Token::Done { kind, more: true, error: false, count: None, cur_cmd }).await
+        let kind = if self.depth > 0 {
+            DoneKind::DoneInProc
+        } else {
+            DoneKind::Done
+        };
+        self.send(Token::Done {
+            kind,
+            more: true,
+            error: false,
+            count: None,
+            cur_cmd,
+        })
+        .await
     }
 
     /// Ends a batch.
@@ -125,7 +176,13 @@ impl<'a> Out<'a> {
     pub(super) async fn finish_rpc(&mut self, error: bool) -> io::Result<()> {
         self.flush(false).await?;
         self.sink
-            .send(Token::Done { kind: DoneKind::DoneProc, more: false, error, count: None, cur_cmd: command::EXECUTE })
+            .send(Token::Done {
+                kind: DoneKind::DoneProc,
+                more: false,
+                error,
+                count: None,
+                cur_cmd: command::EXECUTE,
+            })
             .await
     }
 
@@ -149,7 +206,11 @@ impl<'a> Out<'a> {
     pub(super) async fn error(&mut self, error: &SqlError) -> io::Result<()> {
         for message in &error.messages {
             let message = self.signed(message.clone());
-            let token = if message.class <= 10 { Token::Info(message) } else { Token::Error(message) };
+            let token = if message.class <= 10 {
+                Token::Info(message)
+            } else {
+                Token::Error(message)
+            };
             self.send(token).await?;
         }
         Ok(())

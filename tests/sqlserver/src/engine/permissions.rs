@@ -5,7 +5,9 @@ use crate::storage::{Database, DatabasePrincipal, InstanceConfig, Login, Permiss
 
 /// Whether a login is in a server role. Everybody is in public; sysadmin is in none but itself.
 pub(super) fn in_server_role(login: &Login, role: &str) -> bool {
-    role.eq_ignore_ascii_case("public") || login.sid == [1] && role.eq_ignore_ascii_case("sysadmin") || login.roles.iter().any(|r| r.eq_ignore_ascii_case(role))
+    role.eq_ignore_ascii_case("public")
+        || login.sid == [1] && role.eq_ignore_ascii_case("sysadmin")
+        || login.roles.iter().any(|r| r.eq_ignore_ascii_case(role))
 }
 
 /// Whether a login is sysadmin.
@@ -27,9 +29,19 @@ fn covering(permission: &str) -> &'static [&'static str] {
 fn role_permissions(role: &str) -> &'static [&'static str] {
     match role {
         "dbcreator" => &["CREATE ANY DATABASE", "ALTER ANY DATABASE", "CREATE DATABASE"],
-        "processadmin" => &["ALTER ANY CONNECTION", "ALTER SERVER STATE", "VIEW SERVER STATE", "VIEW SERVER PERFORMANCE STATE"],
+        "processadmin" => &[
+            "ALTER ANY CONNECTION",
+            "ALTER SERVER STATE",
+            "VIEW SERVER STATE",
+            "VIEW SERVER PERFORMANCE STATE",
+        ],
         "securityadmin" => &["ALTER ANY LOGIN"],
-        "serveradmin" => &["ALTER SETTINGS", "VIEW SERVER STATE", "VIEW SERVER PERFORMANCE STATE", "ALTER SERVER STATE"],
+        "serveradmin" => &[
+            "ALTER SETTINGS",
+            "VIEW SERVER STATE",
+            "VIEW SERVER PERFORMANCE STATE",
+            "ALTER SERVER STATE",
+        ],
         "public" => &["VIEW ANY DATABASE", "CONNECT SQL"],
         "##MS_ServerStateReader##" => &["VIEW SERVER STATE", "VIEW SERVER PERFORMANCE STATE"],
         "##MS_DatabaseConnector##" => &["CONNECT ANY DATABASE"],
@@ -44,34 +56,57 @@ pub(super) fn has_server(login: &Login, permission: &str) -> bool {
         return true;
     }
     let explicit = |name: &str, denied: bool| {
-        login.permissions.iter().any(|p| p.permission.eq_ignore_ascii_case(name) && (p.state == PermissionState::Deny) == denied)
+        login
+            .permissions
+            .iter()
+            .any(|p| p.permission.eq_ignore_ascii_case(name) && (p.state == PermissionState::Deny) == denied)
     };
     if explicit(&permission, true) {
         return false;
     }
     let granted = explicit(&permission, false) || covering(&permission).iter().any(|c| explicit(c, false));
-    granted || login.roles.iter().map(String::as_str).chain(["public"]).any(|r| role_permissions(r).contains(&permission.as_str()))
+    granted
+        || login
+            .roles
+            .iter()
+            .map(String::as_str)
+            .chain(["public"])
+            .any(|r| role_permissions(r).contains(&permission.as_str()))
 }
 
 /// The user a login is in a database; None when it may not enter.
-pub(super) fn user<'a>(config: &InstanceConfig, database: &'a Database, database_id: i32, login: &str) -> Option<&'a DatabasePrincipal> {
+pub(super) fn user<'a>(
+    config: &InstanceConfig,
+    database: &'a Database,
+    database_id: i32,
+    login: &str,
+) -> Option<&'a DatabasePrincipal> {
     let login = config.login(login)?;
     if is_sysadmin(login) || database.meta.owner_sid == login.sid {
         return database.principal("dbo");
     }
-    let own = database.principals.iter().find(|p| p.sid.as_deref() == Some(&login.sid) && p.principal_id > 4);
+    let own = database
+        .principals
+        .iter()
+        .find(|p| p.sid.as_deref() == Some(&login.sid) && p.principal_id > 4);
     if let Some(own) = own {
         return can_connect(database, own).then_some(own);
     }
     let guest = database.principal("guest")?;
-    let open = matches!(database_id, 1 | 2 | 4) || granted(database, guest.principal_id, "CONNECT", PermissionState::Grant) || has_server(login, "CONNECT ANY DATABASE");
+    let open = matches!(database_id, 1 | 2 | 4)
+        || granted(database, guest.principal_id, "CONNECT", PermissionState::Grant)
+        || has_server(login, "CONNECT ANY DATABASE");
     open.then_some(guest)
 }
 
 fn granted(database: &Database, principal_id: i32, permission: &str, state: PermissionState) -> bool {
-    let same = |s: PermissionState| s == state || state == PermissionState::Grant && s == PermissionState::GrantWithGrant;
+    let same =
+        |s: PermissionState| s == state || state == PermissionState::Grant && s == PermissionState::GrantWithGrant;
     database.permissions.iter().any(|p| {
-        p.grantee == principal_id && p.object_id.is_none() && p.permission.eq_ignore_ascii_case(permission) && same(p.state)
+        p.grantee == principal_id
+            && p.object_id.is_none()
+            && p.permission.eq_ignore_ascii_case(permission)
+            && same(p.state)
     })
 }
 
@@ -101,7 +136,12 @@ pub(super) fn in_role(database: &Database, user: &DatabasePrincipal, role: &str)
 }
 
 /// Whether a user has a permission in a database, on an object if one is given.
-pub(super) fn has_database(database: &Database, user: &DatabasePrincipal, permission: &str, object: Option<i32>) -> bool {
+pub(super) fn has_database(
+    database: &Database,
+    user: &DatabasePrincipal,
+    permission: &str,
+    object: Option<i32>,
+) -> bool {
     let permission = permission.to_uppercase();
     if user.principal_id == 1 || in_role(database, user, "db_owner") && !denied(database, user, &permission, object) {
         return true;
@@ -119,7 +159,14 @@ pub(super) fn has_database(database: &Database, user: &DatabasePrincipal, permis
         _ => "",
     };
     let by_role = !role.is_empty() && in_role(database, user, role);
-    by_role || applies(database, user, &[&permission, "CONTROL"], object, PermissionState::Grant)
+    by_role
+        || applies(
+            database,
+            user,
+            &[&permission, "CONTROL"],
+            object,
+            PermissionState::Grant,
+        )
 }
 
 fn denied(database: &Database, user: &DatabasePrincipal, permission: &str, object: Option<i32>) -> bool {
@@ -128,11 +175,20 @@ fn denied(database: &Database, user: &DatabasePrincipal, permission: &str, objec
     reading || writing || applies(database, user, &[permission], object, PermissionState::Deny)
 }
 
-fn applies(database: &Database, user: &DatabasePrincipal, names: &[&str], object: Option<i32>, state: PermissionState) -> bool {
+fn applies(
+    database: &Database,
+    user: &DatabasePrincipal,
+    names: &[&str],
+    object: Option<i32>,
+    state: PermissionState,
+) -> bool {
     database.permissions.iter().any(|p| {
         let who = p.grantee == user.principal_id
             || p.grantee == 0
-            || database.principals.iter().any(|r| r.principal_id == p.grantee && in_role(database, user, &r.name));
+            || database
+                .principals
+                .iter()
+                .any(|r| r.principal_id == p.grantee && in_role(database, user, &r.name));
         let what = names.iter().any(|n| p.permission.eq_ignore_ascii_case(n));
         let wherever = p.object_id.is_none() || p.object_id == object;
         let how = (p.state == PermissionState::Deny) == (state == PermissionState::Deny);
@@ -158,7 +214,11 @@ impl Session {
 
     /// The name of the right that DMVs need in this version.
     pub(super) fn state_permission(&self) -> &'static str {
-        if self.inst.config().version().0 >= 16 { "VIEW SERVER PERFORMANCE STATE" } else { "VIEW SERVER STATE" }
+        if self.inst.config().version().0 >= 16 {
+            "VIEW SERVER PERFORMANCE STATE"
+        } else {
+            "VIEW SERVER STATE"
+        }
     }
 
     /// Whether it may see other sessions.
@@ -173,12 +233,15 @@ impl Session {
 
     /// Whether it has a permission in a database.
     pub(super) fn may(&self, database: &Database, database_id: i32, permission: &str, object: Option<i32>) -> bool {
-        self.user_in(database, database_id).is_some_and(|u| has_database(database, &u, permission, object))
+        self.user_in(database, database_id)
+            .is_some_and(|u| has_database(database, &u, permission, object))
     }
 
     /// Whether it may do what needs the owner or a role that covers the whole server.
     pub(super) fn may_alter(&self, database: &Database, database_id: i32) -> bool {
         self.has_server("ALTER ANY DATABASE")
-            || self.user_in(database, database_id).is_some_and(|u| u.principal_id == 1 || in_role(database, &u, "db_owner"))
+            || self
+                .user_in(database, database_id)
+                .is_some_and(|u| u.principal_id == 1 || in_role(database, &u, "db_owner"))
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::errors::{Result, err};
 use super::eval::compare::Collation;
 use super::eval::convert::Setting;
-use super::errors::{Result, err};
 use super::instance::{Handle, Inner, SessionInfo};
 use super::transaction::Transaction;
 use crate::storage::{Database, Table};
@@ -166,7 +166,10 @@ impl Session {
     pub fn reset(&mut self) {
         self.transaction.clear();
         self.inst.locks.release_session(self.info.spid);
-        self.options = Options { language: self.login_language.clone(), ..Options::default() };
+        self.options = Options {
+            language: self.login_language.clone(),
+            ..Options::default()
+        };
         self.scopes = vec![Scope::default()];
         self.acting.truncate(1);
         self.prepared.clear();
@@ -214,11 +217,18 @@ impl Session {
 
     /// A variable's value; NULL for one that is not there (the parser has refused those).
     pub fn variable(&self, lower: &str) -> Value {
-        self.scope().variables.get(lower).map_or(Value::Null, |v| v.value.clone())
+        self.scope()
+            .variables
+            .get(lower)
+            .map_or(Value::Null, |v| v.value.clone())
     }
 
     pub(super) fn variable_type(&self, name: &str) -> Result<SqlType> {
-        self.scope().variables.get(&name.to_lowercase()).map(|v| v.ty.clone()).ok_or_else(|| err!(137, name))
+        self.scope()
+            .variables
+            .get(&name.to_lowercase())
+            .map(|v| v.ty.clone())
+            .ok_or_else(|| err!(137, name))
     }
 
     /// Assigns, converting from a value of type `from`.
@@ -232,19 +242,26 @@ impl Session {
     }
 
     pub(super) fn declare(&mut self, name: &str, ty: SqlType, value: Value) {
-        self.scope_mut().variables.insert(name.to_lowercase(), Variable { ty, value });
+        self.scope_mut()
+            .variables
+            .insert(name.to_lowercase(), Variable { ty, value });
     }
 
     /// What conversions depend on.
     pub fn conversion(&self) -> Setting {
-        Setting { date_format: self.options.date_format.clone(), offset: self.inst.offset() }
+        Setting {
+            date_format: self.options.date_format.clone(),
+            offset: self.inst.offset(),
+        }
     }
 
     // ---- databases ----
 
     /// The current database.
     pub(super) fn handle(&self) -> Result<Arc<Handle>> {
-        self.inst.handle(self.database_id).ok_or_else(|| err!(911, self.database_id))
+        self.inst
+            .handle(self.database_id)
+            .ok_or_else(|| err!(911, self.database_id))
     }
 
     /// A database as this session sees it: the committed state and what its own transaction changed.
@@ -259,6 +276,7 @@ impl Session {
 
     /// How texts compare in the current database.
     pub(super) fn collation(&self) -> Collation {
-        self.current().map_or(Collation::Insensitive, |d| Collation::from_name(&d.meta.collation))
+        self.current()
+            .map_or(Collation::Insensitive, |d| Collation::from_name(&d.meta.collation))
     }
 }

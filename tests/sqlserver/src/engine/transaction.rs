@@ -137,7 +137,9 @@ impl Transaction {
 
     /// `ROLLBACK TRAN savepoint`. False when there is none of that name.
     pub(super) fn rollback_to(&mut self, name: &str) -> bool {
-        let Some(at) = self.savepoints.iter().rposition(|s| s.0 == name.to_lowercase()) else { return false };
+        let Some(at) = self.savepoints.iter().rposition(|s| s.0 == name.to_lowercase()) else {
+            return false;
+        };
         self.work = self.savepoints[at].1.clone();
         self.savepoints.truncate(at + 1);
         true

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use tokio_util::sync::CancellationToken;
 
-pub use crate::engine::{LoginReply, RpcCall, TransactionRequest};
 use crate::engine::{Instance, Session};
+pub use crate::engine::{LoginReply, RpcCall, TransactionRequest};
 use crate::types::{Cancel, Login, Message, Sink};
 
 /// A whole server. Cloning shares it.

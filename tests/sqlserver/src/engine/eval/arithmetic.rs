@@ -47,7 +47,12 @@ fn as_int(value: &Value) -> i64 {
     match value {
         Value::Bit(b) => i64::from(*b),
         Value::Int(i) => *i,
-        Value::Bytes(b) => b.iter().rev().take(8).rev().fold(0_i64, |n, x| (n << 8) | i64::from(*x)),
+        Value::Bytes(b) => b
+            .iter()
+            .rev()
+            .take(8)
+            .rev()
+            .fold(0_i64, |n, x| (n << 8) | i64::from(*x)),
         _ => 0,
     }
 }
@@ -100,7 +105,9 @@ fn exact(op: BinaryOp, a: &Value, b: &Value, ty: &SqlType) -> Result<Value> {
         BinaryOp::Mod => common().and_then(|(x, y)| rescale(x % y, both, scale)),
         _ => None,
     };
-    let value = result.filter(|v| v.unsigned_abs() < 10_u128.pow(38)).ok_or_else(|| overflow(ty))?;
+    let value = result
+        .filter(|v| v.unsigned_abs() < 10_u128.pow(38))
+        .ok_or_else(|| overflow(ty))?;
     Ok(Value::Decimal(value, scale))
 }
 
@@ -124,7 +131,11 @@ fn float(op: BinaryOp, x: f64, y: f64) -> Result<Value> {
         BinaryOp::Div => x / y,
         _ => return Err(err!(402, "float", "float", super::types::operator_name(op))),
     };
-    if value.is_finite() { Ok(Value::Float(value)) } else { Err(overflow(&SqlType::Float)) }
+    if value.is_finite() {
+        Ok(Value::Float(value))
+    } else {
+        Err(overflow(&SqlType::Float))
+    }
 }
 
 /// A datetime plus days, or minus a datetime: the difference counts from 1900.
@@ -133,9 +144,14 @@ fn date(op: BinaryOp, a: &Value, b: &Value, ty: &SqlType) -> Result<Value> {
         Value::DateTime(d) => (*d - super::dates::epoch()).as_seconds_f64() / 86_400.0,
         other => approximate(other),
     };
-    let total = if op == BinaryOp::Sub { days(a) - days(b) } else { days(a) + days(b) };
+    let total = if op == BinaryOp::Sub {
+        days(a) - days(b)
+    } else {
+        days(a) + days(b)
+    };
     let at = super::dates::epoch().checked_add(Duration::seconds_f64(total.clamp(-1e7, 1e7) * 86_400.0));
-    at.map(|d| Value::DateTime(super::dates::round_datetime(d))).ok_or_else(|| overflow(ty))
+    at.map(|d| Value::DateTime(super::dates::round_datetime(d)))
+        .ok_or_else(|| overflow(ty))
 }
 
 /// `-e`.

@@ -136,13 +136,18 @@ fn fold(text: &str) -> impl Iterator<Item = char> + '_ {
 fn order_bytes(a: &[u8], b: &[u8]) -> Ordering {
     let length = a.len().max(b.len());
     let padded = |s: &[u8], i: usize| s.get(i).copied().unwrap_or(0);
-    (0..length).map(|i| padded(a, i).cmp(&padded(b, i))).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
+    (0..length)
+        .map(|i| padded(a, i).cmp(&padded(b, i)))
+        .find(|o| o.is_ne())
+        .unwrap_or(Ordering::Equal)
 }
 
 /// SQL Server orders uniqueidentifier by its last six bytes first.
 fn guid_key(guid: &Uuid) -> [u8; 16] {
     let b = guid.to_bytes_le();
-    [b[10], b[11], b[12], b[13], b[14], b[15], b[8], b[9], b[6], b[7], b[4], b[5], b[0], b[1], b[2], b[3]]
+    [
+        b[10], b[11], b[12], b[13], b[14], b[15], b[8], b[9], b[6], b[7], b[4], b[5], b[0], b[1], b[2], b[3],
+    ]
 }
 
 /// A value as a key of a hash table: equal values have equal keys.
@@ -212,20 +217,38 @@ mod tests {
 
     #[test]
     fn case_and_trailing_blanks_do_not_count() {
-        assert_eq!(compare(&text("ADSync "), &text("adsync"), Collation::Insensitive), Some(Ordering::Equal));
-        assert_eq!(key(&text("ADSync "), Collation::Insensitive), key(&text("adsync"), Collation::Insensitive));
-        assert_ne!(compare(&text("A"), &text("a"), Collation::Sensitive), Some(Ordering::Equal));
+        assert_eq!(
+            compare(&text("ADSync "), &text("adsync"), Collation::Insensitive),
+            Some(Ordering::Equal)
+        );
+        assert_eq!(
+            key(&text("ADSync "), Collation::Insensitive),
+            key(&text("adsync"), Collation::Insensitive)
+        );
+        assert_ne!(
+            compare(&text("A"), &text("a"), Collation::Sensitive),
+            Some(Ordering::Equal)
+        );
     }
 
     #[test]
     fn numbers_of_different_scale_are_equal() {
-        assert_eq!(compare(&Value::Decimal(150, 2), &Value::Decimal(15, 1), Collation::default()), Some(Ordering::Equal));
-        assert_eq!(key(&Value::Decimal(100, 2), Collation::default()), key(&Value::Int(1), Collation::default()));
+        assert_eq!(
+            compare(&Value::Decimal(150, 2), &Value::Decimal(15, 1), Collation::default()),
+            Some(Ordering::Equal)
+        );
+        assert_eq!(
+            key(&Value::Decimal(100, 2), Collation::default()),
+            key(&Value::Int(1), Collation::default())
+        );
     }
 
     #[test]
     fn null_is_unknown_but_sorts_first() {
         assert_eq!(compare(&Value::Null, &Value::Int(1), Collation::default()), None);
-        assert_eq!(order(&Value::Null, &Value::Int(1), Collation::default()), Ordering::Less);
+        assert_eq!(
+            order(&Value::Null, &Value::Int(1), Collation::default()),
+            Ordering::Less
+        );
     }
 }

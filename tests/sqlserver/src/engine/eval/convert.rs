@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::dates::{self, Shape};
 use super::text::{self, code_page_bytes, code_page_text, utf16_bytes, utf16_text};
-use super::types::{family, is_national, type_name, type_of, Family};
+use super::types::{Family, family, is_national, type_name, type_of};
 use crate::engine::errors::{Result, SqlError, err};
 use crate::types::{SqlType, Value};
 
@@ -22,7 +22,10 @@ pub struct Setting {
 
 impl Default for Setting {
     fn default() -> Self {
-        Setting { date_format: "mdy".to_owned(), offset: UtcOffset::UTC }
+        Setting {
+            date_format: "mdy".to_owned(),
+            offset: UtcOffset::UTC,
+        }
     }
 }
 
@@ -55,7 +58,11 @@ fn not_allowed(from: &SqlType, to: &SqlType) -> SqlError {
         529,
         16,
         2,
-        format!("Explicit conversion from data type {} to {} is not allowed.", type_name(from), type_name(to)),
+        format!(
+            "Explicit conversion from data type {} to {} is not allowed.",
+            type_name(from),
+            type_name(to)
+        ),
     )
     .ends_batch()
 }
@@ -161,7 +168,12 @@ fn to_bit(value: &Value, from: &SqlType) -> Result<Value> {
         Value::Str(s) => match s.trim().to_ascii_lowercase().as_str() {
             "true" => true,
             "false" | "" => false,
-            digits => digits.parse::<i64>().map_err(|_| err!(245, type_name(from), s, "bit"))? != 0,
+            digits => {
+                digits
+                    .parse::<i64>()
+                    .map_err(|_| err!(245, type_name(from), s, "bit"))?
+                    != 0
+            }
         },
         _ => return Err(not_allowed(from, &SqlType::Bit)),
     }))
@@ -171,11 +183,16 @@ fn to_float(value: &Value, from: &SqlType, to: &SqlType) -> Result<Value> {
     let float = match value {
         Value::Str(s) => {
             let trimmed = s.trim();
-            let plain = trimmed.chars().all(|c| c.is_ascii_digit() || matches!(c, '+' | '-' | '.' | 'e' | 'E'));
+            let plain = trimmed
+                .chars()
+                .all(|c| c.is_ascii_digit() || matches!(c, '+' | '-' | '.' | 'e' | 'E'));
             if trimmed.is_empty() {
                 0.0
             } else {
-                plain.then(|| trimmed.parse().ok()).flatten().ok_or_else(|| err!(8114, type_name(from), type_name(to)))?
+                plain
+                    .then(|| trimmed.parse().ok())
+                    .flatten()
+                    .ok_or_else(|| err!(8114, type_name(from), type_name(to)))?
             }
         }
         Value::Bit(_) | Value::Int(_) | Value::Decimal(..) | Value::Float(_) => super::compare::approximate(value),
@@ -185,7 +202,11 @@ fn to_float(value: &Value, from: &SqlType, to: &SqlType) -> Result<Value> {
         _ => return Err(not_allowed(from, to)),
     };
     #[expect(clippy::cast_possible_truncation, reason = "real has the precision of f32")]
-    let float = if *to == SqlType::Real { f64::from(float as f32) } else { float };
+    let float = if *to == SqlType::Real {
+        f64::from(float as f32)
+    } else {
+        float
+    };
     Ok(Value::Float(float))
 }
 
@@ -200,8 +221,13 @@ fn to_exact(value: &Value, from: &SqlType, to: &SqlType) -> Result<Value> {
         Value::Int(i) => (i128::from(*i), 0),
         Value::Decimal(v, s) => (*v, *s),
         Value::Float(f) => (float_scaled(*f, scale).ok_or_else(too_big)?, scale),
-        Value::Str(t) => parse_decimal(t, *to == SqlType::Money).ok_or_else(|| err!(8114, type_name(from), type_name(to)))?,
-        Value::Bytes(b) => (bytes_integer(b, &SqlType::BigInt), if *to == SqlType::Money { 4 } else { 0 }),
+        Value::Str(t) => {
+            parse_decimal(t, *to == SqlType::Money).ok_or_else(|| err!(8114, type_name(from), type_name(to)))?
+        }
+        Value::Bytes(b) => (
+            bytes_integer(b, &SqlType::BigInt),
+            if *to == SqlType::Money { 4 } else { 0 },
+        ),
         _ => return Err(not_allowed(from, to)),
     };
     let scaled = rescale(v, s, scale).filter(|v| v.unsigned_abs() < 10_u128.pow(u32::from(precision.min(38))));
@@ -232,11 +258,19 @@ pub(crate) fn rescale(value: i128, from: u8, to: u8) -> Option<i128> {
     }
     let unit = 10_i128.checked_pow(u32::from(from - to))?;
     let half = unit / 2;
-    Some(if value < 0 { (value - half) / unit } else { (value + half) / unit })
+    Some(if value < 0 {
+        (value - half) / unit
+    } else {
+        (value + half) / unit
+    })
 }
 
 fn parse_decimal(text: &str, money: bool) -> Option<(i128, u8)> {
-    let cleaned: String = if money { text.chars().filter(|c| !matches!(c, ',' | '$')).collect() } else { text.to_owned() };
+    let cleaned: String = if money {
+        text.chars().filter(|c| !matches!(c, ',' | '$')).collect()
+    } else {
+        text.to_owned()
+    };
     let trimmed = cleaned.trim();
     if trimmed.is_empty() {
         return money.then_some((0, 0));
@@ -250,7 +284,17 @@ fn parse_decimal(text: &str, money: bool) -> Option<(i128, u8)> {
     if joined.is_empty() || !joined.chars().all(|c| c.is_ascii_digit()) {
         return None;
     }
-    let value: i128 = joined.trim_start_matches('0').parse().or_else(|e| if joined.chars().all(|c| c == '0') { Ok(0) } else { Err(e) }).ok()?;
+    let value: i128 = joined
+        .trim_start_matches('0')
+        .parse()
+        .or_else(|e| {
+            if joined.chars().all(|c| c == '0') {
+                Ok(0)
+            } else {
+                Err(e)
+            }
+        })
+        .ok()?;
     let scale = u8::try_from(fraction.len()).ok()?;
     Some((if negative { -value } else { value }, scale))
 }
@@ -312,7 +356,10 @@ fn date_text(value: &Value, from: &SqlType, to: &SqlType, style: i32) -> Result<
             281,
             16,
             1,
-            format!("{style} is not a valid style number when converting from {} to a character string.", type_name(from)),
+            format!(
+                "{style} is not a valid style number when converting from {} to a character string.",
+                type_name(from)
+            ),
         )
         .ends_batch()
     })
@@ -329,12 +376,22 @@ fn moment(value: &Value, from: &SqlType) -> Option<(PrimitiveDateTime, UtcOffset
         _ => default,
     };
     Some(match value {
-        Value::Date(d) => (PrimitiveDateTime::new(*d, Time::MIDNIGHT), UtcOffset::UTC, shape(Shape::Date)),
-        Value::Time(t) => (PrimitiveDateTime::new(dates::epoch().date(), *t), UtcOffset::UTC, shape(Shape::Time(7))),
+        Value::Date(d) => (
+            PrimitiveDateTime::new(*d, Time::MIDNIGHT),
+            UtcOffset::UTC,
+            shape(Shape::Date),
+        ),
+        Value::Time(t) => (
+            PrimitiveDateTime::new(dates::epoch().date(), *t),
+            UtcOffset::UTC,
+            shape(Shape::Time(7)),
+        ),
         Value::DateTime(d) => (*d, UtcOffset::UTC, shape(Shape::DateTime2(7))),
-        Value::DateTimeOffset(d) => {
-            (PrimitiveDateTime::new(d.date(), d.time()), d.offset(), shape(Shape::Offset(7)))
-        }
+        Value::DateTimeOffset(d) => (
+            PrimitiveDateTime::new(d.date(), d.time()),
+            d.offset(),
+            shape(Shape::Offset(7)),
+        ),
         _ => return None,
     })
 }
@@ -367,7 +424,9 @@ fn fit_text(text: &Arc<str>, value: &Value, from: &SqlType, to: &SqlType) -> Res
 fn to_binary(value: &Value, from: &SqlType, to: &SqlType, style: i32) -> Result<Value> {
     let mut bytes: Vec<u8> = match value {
         Value::Bytes(b) => b.to_vec(),
-        Value::Str(s) if matches!(style, 1 | 2) => unhex(s, style).ok_or_else(|| err!(8114, type_name(from), type_name(to)))?,
+        Value::Str(s) if matches!(style, 1 | 2) => {
+            unhex(s, style).ok_or_else(|| err!(8114, type_name(from), type_name(to)))?
+        }
         Value::Str(s) if is_national(from) => utf16_bytes(s),
         Value::Str(s) => code_page_bytes(s),
         Value::Bit(b) => vec![u8::from(*b)],
@@ -408,11 +467,18 @@ fn integer_bytes(value: i64, from: &SqlType, to: &SqlType) -> Vec<u8> {
 }
 
 fn unhex(text: &str, style: i32) -> Option<Vec<u8>> {
-    let digits = if style == 1 { text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))? } else { text };
+    let digits = if style == 1 {
+        text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))?
+    } else {
+        text
+    };
     if digits.len() % 2 == 1 || !digits.is_ascii() {
         return None;
     }
-    (0..digits.len()).step_by(2).map(|i| u8::from_str_radix(&digits[i..i + 2], 16).ok()).collect()
+    (0..digits.len())
+        .step_by(2)
+        .map(|i| u8::from_str_radix(&digits[i..i + 2], 16).ok())
+        .collect()
 }
 
 // ---- dates ----
@@ -423,14 +489,19 @@ fn to_date(value: &Value, from: &SqlType, to: &SqlType, setting: &Setting) -> Re
             let parsed = dates::parse(s, &setting.date_format)?;
             (parsed.local, parsed.offset)
         }
-        Value::Int(_) | Value::Float(_) | Value::Decimal(..) if matches!(to, SqlType::DateTime | SqlType::SmallDateTime) => {
+        Value::Int(_) | Value::Float(_) | Value::Decimal(..)
+            if matches!(to, SqlType::DateTime | SqlType::SmallDateTime) =>
+        {
             let days = super::compare::approximate(value);
             let added = dates::epoch().checked_add(time::Duration::seconds_f64(days.clamp(-1e7, 1e7) * 86_400.0));
             (added.ok_or_else(|| err!(8115, "expression", type_name(to)))?, None)
         }
         _ => {
             let (at, offset, shape) = moment(value, from).ok_or_else(|| not_allowed(from, to))?;
-            if matches!((shape, to), (Shape::Date, SqlType::Time(_)) | (Shape::Time(_), SqlType::Date)) {
+            if matches!(
+                (shape, to),
+                (Shape::Date, SqlType::Time(_)) | (Shape::Time(_), SqlType::Date)
+            ) {
                 return Err(not_allowed(from, to));
             }
             (at, matches!(value, Value::DateTimeOffset(_)).then_some(offset))
@@ -496,37 +567,85 @@ mod tests {
     #[test]
     fn texts_become_numbers() {
         assert_eq!(to(&text(" 42 "), &NVARCHAR, &SqlType::Int).unwrap(), Value::Int(42));
-        assert_eq!(to(&text("1.50"), &NVARCHAR, &SqlType::Numeric { precision: 5, scale: 1 }).unwrap(), Value::Decimal(15, 1));
+        assert_eq!(
+            to(&text("1.50"), &NVARCHAR, &SqlType::Numeric { precision: 5, scale: 1 }).unwrap(),
+            Value::Decimal(15, 1)
+        );
         let failed = to(&text("abc"), &NVARCHAR, &SqlType::Int).unwrap_err();
-        assert_eq!(failed.messages[0].text, "Conversion failed when converting the nvarchar value 'abc' to data type int.");
-        assert_eq!(to(&text("99999999999"), &NVARCHAR, &SqlType::Int).unwrap_err().number(), 248);
+        assert_eq!(
+            failed.messages[0].text,
+            "Conversion failed when converting the nvarchar value 'abc' to data type int."
+        );
+        assert_eq!(
+            to(&text("99999999999"), &NVARCHAR, &SqlType::Int).unwrap_err().number(),
+            248
+        );
         assert_eq!(to(&text("x"), &NVARCHAR, &SqlType::BigInt).unwrap_err().number(), 8114);
     }
 
     #[test]
     fn numbers_overflow() {
-        assert_eq!(to(&Value::Int(300), &SqlType::Int, &SqlType::TinyInt).unwrap_err().number(), 220);
-        assert_eq!(to(&Value::Int(1 << 40), &SqlType::BigInt, &SqlType::Int).unwrap_err().number(), 8115);
+        assert_eq!(
+            to(&Value::Int(300), &SqlType::Int, &SqlType::TinyInt)
+                .unwrap_err()
+                .number(),
+            220
+        );
+        assert_eq!(
+            to(&Value::Int(1 << 40), &SqlType::BigInt, &SqlType::Int)
+                .unwrap_err()
+                .number(),
+            8115
+        );
     }
 
     #[test]
     fn numbers_become_text() {
         let varchar = SqlType::VarChar(Some(30));
         assert_eq!(to(&Value::Int(7), &SqlType::Int, &varchar).unwrap(), text("7"));
-        assert_eq!(to(&Value::Decimal(-150, 2), &SqlType::Numeric { precision: 5, scale: 2 }, &varchar).unwrap(), text("-1.50"));
+        assert_eq!(
+            to(
+                &Value::Decimal(-150, 2),
+                &SqlType::Numeric { precision: 5, scale: 2 },
+                &varchar
+            )
+            .unwrap(),
+            text("-1.50")
+        );
         assert_eq!(to(&Value::Float(0.1), &SqlType::Float, &varchar).unwrap(), text("0.1"));
-        assert_eq!(to(&Value::Int(12345), &SqlType::Int, &SqlType::VarChar(Some(2))).unwrap(), text("*"));
+        assert_eq!(
+            to(&Value::Int(12345), &SqlType::Int, &SqlType::VarChar(Some(2))).unwrap(),
+            text("*")
+        );
     }
 
     #[test]
     fn guids_and_bytes() {
         let guid = Uuid::parse_str("6F9619FF-8B86-D011-B42D-00C04FC964FF").unwrap();
-        assert_eq!(to(&text("6F9619FF-8B86-D011-B42D-00C04FC964FF"), &NVARCHAR, &SqlType::Guid).unwrap(), Value::Guid(guid));
+        assert_eq!(
+            to(&text("6F9619FF-8B86-D011-B42D-00C04FC964FF"), &NVARCHAR, &SqlType::Guid).unwrap(),
+            Value::Guid(guid)
+        );
         assert_eq!(to(&text("nope"), &NVARCHAR, &SqlType::Guid).unwrap_err().number(), 8169);
         let bytes = to(&Value::Guid(guid), &SqlType::Guid, &SqlType::VarBinary(Some(16))).unwrap();
-        assert_eq!(bytes, Value::Bytes(vec![0xff, 0x19, 0x96, 0x6f, 0x86, 0x8b, 0x11, 0xd0, 0xb4, 0x2d, 0, 0xc0, 0x4f, 0xc9, 0x64, 0xff].into()));
         assert_eq!(
-            cast(&Value::Bytes(vec![1, 0xab].into()), &SqlType::VarBinary(None), &NVARCHAR, 1, &Setting::default()).unwrap(),
+            bytes,
+            Value::Bytes(
+                vec![
+                    0xff, 0x19, 0x96, 0x6f, 0x86, 0x8b, 0x11, 0xd0, 0xb4, 0x2d, 0, 0xc0, 0x4f, 0xc9, 0x64, 0xff
+                ]
+                .into()
+            )
+        );
+        assert_eq!(
+            cast(
+                &Value::Bytes(vec![1, 0xab].into()),
+                &SqlType::VarBinary(None),
+                &NVARCHAR,
+                1,
+                &Setting::default()
+            )
+            .unwrap(),
             text("0x01AB")
         );
     }

@@ -16,7 +16,10 @@ pub(crate) struct Moment {
 /// 1900-01-01, day zero of datetime.
 pub(crate) fn epoch() -> PrimitiveDateTime {
     // A constant that exists.
-    PrimitiveDateTime::new(Date::from_calendar_date(1900, Month::January, 1).unwrap_or(Date::MIN), Time::MIDNIGHT)
+    PrimitiveDateTime::new(
+        Date::from_calendar_date(1900, Month::January, 1).unwrap_or(Date::MIN),
+        Time::MIDNIGHT,
+    )
 }
 
 /// datetime counts in 1/300 s.
@@ -30,7 +33,11 @@ pub(crate) fn round_datetime(at: PrimitiveDateTime) -> PrimitiveDateTime {
 /// smalldatetime counts in minutes; 30 s rounds up.
 pub(crate) fn round_minute(at: PrimitiveDateTime) -> PrimitiveDateTime {
     let seconds = i64::from(at.second());
-    let up = if f64::from(at.second()) + f64::from(at.nanosecond()) / 1e9 >= 29.999 { 60 } else { 0 };
+    let up = if f64::from(at.second()) + f64::from(at.nanosecond()) / 1e9 >= 29.999 {
+        60
+    } else {
+        0
+    };
     let base = at.replace_nanosecond(0).unwrap_or(at);
     base.saturating_add(Duration::seconds(up - seconds))
 }
@@ -77,7 +84,10 @@ impl<'a> Reader<'a> {
     }
 
     fn letters(&mut self) -> Option<&'a str> {
-        let end = self.rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(self.rest.len());
+        let end = self
+            .rest
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(self.rest.len());
         if end == 0 {
             return None;
         }
@@ -95,17 +105,34 @@ pub(crate) fn parse(text: &str, format: &str) -> Result<Moment> {
 fn read(text: &str, format: &str) -> Option<Moment> {
     let mut r = Reader { rest: text.trim() };
     if r.rest.is_empty() {
-        return Some(Moment { local: epoch(), offset: None });
+        return Some(Moment {
+            local: epoch(),
+            offset: None,
+        });
     }
-    let time_first = r.rest.find(':').is_some_and(|p| r.rest[..p].chars().all(|c| c.is_ascii_digit()));
-    let date = if time_first { epoch().date() } else { read_date(&mut r, format)? };
+    let time_first = r
+        .rest
+        .find(':')
+        .is_some_and(|p| r.rest[..p].chars().all(|c| c.is_ascii_digit()));
+    let date = if time_first {
+        epoch().date()
+    } else {
+        read_date(&mut r, format)?
+    };
     if !r.eat('T') {
         r.blank();
     }
-    let time = if r.rest.is_empty() { Time::MIDNIGHT } else { read_time(&mut r)? };
+    let time = if r.rest.is_empty() {
+        Time::MIDNIGHT
+    } else {
+        read_time(&mut r)?
+    };
     r.blank();
     let offset = read_offset(&mut r)?;
-    r.rest.is_empty().then_some(Moment { local: PrimitiveDateTime::new(date, time), offset })
+    r.rest.is_empty().then_some(Moment {
+        local: PrimitiveDateTime::new(date, time),
+        offset,
+    })
 }
 
 fn read_date(r: &mut Reader<'_>, format: &str) -> Option<Date> {
@@ -114,10 +141,18 @@ fn read_date(r: &mut Reader<'_>, format: &str) -> Option<Date> {
     }
     let first = r.digits()?;
     if first.len() == 8 {
-        return date(first[..4].parse().ok()?, first[4..6].parse().ok()?, first[6..].parse().ok()?);
+        return date(
+            first[..4].parse().ok()?,
+            first[4..6].parse().ok()?,
+            first[6..].parse().ok()?,
+        );
     }
     if first.len() == 6 {
-        return date(century(first[..2].parse().ok()?), first[2..4].parse().ok()?, first[4..].parse().ok()?);
+        return date(
+            century(first[..2].parse().ok()?),
+            first[2..4].parse().ok()?,
+            first[4..].parse().ok()?,
+        );
     }
     let separated = r.eat('-') || r.eat('/') || r.eat('.');
     if !separated {
@@ -162,10 +197,24 @@ fn day_month_name(r: &mut Reader<'_>, day: &str) -> Option<Date> {
 }
 
 fn month(name: &str) -> Option<i32> {
-    const NAMES: [&str; 12] =
-        ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december"];
+    const NAMES: [&str; 12] = [
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+    ];
     let lower = name.to_ascii_lowercase();
-    let at = NAMES.iter().position(|n| lower == *n || (lower.len() == 3 && n.starts_with(&lower)))?;
+    let at = NAMES
+        .iter()
+        .position(|n| lower == *n || (lower.len() == 3 && n.starts_with(&lower)))?;
     i32::try_from(at + 1).ok()
 }
 
@@ -212,10 +261,19 @@ fn read_time(r: &mut Reader<'_>) -> Option<Time> {
     if matches!(half.as_deref(), Some("AM" | "PM")) {
         r.rest = &r.rest[2..];
     }
-    Time::from_hms_nano(u8::try_from(hour).ok()?, u8::try_from(minute).ok()?, u8::try_from(second).ok()?, nanos).ok()
+    Time::from_hms_nano(
+        u8::try_from(hour).ok()?,
+        u8::try_from(minute).ok()?,
+        u8::try_from(second).ok()?,
+        nanos,
+    )
+    .ok()
 }
 
-#[expect(clippy::option_option, reason = "the outer says whether it could be read, the inner whether it was there")]
+#[expect(
+    clippy::option_option,
+    reason = "the outer says whether it could be read, the inner whether it was there"
+)]
 fn read_offset(r: &mut Reader<'_>) -> Option<Option<UtcOffset>> {
     if r.eat('Z') || r.eat('z') {
         return Some(Some(UtcOffset::UTC));
@@ -254,7 +312,9 @@ pub(crate) enum Shape {
     Offset(u8),
 }
 
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
 
 /// A moment as text in one of CONVERT's styles.
 pub(crate) fn format(at: PrimitiveDateTime, offset: UtcOffset, shape: Shape, style: i32) -> Option<String> {
@@ -289,7 +349,9 @@ pub(crate) fn format(at: PrimitiveDateTime, offset: UtcOffset, shape: Shape, sty
         23 => format!("{y:04}-{m:02}-{d:02}"),
         8 | 24 | 108 => return Some(hms),
         14 | 114 => return Some(format!("{hms}:{:03}", at.millisecond())),
-        0 | 100 | 9 | 109 | 13 | 113 | 20 | 120 | 21 | 25 | 121 | 126 | 127 => return long_format(at, offset, shape, style, &hms),
+        0 | 100 | 9 | 109 | 13 | 113 | 20 | 120 | 21 | 25 | 121 | 126 | 127 => {
+            return long_format(at, offset, shape, style, &hms);
+        }
         _ => return None,
     };
     Some(date)
@@ -301,10 +363,19 @@ fn long_format(at: PrimitiveDateTime, offset: UtcOffset, shape: Shape, style: i3
     let half = if at.hour() < 12 { "AM" } else { "PM" };
     let hour12 = if at.hour() % 12 == 0 { 12 } else { at.hour() % 12 };
     let fraction = fraction(at, shape, style);
-    let zone = if matches!(shape, Shape::Offset(_)) { zone(offset) } else { String::new() };
+    let zone = if matches!(shape, Shape::Offset(_)) {
+        zone(offset)
+    } else {
+        String::new()
+    };
     Some(match style {
         0 | 100 => format!("{name} {d:>2} {y:04} {hour12:>2}:{:02}{half}", at.minute()),
-        9 | 109 => format!("{name} {d:>2} {y:04} {hour12:>2}:{:02}:{:02}{}{half}", at.minute(), at.second(), fraction.replace('.', ":")),
+        9 | 109 => format!(
+            "{name} {d:>2} {y:04} {hour12:>2}:{:02}:{:02}{}{half}",
+            at.minute(),
+            at.second(),
+            fraction.replace('.', ":")
+        ),
         13 | 113 => format!("{d:02} {name} {y:04} {hms}{}", fraction.replace('.', ":")),
         126 | 127 if shape == Shape::Date => format!("{y:04}-{m:02}-{d:02}"),
         126 if matches!(shape, Shape::Time(_)) => format!("{hms}{fraction}"),
@@ -312,8 +383,14 @@ fn long_format(at: PrimitiveDateTime, offset: UtcOffset, shape: Shape, style: i3
         127 if matches!(shape, Shape::Offset(_)) => {
             let utc = at.assume_offset(offset).to_offset(UtcOffset::UTC);
             let utc = PrimitiveDateTime::new(utc.date(), utc.time());
-            return long_format(utc, UtcOffset::UTC, Shape::DateTime2(7), 126, &format!("{:02}:{:02}:{:02}", utc.hour(), utc.minute(), utc.second()))
-                .map(|s| format!("{s}Z"));
+            return long_format(
+                utc,
+                UtcOffset::UTC,
+                Shape::DateTime2(7),
+                126,
+                &format!("{:02}:{:02}:{:02}", utc.hour(), utc.minute(), utc.second()),
+            )
+            .map(|s| format!("{s}Z"));
         }
         127 => format!("{y:04}-{m:02}-{d:02}T{hms}{fraction}"),
         _ => match shape {
@@ -432,7 +509,10 @@ fn add_months(at: PrimitiveDateTime, n: i64) -> Option<PrimitiveDateTime> {
         return None;
     }
     let day = at.day().min(month.length(year));
-    Some(PrimitiveDateTime::new(Date::from_calendar_date(year, month, day).ok()?, at.time()))
+    Some(PrimitiveDateTime::new(
+        Date::from_calendar_date(year, month, day).ok()?,
+        at.time(),
+    ))
 }
 
 /// `DATEDIFF`: boundaries crossed.
@@ -495,10 +575,23 @@ mod tests {
 
     #[test]
     fn texts_are_read() {
-        for text in ["2026-11-22T08:44:19", "20261122 08:44:19", "11/22/2026 8:44:19 AM", "22 Nov 2026 08:44:19", "Nov 22 2026 08:44:19"] {
-            assert_eq!(parse(text, "mdy").unwrap().local, datetime!(2026-11-22 08:44:19), "{text}");
+        for text in [
+            "2026-11-22T08:44:19",
+            "20261122 08:44:19",
+            "11/22/2026 8:44:19 AM",
+            "22 Nov 2026 08:44:19",
+            "Nov 22 2026 08:44:19",
+        ] {
+            assert_eq!(
+                parse(text, "mdy").unwrap().local,
+                datetime!(2026-11-22 08:44:19),
+                "{text}"
+            );
         }
-        assert_eq!(parse("2026-11-22T08:44:19.5+01:00", "mdy").unwrap().offset, Some(UtcOffset::from_hms(1, 0, 0).unwrap()));
+        assert_eq!(
+            parse("2026-11-22T08:44:19.5+01:00", "mdy").unwrap().offset,
+            Some(UtcOffset::from_hms(1, 0, 0).unwrap())
+        );
         assert_eq!(parse("not a date", "mdy").unwrap_err().number(), 241);
     }
 
@@ -510,19 +603,31 @@ mod tests {
         assert_eq!(styled(121), "2026-11-02 15:04:05.123");
         assert_eq!(styled(126), "2026-11-02T15:04:05.123");
         assert_eq!(styled(112), "20261102");
-        assert_eq!(format(at, UtcOffset::UTC, Shape::Offset(7), 127).unwrap(), "2026-11-02T15:04:05.1230000Z");
+        assert_eq!(
+            format(at, UtcOffset::UTC, Shape::Offset(7), 127).unwrap(),
+            "2026-11-02T15:04:05.1230000Z"
+        );
     }
 
     #[test]
     fn datetime_rounds_to_three_hundredths() {
         assert_eq!(round_datetime(datetime!(2026-01-01 00:00:00.001)).millisecond(), 0);
         assert_eq!(round_datetime(datetime!(2026-01-01 00:00:00.002)).millisecond(), 3);
-        assert_eq!(round_datetime(datetime!(2026-01-01 00:00:00.999)), datetime!(2026-01-01 00:00:01));
+        assert_eq!(
+            round_datetime(datetime!(2026-01-01 00:00:00.999)),
+            datetime!(2026-01-01 00:00:01)
+        );
     }
 
     #[test]
     fn adding_months_keeps_the_day_or_the_last() {
-        assert_eq!(add(datetime!(2026-01-31 00:00), Part::Month, 1), Some(datetime!(2026-02-28 00:00)));
-        assert_eq!(diff(datetime!(2025-12-31 23:59), datetime!(2026-01-01 00:00), Part::Year), 1);
+        assert_eq!(
+            add(datetime!(2026-01-31 00:00), Part::Month, 1),
+            Some(datetime!(2026-02-28 00:00))
+        );
+        assert_eq!(
+            diff(datetime!(2025-12-31 23:59), datetime!(2026-01-01 00:00), Part::Year),
+            1
+        );
     }
 }

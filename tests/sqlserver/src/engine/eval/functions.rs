@@ -180,7 +180,14 @@ fn same_text(args: &[Bound]) -> SqlType {
 fn long_text(args: &[Bound]) -> SqlType {
     let national = args.iter().any(|a| is_national(&a.ty));
     let max = args.first().is_some_and(|a| length(&a.ty).is_none());
-    text_type(national, if max { None } else { Some(if national { 4000 } else { 8000 }) })
+    text_type(
+        national,
+        if max {
+            None
+        } else {
+            Some(if national { 4000 } else { 8000 })
+        },
+    )
 }
 fn concat_text(args: &[Bound]) -> SqlType {
     let national = args.iter().any(|a| is_national(&a.ty));
@@ -201,7 +208,13 @@ fn number(args: &[Bound]) -> SqlType {
 }
 fn second_date(args: &[Bound]) -> SqlType {
     match args.get(2).map(|a| a.ty.clone()) {
-        Some(ty @ (SqlType::Date | SqlType::DateTime2(_) | SqlType::DateTimeOffset(_) | SqlType::SmallDateTime | SqlType::Time(_))) => ty,
+        Some(
+            ty @ (SqlType::Date
+            | SqlType::DateTime2(_)
+            | SqlType::DateTimeOffset(_)
+            | SqlType::SmallDateTime
+            | SqlType::Time(_)),
+        ) => ty,
         _ => SqlType::DateTime,
     }
 }
@@ -357,11 +370,21 @@ const SPECIAL: &[(&str, usize, usize, bool)] = &[
 /// Whether a name is a function, for the parser.
 pub(crate) fn known_function(name: &str) -> Option<Known> {
     if let Some((_, min, max, window)) = SPECIAL.iter().find(|s| s.0 == name) {
-        return Some(Known { min: *min, max: *max, datepart: false, window: *window });
+        return Some(Known {
+            min: *min,
+            max: *max,
+            datepart: false,
+            window: *window,
+        });
     }
     let entry = entry(name)?;
     let datepart = matches!(name, "DATEADD" | "DATEDIFF" | "DATEDIFF_BIG" | "DATEPART" | "DATENAME");
-    Some(Known { min: entry.min, max: entry.max, datepart, window: false })
+    Some(Known {
+        min: entry.min,
+        max: entry.max,
+        datepart,
+        window: false,
+    })
 }
 
 /// A function by its upper-case name.
@@ -394,7 +417,13 @@ const GLOBALS: &[(&str, SqlType)] = &[
     ("@@TEXTSIZE", SqlType::Int),
     ("@@NESTLEVEL", SqlType::Int),
     ("@@PROCID", SqlType::Int),
-    ("@@IDENTITY", SqlType::Numeric { precision: 38, scale: 0 }),
+    (
+        "@@IDENTITY",
+        SqlType::Numeric {
+            precision: 38,
+            scale: 0,
+        },
+    ),
     ("@@FETCH_STATUS", SqlType::Int),
     ("@@CURSOR_ROWS", SqlType::Int),
     ("@@MAX_CONNECTIONS", SqlType::Int),
@@ -416,8 +445,15 @@ pub(crate) fn is_global(upper: &str) -> bool {
 
 /// `@@x` as an expression.
 pub(crate) fn bind_global(upper: &str) -> Bound {
-    let ty = GLOBALS.iter().find(|(name, _)| *name == upper).map_or(SqlType::Int, |(_, ty)| ty.clone());
-    Bound { ty, nullable: true, node: Node::Global(upper.to_owned()) }
+    let ty = GLOBALS
+        .iter()
+        .find(|(name, _)| *name == upper)
+        .map_or(SqlType::Int, |(_, ty)| ty.clone());
+    Bound {
+        ty,
+        nullable: true,
+        node: Node::Global(upper.to_owned()),
+    }
 }
 
 /// The value of `@@x`.

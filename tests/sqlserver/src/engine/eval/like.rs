@@ -12,9 +12,19 @@ enum Piece {
 /// Whether a text matches a pattern.
 pub(super) fn like(text: &str, pattern: &str, escape: Option<char>, collation: Collation) -> bool {
     let fold = |s: &str| -> Vec<char> {
-        if collation == Collation::Insensitive { s.chars().flat_map(char::to_lowercase).collect() } else { s.chars().collect() }
+        if collation == Collation::Insensitive {
+            s.chars().flat_map(char::to_lowercase).collect()
+        } else {
+            s.chars().collect()
+        }
     };
-    let escape = escape.map(|c| if collation == Collation::Insensitive { c.to_lowercase().next().unwrap_or(c) } else { c });
+    let escape = escape.map(|c| {
+        if collation == Collation::Insensitive {
+            c.to_lowercase().next().unwrap_or(c)
+        } else {
+            c
+        }
+    });
     matches(&fold(text), &compile(&fold(pattern), escape))
 }
 
@@ -94,7 +104,7 @@ fn matches(text: &[char], pieces: &[Piece]) -> bool {
         t = from + 1;
     }
     pieces[p..].iter().all(|piece| matches!(piece, Piece::Any))
-        // Trailing blanks of the pattern's text are ignored in `=`; LIKE keeps them.
+    // Trailing blanks of the pattern's text are ignored in `=`; LIKE keeps them.
 }
 
 fn fits(piece: &Piece, c: char) -> bool {

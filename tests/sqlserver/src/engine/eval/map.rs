@@ -32,6 +32,10 @@ impl Bound {
             Node::Quantified(op, a, all, plan, c) => Node::Quantified(*op, one(a)?, *all, plan.clone(), *c),
             leaf => leaf.clone(),
         };
-        Ok(Bound { ty: self.ty.clone(), nullable: self.nullable, node })
+        Ok(Bound {
+            ty: self.ty.clone(),
+            nullable: self.nullable,
+            node,
+        })
     }
 }

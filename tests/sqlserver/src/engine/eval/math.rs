@@ -61,12 +61,18 @@ fn round_decimal(value: i128, scale: u8, places: i64, truncate: bool) -> i128 {
     if drop > 37 {
         return 0;
     }
-    let kept = if truncate { value / unit(drop) } else { rescale(value, drop, 0).unwrap_or(0) };
+    let kept = if truncate {
+        value / unit(drop)
+    } else {
+        rescale(value, drop, 0).unwrap_or(0)
+    };
     kept * unit(drop)
 }
 
 pub(super) fn power(call: &Call<'_>) -> Result<Value> {
-    Ok(Value::Float(approximate(&call.values[0]).powf(approximate(&call.values[1]))))
+    Ok(Value::Float(
+        approximate(&call.values[0]).powf(approximate(&call.values[1])),
+    ))
 }
 
 pub(super) fn sqrt(call: &Call<'_>) -> Result<Value> {
@@ -81,7 +87,11 @@ pub(super) fn rand(_: &Call<'_>) -> Result<Value> {
 pub(super) fn checksum(call: &Call<'_>) -> Result<Value> {
     let mut hasher = crc32fast::Hasher::new();
     for (value, arg) in call.values.iter().zip(call.args) {
-        let collation = if call.name == "CHECKSUM" { super::compare::Collation::Insensitive } else { super::compare::Collation::Binary };
+        let collation = if call.name == "CHECKSUM" {
+            super::compare::Collation::Insensitive
+        } else {
+            super::compare::Collation::Binary
+        };
         hasher.update(format!("{:?}", super::compare::key(value, collation)).as_bytes());
         hasher.update(&[u8::from(arg.ty == SqlType::Bit)]);
     }

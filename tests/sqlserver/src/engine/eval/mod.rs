@@ -98,12 +98,20 @@ impl Bound {
     /// A constant.
     pub(super) fn constant(value: Value, ty: SqlType) -> Bound {
         let nullable = matches!(value, Value::Null);
-        Bound { ty, nullable, node: Node::Const(value) }
+        Bound {
+            ty,
+            nullable,
+            node: Node::Const(value),
+        }
     }
 
     /// A condition.
     pub(super) fn condition(node: Node) -> Bound {
-        Bound { ty: SqlType::Bit, nullable: true, node }
+        Bound {
+            ty: SqlType::Bit,
+            nullable: true,
+            node,
+        }
     }
 
     /// A bare NULL takes any type.
@@ -146,7 +154,10 @@ pub(super) struct Env<'a> {
 impl<'a> Env<'a> {
     /// The same with another row.
     pub(super) fn with(&self, frame: &'a Frame<'a>) -> Env<'a> {
-        Env { frame: Some(frame), ..*self }
+        Env {
+            frame: Some(frame),
+            ..*self
+        }
     }
 
     fn column(&self, depth: usize, index: usize) -> Value {
@@ -158,7 +169,12 @@ impl<'a> Env<'a> {
     }
 
     fn variable(&self, lower: &str) -> Value {
-        self.cache.assigned.borrow().get(lower).cloned().unwrap_or_else(|| self.session.variable(lower))
+        self.cache
+            .assigned
+            .borrow()
+            .get(lower)
+            .cloned()
+            .unwrap_or_else(|| self.session.variable(lower))
     }
 
     /// Evaluates a value.
@@ -266,12 +282,23 @@ impl<'a> Env<'a> {
         Ok(if unknown { None } else { Some(false) })
     }
 
-    fn quantified(&self, op: CompareOp, a: &Bound, all: bool, plan: &Plan, collation: Collation) -> Result<Option<bool>> {
+    fn quantified(
+        &self,
+        op: CompareOp,
+        a: &Bound,
+        all: bool,
+        plan: &Plan,
+        collation: Collation,
+    ) -> Result<Option<bool>> {
         let value = self.eval(a)?;
         let rows = self.subquery(plan)?;
         let mut unknown = false;
         for row in &rows.rows {
-            match row.first().and_then(|v| compare(&value, v, collation)).map(|o| holds(op, o)) {
+            match row
+                .first()
+                .and_then(|v| compare(&value, v, collation))
+                .map(|o| holds(op, o))
+            {
                 Some(true) if !all => return Ok(Some(true)),
                 Some(false) if all => return Ok(Some(false)),
                 Some(_) => {}
@@ -309,7 +336,13 @@ impl<'a> Env<'a> {
         if entry.strict && values.iter().any(|v| matches!(v, Value::Null)) {
             return Ok(Value::Null);
         }
-        (entry.run)(&functions::Call { env: self, name: entry.name, values: &values, args, ty: &bound.ty })
+        (entry.run)(&functions::Call {
+            env: self,
+            name: entry.name,
+            values: &values,
+            args,
+            ty: &bound.ty,
+        })
     }
 }
 

@@ -9,13 +9,27 @@ use crate::types::{SqlType, Value};
 
 pub(super) fn now(call: &Call<'_>) -> Result<Value> {
     let utc = matches!(call.name, "GETUTCDATE" | "SYSUTCDATETIME");
-    let offset = if utc { UtcOffset::UTC } else { call.env.session.inst.offset() };
+    let offset = if utc {
+        UtcOffset::UTC
+    } else {
+        call.env.session.inst.offset()
+    };
     Ok(super::convert::moment_value(call.env.now, offset, call.ty))
 }
 
 fn part(call: &Call<'_>) -> Result<Part> {
     dates::part(call.text(0)).ok_or_else(|| {
-        raw_error(155, 15, 1, format!("'{}' is not a recognized {} option.", call.text(0).to_lowercase(), call.name.to_lowercase())).ends_batch()
+        raw_error(
+            155,
+            15,
+            1,
+            format!(
+                "'{}' is not a recognized {} option.",
+                call.text(0).to_lowercase(),
+                call.name.to_lowercase()
+            ),
+        )
+        .ends_batch()
     })
 }
 
@@ -49,7 +63,9 @@ fn back(at: PrimitiveDateTime, offset: UtcOffset, ty: &SqlType) -> Value {
 
 pub(super) fn dateadd(call: &Call<'_>) -> Result<Value> {
     let part = part(call)?;
-    let Some((at, offset)) = moment(&call.values[2]) else { return Ok(Value::Null) };
+    let Some((at, offset)) = moment(&call.values[2]) else {
+        return Ok(Value::Null);
+    };
     let added = dates::add(at, part, call.int(1).unwrap_or(0));
     let added = added.ok_or_else(|| err!(517, super::types::type_name(call.ty)))?;
     Ok(back(added, offset, call.ty))
@@ -57,9 +73,15 @@ pub(super) fn dateadd(call: &Call<'_>) -> Result<Value> {
 
 pub(super) fn datediff(call: &Call<'_>) -> Result<Value> {
     let part = part(call)?;
-    let (Some(from), Some(to)) = (utc(&call.values[1]), utc(&call.values[2])) else { return Ok(Value::Null) };
+    let (Some(from), Some(to)) = (utc(&call.values[1]), utc(&call.values[2])) else {
+        return Ok(Value::Null);
+    };
     let diff = dates::diff(from, to, part);
-    let fits = if *call.ty == SqlType::Int { i32::try_from(diff).ok().map(i64::from) } else { i64::try_from(diff).ok() };
+    let fits = if *call.ty == SqlType::Int {
+        i32::try_from(diff).ok().map(i64::from)
+    } else {
+        i64::try_from(diff).ok()
+    };
     fits.map(Value::Int).ok_or_else(|| err!(535))
 }
 
@@ -70,7 +92,9 @@ pub(super) fn datepart(call: &Call<'_>) -> Result<Value> {
 
 pub(super) fn datename(call: &Call<'_>) -> Result<Value> {
     let part = part(call)?;
-    let Some((at, offset)) = moment(&call.values[1]) else { return Ok(Value::Null) };
+    let Some((at, offset)) = moment(&call.values[1]) else {
+        return Ok(Value::Null);
+    };
     let name = match part {
         Part::Month => at.month().to_string(),
         Part::Weekday => at.weekday().to_string(),
@@ -96,7 +120,9 @@ pub(super) fn day(call: &Call<'_>) -> Result<Value> {
 }
 
 pub(super) fn eomonth(call: &Call<'_>) -> Result<Value> {
-    let Some((at, _)) = moment(&call.values[0]) else { return Ok(Value::Null) };
+    let Some((at, _)) = moment(&call.values[0]) else {
+        return Ok(Value::Null);
+    };
     let shifted = dates::add(at, Part::Month, call.int(1).unwrap_or(0)).ok_or_else(|| err!(517, "date"))?;
     let last = shifted.month().length(shifted.year());
     Ok(shifted.date().replace_day(last).map_or(Value::Null, Value::Date))
@@ -120,19 +146,33 @@ fn offset_arg(call: &Call<'_>) -> Option<UtcOffset> {
 }
 
 pub(super) fn switchoffset(call: &Call<'_>) -> Result<Value> {
-    let (Some((at, own)), Some(offset)) = (moment(&call.values[0]), offset_arg(call)) else { return Ok(Value::Null) };
+    let (Some((at, own)), Some(offset)) = (moment(&call.values[0]), offset_arg(call)) else {
+        return Ok(Value::Null);
+    };
     Ok(Value::DateTimeOffset(at.assume_offset(own).to_offset(offset)))
 }
 
 pub(super) fn todatetimeoffset(call: &Call<'_>) -> Result<Value> {
-    let (Some((at, _)), Some(offset)) = (moment(&call.values[0]), offset_arg(call)) else { return Ok(Value::Null) };
+    let (Some((at, _)), Some(offset)) = (moment(&call.values[0]), offset_arg(call)) else {
+        return Ok(Value::Null);
+    };
     Ok(Value::DateTimeOffset(at.assume_offset(offset)))
 }
 
 pub(super) fn datefromparts(call: &Call<'_>) -> Result<Value> {
-    let text = format!("{:04}{:02}{:02}", call.int(0).unwrap_or(0), call.int(1).unwrap_or(0), call.int(2).unwrap_or(0));
+    let text = format!(
+        "{:04}{:02}{:02}",
+        call.int(0).unwrap_or(0),
+        call.int(1).unwrap_or(0),
+        call.int(2).unwrap_or(0)
+    );
     let at = dates::parse(&text, "ymd").map_err(|_| {
-        raw_error(289, 16, 1, "Cannot construct data type date, some of the arguments have values which are not valid.".to_owned())
+        raw_error(
+            289,
+            16,
+            1,
+            "Cannot construct data type date, some of the arguments have values which are not valid.".to_owned(),
+        )
     })?;
     Ok(Value::Date(at.local.date()))
 }

@@ -33,21 +33,38 @@ pub(super) fn suser_name(call: &Call<'_>) -> Result<Value> {
         return Ok(text(session.login_name()));
     }
     let config = session.inst.config();
-    let found = config.logins.iter().find(|l| Some(i64::from(l.principal_id)) == call.int(0));
+    let found = config
+        .logins
+        .iter()
+        .find(|l| Some(i64::from(l.principal_id)) == call.int(0));
     Ok(found.map_or(Value::Null, |l| text(l.name.as_str())))
 }
 
 pub(super) fn suser_sid(call: &Call<'_>) -> Result<Value> {
     let session = call.env.session;
-    let name = if call.values.is_empty() { session.login_name() } else { call.text(0) };
+    let name = if call.values.is_empty() {
+        session.login_name()
+    } else {
+        call.text(0)
+    };
     let config = session.inst.config();
-    Ok(config.login(name).map_or(Value::Null, |l| Value::Bytes(l.sid.clone().into())))
+    Ok(config
+        .login(name)
+        .map_or(Value::Null, |l| Value::Bytes(l.sid.clone().into())))
 }
 
 pub(super) fn suser_id(call: &Call<'_>) -> Result<Value> {
     let session = call.env.session;
-    let name = if call.values.is_empty() { session.login_name() } else { call.text(0) };
-    Ok(session.inst.config().login(name).map_or(Value::Null, |l| Value::Int(l.principal_id.into())))
+    let name = if call.values.is_empty() {
+        session.login_name()
+    } else {
+        call.text(0)
+    };
+    Ok(session
+        .inst
+        .config()
+        .login(name)
+        .map_or(Value::Null, |l| Value::Int(l.principal_id.into())))
 }
 
 pub(super) fn original_login(call: &Call<'_>) -> Result<Value> {
@@ -69,7 +86,10 @@ pub(super) fn user_name(call: &Call<'_>) -> Result<Value> {
         return current_user(call);
     }
     let database = call.env.session.current()?;
-    let found = database.principals.iter().find(|p| Some(i64::from(p.principal_id)) == call.int(0));
+    let found = database
+        .principals
+        .iter()
+        .find(|p| Some(i64::from(p.principal_id)) == call.int(0));
     Ok(found.map_or(Value::Null, |p| text(p.name.as_str())))
 }
 
@@ -80,20 +100,36 @@ pub(super) fn user_id(call: &Call<'_>) -> Result<Value> {
         let user = session.user_in(&database, session.database_id);
         return Ok(user.map_or(Value::Null, |u| Value::Int(u.principal_id.into())));
     }
-    Ok(database.principal(call.text(0)).map_or(Value::Null, |p| Value::Int(p.principal_id.into())))
+    Ok(database
+        .principal(call.text(0))
+        .map_or(Value::Null, |p| Value::Int(p.principal_id.into())))
 }
 
-const SERVER_ROLES: &[&str] =
-    &["sysadmin", "serveradmin", "securityadmin", "processadmin", "setupadmin", "bulkadmin", "diskadmin", "dbcreator", "public"];
+const SERVER_ROLES: &[&str] = &[
+    "sysadmin",
+    "serveradmin",
+    "securityadmin",
+    "processadmin",
+    "setupadmin",
+    "bulkadmin",
+    "diskadmin",
+    "dbcreator",
+    "public",
+];
 
 pub(super) fn is_srvrolemember(call: &Call<'_>) -> Result<Value> {
     let session = call.env.session;
     let config = session.inst.config();
     let role = call.text(0);
     let known = SERVER_ROLES.iter().any(|r| r.eq_ignore_ascii_case(role))
-        || config.logins.iter().any(|l| l.kind == LoginKind::ServerRole && l.name.eq_ignore_ascii_case(role));
+        || config
+            .logins
+            .iter()
+            .any(|l| l.kind == LoginKind::ServerRole && l.name.eq_ignore_ascii_case(role));
     let name = call.text_or_null(1).unwrap_or(session.login_name());
-    let Some(login) = config.login(name).filter(|_| known) else { return Ok(Value::Null) };
+    let Some(login) = config.login(name).filter(|_| known) else {
+        return Ok(Value::Null);
+    };
     let member = permissions::is_sysadmin(login) || permissions::in_server_role(login, role);
     Ok(Value::Int(i64::from(member)))
 }
@@ -109,12 +145,18 @@ pub(super) fn is_member(call: &Call<'_>) -> Result<Value> {
         Some(name) => database.principal(name).cloned(),
         None => session.user_in(&database, session.database_id),
     };
-    Ok(user.map_or(Value::Null, |u| Value::Int(i64::from(u.principal_id == 1 && role.eq_ignore_ascii_case("db_owner") || permissions::in_role(&database, &u, role)))))
+    Ok(user.map_or(Value::Null, |u| {
+        Value::Int(i64::from(
+            u.principal_id == 1 && role.eq_ignore_ascii_case("db_owner") || permissions::in_role(&database, &u, role),
+        ))
+    }))
 }
 
 pub(super) fn has_dbaccess(call: &Call<'_>) -> Result<Value> {
     let session = call.env.session;
-    let Some(handle) = session.inst.find(call.text(0)) else { return Ok(Value::Null) };
+    let Some(handle) = session.inst.find(call.text(0)) else {
+        return Ok(Value::Null);
+    };
     let usable = session.inst.usable(call.text(0)).is_ok();
     let enters = session.user_in(&handle.database(), handle.id).is_some();
     Ok(Value::Int(i64::from(usable && enters)))
@@ -124,14 +166,22 @@ pub(super) fn has_dbaccess(call: &Call<'_>) -> Result<Value> {
 pub(super) fn has_perms_by_name(call: &Call<'_>) -> Result<Value> {
     let session = call.env.session;
     let (securable, class) = (call.text_or_null(0), call.text_or_null(1).map(str::to_ascii_uppercase));
-    let Some(permission) = call.text_or_null(2) else { return Ok(Value::Null) };
+    let Some(permission) = call.text_or_null(2) else {
+        return Ok(Value::Null);
+    };
     let permission = permission.to_uppercase();
     let answer = match (securable, class.as_deref()) {
-        (None, None | Some("SERVER")) => Some(if permission == "ANY" { true } else { session.has_server(&permission) }),
+        (None, None | Some("SERVER")) => Some(if permission == "ANY" {
+            true
+        } else {
+            session.has_server(&permission)
+        }),
         (name, Some("DATABASE")) => database_permission(session, name, &permission),
-        (Some(name), Some("LOGIN")) => {
-            session.inst.config().login(name).map(|_| session.is_sysadmin() || name.eq_ignore_ascii_case(session.login_name()))
-        }
+        (Some(name), Some("LOGIN")) => session
+            .inst
+            .config()
+            .login(name)
+            .map(|_| session.is_sysadmin() || name.eq_ignore_ascii_case(session.login_name())),
         (Some(name), Some("OBJECT" | "TYPE")) => object_permission(session, name, &permission)?,
         (Some(_), Some("SCHEMA")) => Some(session.may(&*session.current()?, session.database_id, &permission, None)),
         _ => None,
@@ -142,7 +192,10 @@ pub(super) fn has_perms_by_name(call: &Call<'_>) -> Result<Value> {
 fn database_permission(session: &Session, name: Option<&str>, permission: &str) -> Option<bool> {
     let handle = match name {
         // The name may be quoted: `[ADSync]`.
-        Some(name) => session.inst.find(name).or_else(|| session.inst.find(crate::engine::catalog::split_name(name)?.object()))?,
+        Some(name) => session
+            .inst
+            .find(name)
+            .or_else(|| session.inst.find(crate::engine::catalog::split_name(name)?.object()))?,
         None => session.handle().ok()?,
     };
     let database = session.view(&handle);
@@ -157,9 +210,13 @@ fn database_permission(session: &Session, name: Option<&str>, permission: &str) 
 }
 
 fn object_permission(session: &Session, name: &str, permission: &str) -> Result<Option<bool>> {
-    let Some(object) = crate::engine::catalog::find_object(session, name) else { return Ok(None) };
+    let Some(object) = crate::engine::catalog::find_object(session, name) else {
+        return Ok(None);
+    };
     let database = session.current()?;
-    Ok(Some(object.id < 0 || session.may(&database, session.database_id, permission, Some(object.id))))
+    Ok(Some(
+        object.id < 0 || session.may(&database, session.database_id, permission, Some(object.id)),
+    ))
 }
 
 /// The old bitmap: everything for owners, nothing otherwise.

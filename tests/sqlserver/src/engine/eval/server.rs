@@ -38,7 +38,13 @@ pub(super) fn global(session: &Session, upper: &str) -> Value {
     match upper {
         "@@SPID" => Value::Int(session.spid().into()),
         "@@SERVERNAME" => text(config.server_name.as_str()),
-        "@@SERVICENAME" => text(config.instance_name.clone().unwrap_or_else(|| "MSSQLSERVER".to_owned()).as_str()),
+        "@@SERVICENAME" => text(
+            config
+                .instance_name
+                .clone()
+                .unwrap_or_else(|| "MSSQLSERVER".to_owned())
+                .as_str(),
+        ),
         "@@VERSION" => text(catalog::version_text(&config)),
         "@@ROWCOUNT" => Value::Int(i64::try_from(session.rowcount).unwrap_or(i64::MAX)),
         "@@ERROR" => Value::Int(session.error.into()),
@@ -104,20 +110,31 @@ pub(super) fn sessionproperty(call: &Call<'_>) -> Result<Value> {
         "ARITHABORT" => flag(o.arithabort),
         "CONCAT_NULL_YIELDS_NULL" => flag(o.concat_null),
         "QUOTED_IDENTIFIER" => flag(o.quoted_identifier),
-        name @ ("ANSI_PADDING" | "ANSI_WARNINGS" | "NUMERIC_ROUNDABORT") => flag(o.others.get(name).copied().unwrap_or(name != "NUMERIC_ROUNDABORT")),
+        name @ ("ANSI_PADDING" | "ANSI_WARNINGS" | "NUMERIC_ROUNDABORT") => {
+            flag(o.others.get(name).copied().unwrap_or(name != "NUMERIC_ROUNDABORT"))
+        }
         _ => Value::Null,
     })
 }
 
 pub(super) fn databasepropertyex(call: &Call<'_>) -> Result<Value> {
     let session = call.env.session;
-    Ok(session.inst.find(call.text(0)).map_or(Value::Null, |h| catalog::database_property(session, &h, call.text(1))))
+    Ok(session
+        .inst
+        .find(call.text(0))
+        .map_or(Value::Null, |h| catalog::database_property(session, &h, call.text(1))))
 }
 
 pub(super) fn fileproperty(call: &Call<'_>) -> Result<Value> {
     let handle = call.env.session.handle()?;
     let database = handle.database();
-    let Some(file) = database.files.iter().find(|f| f.name.eq_ignore_ascii_case(call.text(0))) else { return Ok(Value::Null) };
+    let Some(file) = database
+        .files
+        .iter()
+        .find(|f| f.name.eq_ignore_ascii_case(call.text(0)))
+    else {
+        return Ok(Value::Null);
+    };
     Ok(match call.text(1).to_ascii_lowercase().as_str() {
         "spaceused" if file.kind == FileKind::Data => Value::Int(handle.used_pages().into()),
         "spaceused" => Value::Int(i64::from(file.size_pages / 16).max(32)),
@@ -139,8 +156,14 @@ pub(super) fn db_id(call: &Call<'_>) -> Result<Value> {
 
 pub(super) fn db_name(call: &Call<'_>) -> Result<Value> {
     let session = call.env.session;
-    let id = if call.values.is_empty() { Some(i64::from(session.database_id)) } else { call.int(0) };
-    let handle = id.and_then(|id| i32::try_from(id).ok()).and_then(|id| session.inst.handle(id));
+    let id = if call.values.is_empty() {
+        Some(i64::from(session.database_id))
+    } else {
+        call.int(0)
+    };
+    let handle = id
+        .and_then(|id| i32::try_from(id).ok())
+        .and_then(|id| session.inst.handle(id));
     Ok(optional(handle.map(|h| h.name())))
 }
 
@@ -156,7 +179,9 @@ fn database_arg(call: &Call<'_>, n: usize) -> Option<Arc<Handle>> {
 pub(super) fn object_id(call: &Call<'_>) -> Result<Value> {
     let kind = call.text_or_null(1).map(|k| k.trim().to_uppercase());
     let found = catalog::find_object(call.env.session, call.text(0));
-    Ok(found.filter(|o| kind.as_ref().is_none_or(|k| k == o.kind)).map_or(Value::Null, |o| Value::Int(o.id.into())))
+    Ok(found
+        .filter(|o| kind.as_ref().is_none_or(|k| k == o.kind))
+        .map_or(Value::Null, |o| Value::Int(o.id.into())))
 }
 
 fn object(call: &Call<'_>) -> Option<catalog::Object> {
@@ -178,7 +203,9 @@ fn current_object(call: &Call<'_>) -> Option<catalog::Object> {
 }
 
 pub(super) fn objectproperty(call: &Call<'_>) -> Result<Value> {
-    let Some(object) = current_object(call) else { return Ok(Value::Null) };
+    let Some(object) = current_object(call) else {
+        return Ok(Value::Null);
+    };
     Ok(match call.text(1).to_ascii_lowercase().as_str() {
         "isusertable" | "istable" => flag(object.kind == "U"),
         "isprocedure" => flag(object.kind == "P"),
@@ -198,7 +225,9 @@ fn column(call: &Call<'_>) -> Option<(Arc<Database>, usize, usize)> {
 }
 
 pub(super) fn columnproperty(call: &Call<'_>) -> Result<Value> {
-    let Some((database, table, at)) = column(call) else { return Ok(Value::Null) };
+    let Some((database, table, at)) = column(call) else {
+        return Ok(Value::Null);
+    };
     let table = &database.tables[table];
     Ok(match call.text(2).to_ascii_lowercase().as_str() {
         "allowsnull" => flag(table.columns[at].nullable),
@@ -210,7 +239,9 @@ pub(super) fn columnproperty(call: &Call<'_>) -> Result<Value> {
 }
 
 pub(super) fn col_length(call: &Call<'_>) -> Result<Value> {
-    let Some(object) = catalog::find_object(call.env.session, call.text(0)) else { return Ok(Value::Null) };
+    let Some(object) = catalog::find_object(call.env.session, call.text(0)) else {
+        return Ok(Value::Null);
+    };
     let database = call.env.session.current()?;
     let table = database.tables.iter().find(|t| t.object_id == object.id);
     let column = table.and_then(|t| t.columns.iter().find(|c| c.name.eq_ignore_ascii_case(call.text(1))));
@@ -219,9 +250,17 @@ pub(super) fn col_length(call: &Call<'_>) -> Result<Value> {
 
 pub(super) fn col_name(call: &Call<'_>) -> Result<Value> {
     let database = call.env.session.current()?;
-    let table = database.tables.iter().find(|t| Some(i64::from(t.object_id)) == call.int(0));
+    let table = database
+        .tables
+        .iter()
+        .find(|t| Some(i64::from(t.object_id)) == call.int(0));
     let at = call.int(1).and_then(|n| usize::try_from(n - 1).ok());
-    Ok(optional(table.zip(at).and_then(|(t, at)| t.columns.get(at)).map(|c| c.name.clone())))
+    Ok(optional(
+        table
+            .zip(at)
+            .and_then(|(t, at)| t.columns.get(at))
+            .map(|c| c.name.clone()),
+    ))
 }
 
 pub(super) fn schema_name(call: &Call<'_>) -> Result<Value> {
@@ -229,23 +268,34 @@ pub(super) fn schema_name(call: &Call<'_>) -> Result<Value> {
         return Ok(text("dbo"));
     }
     let database = call.env.session.current()?;
-    let found = catalog::schemas(&database).into_iter().find(|s| Some(i64::from(s.0)) == call.int(0));
+    let found = catalog::schemas(&database)
+        .into_iter()
+        .find(|s| Some(i64::from(s.0)) == call.int(0));
     Ok(optional(found.map(|s| s.1)))
 }
 
 pub(super) fn schema_id(call: &Call<'_>) -> Result<Value> {
     let database = call.env.session.current()?;
     let name = call.text_or_null(0).unwrap_or("dbo");
-    let found = catalog::schemas(&database).into_iter().find(|s| s.1.eq_ignore_ascii_case(name));
+    let found = catalog::schemas(&database)
+        .into_iter()
+        .find(|s| s.1.eq_ignore_ascii_case(name));
     Ok(found.map_or(Value::Null, |s| Value::Int(s.0.into())))
 }
 
 pub(super) fn type_name_of(call: &Call<'_>) -> Result<Value> {
-    Ok(optional(catalog::TYPES.iter().find(|t| Some(i64::from(t.user_type_id)) == call.int(0)).map(|t| t.name)))
+    Ok(optional(
+        catalog::TYPES
+            .iter()
+            .find(|t| Some(i64::from(t.user_type_id)) == call.int(0))
+            .map(|t| t.name),
+    ))
 }
 
 pub(super) fn type_id(call: &Call<'_>) -> Result<Value> {
-    let found = catalog::TYPES.iter().find(|t| t.name.eq_ignore_ascii_case(call.text(0)));
+    let found = catalog::TYPES
+        .iter()
+        .find(|t| t.name.eq_ignore_ascii_case(call.text(0)));
     Ok(found.map_or(Value::Null, |t| Value::Int(t.user_type_id.into())))
 }
 
@@ -262,7 +312,11 @@ pub(super) fn collationproperty(call: &Call<'_>) -> Result<Value> {
 
 pub(super) fn sql_variant_property(call: &Call<'_>) -> Result<Value> {
     let declared = &call.args[0].ty;
-    let ty = if *declared == SqlType::Variant { type_of(&call.values[0]) } else { declared.clone() };
+    let ty = if *declared == SqlType::Variant {
+        type_of(&call.values[0])
+    } else {
+        declared.clone()
+    };
     let (length, precision, scale) = catalog::storage(&ty);
     Ok(match call.text(1).to_ascii_lowercase().as_str() {
         "basetype" => text(type_name(&ty).trim_end_matches("(max)")),
@@ -275,13 +329,19 @@ pub(super) fn sql_variant_property(call: &Call<'_>) -> Result<Value> {
 
 pub(super) fn file_id(call: &Call<'_>) -> Result<Value> {
     let database = call.env.session.current()?;
-    let file = database.files.iter().find(|f| f.name.eq_ignore_ascii_case(call.text(0)));
+    let file = database
+        .files
+        .iter()
+        .find(|f| f.name.eq_ignore_ascii_case(call.text(0)));
     Ok(file.map_or(Value::Null, |f| Value::Int(f.file_id.into())))
 }
 
 pub(super) fn file_name(call: &Call<'_>) -> Result<Value> {
     let database = call.env.session.current()?;
-    let file = database.files.iter().find(|f| Some(i64::from(f.file_id)) == call.int(0));
+    let file = database
+        .files
+        .iter()
+        .find(|f| Some(i64::from(f.file_id)) == call.int(0));
     Ok(optional(file.map(|f| f.name.clone())))
 }
 
@@ -298,13 +358,23 @@ pub(super) fn host_id(call: &Call<'_>) -> Result<Value> {
 }
 
 pub(super) fn scope_identity(call: &Call<'_>) -> Result<Value> {
-    Ok(call.env.session.identity.map_or(Value::Null, |i| Value::Decimal(i.into(), 0)))
+    Ok(call
+        .env
+        .session
+        .identity
+        .map_or(Value::Null, |i| Value::Decimal(i.into(), 0)))
 }
 
 pub(super) fn ident_current(call: &Call<'_>) -> Result<Value> {
-    let Some(object) = catalog::find_object(call.env.session, call.text(0)) else { return Ok(Value::Null) };
+    let Some(object) = catalog::find_object(call.env.session, call.text(0)) else {
+        return Ok(Value::Null);
+    };
     let database = call.env.session.current()?;
-    let identity = database.tables.iter().find(|t| t.object_id == object.id).and_then(|t| t.identity.clone());
+    let identity = database
+        .tables
+        .iter()
+        .find(|t| t.object_id == object.id)
+        .and_then(|t| t.identity.clone());
     Ok(identity.map_or(Value::Null, |i| Value::Decimal(i.last.unwrap_or(i.seed).into(), 0)))
 }
 
@@ -322,11 +392,18 @@ pub(super) fn rowcount_big(call: &Call<'_>) -> Result<Value> {
 }
 
 pub(super) fn transaction_id(call: &Call<'_>) -> Result<Value> {
-    Ok(Value::Int(i64::try_from(call.env.session.transaction.descriptor).unwrap_or(0)))
+    Ok(Value::Int(
+        i64::try_from(call.env.session.transaction.descriptor).unwrap_or(0),
+    ))
 }
 
 pub(super) fn applock_mode(call: &Call<'_>) -> Result<Value> {
-    Ok(text(crate::engine::procs::applock::mode(call.env.session, call.text(0), call.text(1), call.text(2))))
+    Ok(text(crate::engine::procs::applock::mode(
+        call.env.session,
+        call.text(0),
+        call.text(1),
+        call.text(2),
+    )))
 }
 
 pub(super) fn applock_test(call: &Call<'_>) -> Result<Value> {
@@ -336,7 +413,9 @@ pub(super) fn applock_test(call: &Call<'_>) -> Result<Value> {
 
 /// `ERROR_NUMBER()` and its like, inside a CATCH block.
 pub(super) fn error_part(call: &Call<'_>) -> Result<Value> {
-    let Some(message) = call.env.session.caught.last() else { return Ok(Value::Null) };
+    let Some(message) = call.env.session.caught.last() else {
+        return Ok(Value::Null);
+    };
     Ok(match call.name {
         "ERROR_NUMBER" => Value::Int(message.number.into()),
         "ERROR_SEVERITY" => Value::Int(message.class.into()),

@@ -46,7 +46,11 @@ pub(super) fn data_length(call: &Call<'_>) -> Result<Value> {
 
 pub(super) fn left(call: &Call<'_>) -> Result<Value> {
     let n = call.int(1).unwrap_or(0);
-    if n < 0 { Err(err!(537)) } else { Ok(str_value(slice(call.text(0), 0, size(n)))) }
+    if n < 0 {
+        Err(err!(537))
+    } else {
+        Ok(str_value(slice(call.text(0), 0, size(n))))
+    }
 }
 
 pub(super) fn right(call: &Call<'_>) -> Result<Value> {
@@ -114,7 +118,10 @@ fn find(text: &str, needle: &str, from: usize) -> Option<usize> {
 }
 
 fn char_end(text: &str, from: usize, chars: usize) -> usize {
-    text[from..].char_indices().nth(chars).map_or(text.len(), |(i, _)| from + i)
+    text[from..]
+        .char_indices()
+        .nth(chars)
+        .map_or(text.len(), |(i, _)| from + i)
 }
 
 pub(super) fn replace(call: &Call<'_>) -> Result<Value> {
@@ -133,7 +140,11 @@ pub(super) fn replace(call: &Call<'_>) -> Result<Value> {
 pub(super) fn charindex(call: &Call<'_>) -> Result<Value> {
     let text = call.text(1);
     let skip = size(call.int(2).unwrap_or(1).max(1) - 1);
-    let from = text.char_indices().map(|(i, _)| i).find(|i| units(&text[..*i]) >= skip).unwrap_or(text.len());
+    let from = text
+        .char_indices()
+        .map(|(i, _)| i)
+        .find(|i| units(&text[..*i]) >= skip)
+        .unwrap_or(text.len());
     let found = find(text, call.text(0), from).map_or(0, |at| units(&text[..at]) + 1);
     Ok(int(found))
 }
@@ -142,7 +153,10 @@ pub(super) fn patindex(call: &Call<'_>) -> Result<Value> {
     let (pattern, text) = (call.text(0), call.text(1));
     let anchored = !pattern.starts_with('%');
     let tail = pattern.trim_start_matches('%');
-    let found = text.char_indices().map(|(i, _)| i).find(|i| like::like(&text[*i..], tail, None, Collation::Insensitive));
+    let found = text
+        .char_indices()
+        .map(|(i, _)| i)
+        .find(|i| like::like(&text[*i..], tail, None, Collation::Insensitive));
     Ok(match found {
         Some(0) => int(1),
         Some(at) if !anchored => int(units(&text[..at]) + 1),
@@ -151,7 +165,9 @@ pub(super) fn patindex(call: &Call<'_>) -> Result<Value> {
 }
 
 pub(super) fn concat(call: &Call<'_>) -> Result<Value> {
-    Ok(str_value((0..call.values.len()).map(|i| call.text(i)).collect::<String>()))
+    Ok(str_value(
+        (0..call.values.len()).map(|i| call.text(i)).collect::<String>(),
+    ))
 }
 
 pub(super) fn concat_ws(call: &Call<'_>) -> Result<Value> {
@@ -176,7 +192,9 @@ pub(super) fn quotename(call: &Call<'_>) -> Result<Value> {
 }
 
 pub(super) fn stuff(call: &Call<'_>) -> Result<Value> {
-    let (Some(text), Some(start), Some(length)) = (call.text_or_null(0), call.int(1), call.int(2)) else { return Ok(Value::Null) };
+    let (Some(text), Some(start), Some(length)) = (call.text_or_null(0), call.int(1), call.int(2)) else {
+        return Ok(Value::Null);
+    };
     let total = units(text);
     if start < 1 || length < 0 || size(start) > total {
         return Ok(Value::Null);
@@ -192,7 +210,11 @@ pub(super) fn replicate(call: &Call<'_>) -> Result<Value> {
         return Ok(Value::Null);
     }
     let text = call.text(0);
-    let limit = if matches!(call.ty, SqlType::NVarChar(None) | SqlType::VarChar(None)) { 16 << 20 } else { 8000 };
+    let limit = if matches!(call.ty, SqlType::NVarChar(None) | SqlType::VarChar(None)) {
+        16 << 20
+    } else {
+        8000
+    };
     let times = size(n).min(limit / text.len().max(1) + 1);
     Ok(str_value(text::prefix(&text.repeat(times), limit)))
 }
@@ -216,18 +238,28 @@ pub(super) fn nchar(call: &Call<'_>) -> Result<Value> {
 }
 
 pub(super) fn ascii(call: &Call<'_>) -> Result<Value> {
-    Ok(text::code_page_bytes(call.text(0)).first().map_or(Value::Null, |b| Value::Int(i64::from(*b))))
+    Ok(text::code_page_bytes(call.text(0))
+        .first()
+        .map_or(Value::Null, |b| Value::Int(i64::from(*b))))
 }
 
 pub(super) fn unicode(call: &Call<'_>) -> Result<Value> {
-    Ok(call.text(0).encode_utf16().next().map_or(Value::Null, |u| Value::Int(i64::from(u))))
+    Ok(call
+        .text(0)
+        .encode_utf16()
+        .next()
+        .map_or(Value::Null, |u| Value::Int(i64::from(u))))
 }
 
 pub(super) fn str_(call: &Call<'_>) -> Result<Value> {
     let width = size(call.int(1).unwrap_or(10)).min(8000);
     let places = size(call.int(2).unwrap_or(0)).min(16);
     let text = format!("{:.places$}", super::compare::approximate(&call.values[0]));
-    Ok(str_value(if text.len() > width { "*".repeat(width) } else { format!("{text:>width$}") }))
+    Ok(str_value(if text.len() > width {
+        "*".repeat(width)
+    } else {
+        format!("{text:>width$}")
+    }))
 }
 
 /// FORMAT knows .NET's custom date parts and `N0`/`D2` for numbers; anything else is NULL, never a guess.
@@ -242,7 +274,9 @@ pub(super) fn format(call: &Call<'_>) -> Result<Value> {
     if let Some(at) = at {
         return Ok(str_value(format_date(at, pattern)));
     }
-    let places: Option<usize> = pattern.get(1..).and_then(|p| if p.is_empty() { Some(2) } else { p.parse().ok() });
+    let places: Option<usize> = pattern
+        .get(1..)
+        .and_then(|p| if p.is_empty() { Some(2) } else { p.parse().ok() });
     let number = super::compare::approximate(&call.values[0]);
     Ok(match (pattern.chars().next(), places) {
         (Some('N' | 'n'), Some(places)) => {
@@ -280,7 +314,13 @@ fn format_date(at: time::PrimitiveDateTime, pattern: &str) -> String {
             ('m', n) => format!("{:0n$}", at.minute()),
             ('s', n) => format!("{:0n$}", at.second()),
             ('f', n) => format!("{:09}", at.nanosecond())[..n.min(9)].to_owned(),
-            ('t', _) => if at.hour() < 12 { "AM".to_owned() } else { "PM".to_owned() },
+            ('t', _) => {
+                if at.hour() < 12 {
+                    "AM".to_owned()
+                } else {
+                    "PM".to_owned()
+                }
+            }
             (other, n) => other.to_string().repeat(n),
         });
     }
@@ -302,7 +342,10 @@ pub(super) fn isnumeric(call: &Call<'_>) -> Result<Value> {
 pub(super) fn parsename(call: &Call<'_>) -> Result<Value> {
     let parts: Vec<&str> = call.text(0).split('.').collect();
     let wanted = size(call.int(1).unwrap_or(0));
-    let at = parts.len().checked_sub(wanted).filter(|_| wanted > 0 && parts.len() <= 4);
+    let at = parts
+        .len()
+        .checked_sub(wanted)
+        .filter(|_| wanted > 0 && parts.len() <= 4);
     Ok(at.map_or(Value::Null, |at| str_value(parts[at].trim_matches(['[', ']']))))
 }
 

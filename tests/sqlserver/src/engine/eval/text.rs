@@ -23,7 +23,11 @@ pub(crate) fn slice(text: &str, skip: usize, n: usize) -> String {
 
 /// Its length in UTF-16 units.
 pub(crate) fn units(text: &str) -> usize {
-    if text.is_ascii() { text.len() } else { text.encode_utf16().count() }
+    if text.is_ascii() {
+        text.len()
+    } else {
+        text.encode_utf16().count()
+    }
 }
 
 /// Upper-case hex.
@@ -37,7 +41,11 @@ pub(crate) fn decimal(value: i128, scale: u8) -> String {
     let digits = format!("{:0>width$}", value.unsigned_abs(), width = scale + 1);
     let (whole, fraction) = digits.split_at(digits.len() - scale);
     let sign = if value < 0 { "-" } else { "" };
-    if scale == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+    if scale == 0 {
+        format!("{sign}{whole}")
+    } else {
+        format!("{sign}{whole}.{fraction}")
+    }
 }
 
 /// Money shows two digits, four with style 2, thousands with style 1.
@@ -78,7 +86,10 @@ fn general(value: f64) -> String {
         return "0".to_owned();
     }
     let scientific = exponent(value, 5);
-    let power: i32 = scientific.split_once('e').and_then(|(_, p)| p.parse().ok()).unwrap_or(0);
+    let power: i32 = scientific
+        .split_once('e')
+        .and_then(|(_, p)| p.parse().ok())
+        .unwrap_or(0);
     if !(-5..6).contains(&power) {
         let (mantissa, tail) = scientific.split_once('e').unwrap_or((&scientific, "+000"));
         return format!("{}e{tail}", trim_zeros(mantissa));
@@ -88,7 +99,11 @@ fn general(value: f64) -> String {
 }
 
 fn trim_zeros(number: &str) -> &str {
-    if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { number }
+    if number.contains('.') {
+        number.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        number
+    }
 }
 
 fn exponent(value: f64, places: usize) -> String {
@@ -101,8 +116,8 @@ fn exponent(value: f64, places: usize) -> String {
 
 /// Windows-1252 differs from Latin-1 between 0x80 and 0x9F.
 const HIGH: [char; 32] = [
-    '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}', '‘', '’', '“',
-    '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
+    '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}', '‘', '’',
+    '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
 ];
 
 /// Text as Windows-1252; what it does not have becomes `?`.
@@ -110,14 +125,27 @@ pub(crate) fn code_page_bytes(text: &str) -> Vec<u8> {
     text.chars()
         .map(|c| match u8::try_from(u32::from(c)) {
             Ok(b) if !(0x80..0xa0).contains(&b) => b,
-            _ => HIGH.iter().position(|h| *h == c).and_then(|p| u8::try_from(p + 0x80).ok()).unwrap_or(b'?'),
+            _ => HIGH
+                .iter()
+                .position(|h| *h == c)
+                .and_then(|p| u8::try_from(p + 0x80).ok())
+                .unwrap_or(b'?'),
         })
         .collect()
 }
 
 /// Windows-1252 as text.
 pub(crate) fn code_page_text(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| if (0x80..0xa0).contains(b) { HIGH[usize::from(b - 0x80)] } else { char::from(*b) }).collect()
+    bytes
+        .iter()
+        .map(|b| {
+            if (0x80..0xa0).contains(b) {
+                HIGH[usize::from(b - 0x80)]
+            } else {
+                char::from(*b)
+            }
+        })
+        .collect()
 }
 
 /// UTF-16, little-endian.
@@ -127,7 +155,10 @@ pub(crate) fn utf16_bytes(text: &str) -> Vec<u8> {
 
 /// The same, back.
 pub(crate) fn utf16_text(bytes: &[u8]) -> String {
-    let units: Vec<u16> = bytes.chunks_exact(2).map(|p| u16::from_le_bytes([p[0], p[1]])).collect();
+    let units: Vec<u16> = bytes
+        .chunks_exact(2)
+        .map(|p| u16::from_le_bytes([p[0], p[1]]))
+        .collect();
     String::from_utf16_lossy(&units)
 }
 

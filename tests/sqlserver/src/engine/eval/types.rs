@@ -66,9 +66,15 @@ pub(crate) fn family(ty: &SqlType) -> Family {
         SqlType::Bit | SqlType::TinyInt | SqlType::SmallInt | SqlType::Int | SqlType::BigInt => Family::Integer,
         SqlType::Numeric { .. } | SqlType::Money => Family::Exact,
         SqlType::Float | SqlType::Real => Family::Approximate,
-        SqlType::Char(_) | SqlType::VarChar(_) | SqlType::NChar(_) | SqlType::NVarChar(_) | SqlType::Xml => Family::Text,
+        SqlType::Char(_) | SqlType::VarChar(_) | SqlType::NChar(_) | SqlType::NVarChar(_) | SqlType::Xml => {
+            Family::Text
+        }
         SqlType::Binary(_) | SqlType::VarBinary(_) => Family::Binary,
-        SqlType::DateTime | SqlType::SmallDateTime | SqlType::Date | SqlType::DateTime2(_) | SqlType::DateTimeOffset(_) => Family::Date,
+        SqlType::DateTime
+        | SqlType::SmallDateTime
+        | SqlType::Date
+        | SqlType::DateTime2(_)
+        | SqlType::DateTimeOffset(_) => Family::Date,
         SqlType::Time(_) => Family::Time,
         SqlType::Guid => Family::Guid,
         SqlType::Variant => Family::Variant,
@@ -142,8 +148,14 @@ fn display_width(ty: &SqlType) -> Option<u16> {
 /// nvarchar or varchar of a length, max when it does not fit.
 pub(crate) fn text_type(national: bool, length: Option<usize>) -> SqlType {
     let limit = if national { 4000 } else { 8000 };
-    let length = length.and_then(|n| u16::try_from(n.max(1)).ok()).filter(|n| *n <= limit);
-    if national { SqlType::NVarChar(length) } else { SqlType::VarChar(length) }
+    let length = length
+        .and_then(|n| u16::try_from(n.max(1)).ok())
+        .filter(|n| *n <= limit);
+    if national {
+        SqlType::NVarChar(length)
+    } else {
+        SqlType::VarChar(length)
+    }
 }
 
 /// The numeric type that holds every value of an integer type.
@@ -208,7 +220,10 @@ fn capped(precision: u16, scale: u16) -> SqlType {
 
 fn numeric(precision: u16, scale: u16) -> SqlType {
     let narrow = |n: u16| u8::try_from(n.min(38)).unwrap_or(38);
-    SqlType::Numeric { precision: narrow(precision), scale: narrow(scale) }
+    SqlType::Numeric {
+        precision: narrow(precision),
+        scale: narrow(scale),
+    }
 }
 
 /// The type of `a op b`.
@@ -219,12 +234,22 @@ pub(crate) fn arithmetic_type(op: BinaryOp, a: &SqlType, b: &SqlType) -> Result<
         return Ok(concatenation(a, b));
     }
     if op == Add && fa == Family::Binary && fb == Family::Binary {
-        let both = length(a).zip(length(b)).map(|(x, y)| x.saturating_add(y)).filter(|n| *n <= 8000);
+        let both = length(a)
+            .zip(length(b))
+            .map(|(x, y)| x.saturating_add(y))
+            .filter(|n| *n <= 8000);
         return Ok(SqlType::VarBinary(both));
     }
     if matches!(op, And | Or | Xor) {
-        let integers = matches!((fa, fb), (Family::Integer, Family::Integer | Family::Binary) | (Family::Binary, Family::Integer));
-        let ty = if fa == Family::Integer && fb == Family::Integer { common_type(a, b) } else { integer_of(a, b) };
+        let integers = matches!(
+            (fa, fb),
+            (Family::Integer, Family::Integer | Family::Binary) | (Family::Binary, Family::Integer)
+        );
+        let ty = if fa == Family::Integer && fb == Family::Integer {
+            common_type(a, b)
+        } else {
+            integer_of(a, b)
+        };
         return if integers { Ok(ty) } else { Err(incompatible(op, a, b)) };
     }
     if let Some(date) = date_arithmetic(op, a, b) {
@@ -262,7 +287,11 @@ fn wide(ty: &SqlType) -> (u16, u16) {
 }
 
 fn integer_of(a: &SqlType, b: &SqlType) -> SqlType {
-    if family(a) == Family::Integer { a.clone() } else { b.clone() }
+    if family(a) == Family::Integer {
+        a.clone()
+    } else {
+        b.clone()
+    }
 }
 
 /// datetime + number, datetime - datetime: only the two old types allow it.
@@ -316,7 +345,10 @@ pub(crate) fn implicit(from: &SqlType, to: &SqlType) -> bool {
     match (f, t) {
         (Family::Text, Family::Binary) | (Family::Variant, _) => false,
         (Family::Text, _) | (_, Family::Text) => !(f == Family::Binary && t != Family::Text),
-        (Family::Integer | Family::Exact | Family::Approximate, Family::Integer | Family::Exact | Family::Approximate) => true,
+        (
+            Family::Integer | Family::Exact | Family::Approximate,
+            Family::Integer | Family::Exact | Family::Approximate,
+        ) => true,
         (Family::Integer, Family::Binary) | (Family::Exact, Family::Binary) => true,
         (Family::Binary, Family::Integer | Family::Exact | Family::Guid) | (Family::Guid, Family::Binary) => true,
         (Family::Integer | Family::Exact | Family::Approximate, Family::Date) => {
@@ -332,11 +364,20 @@ pub(crate) fn type_of(value: &Value) -> SqlType {
     match value {
         Value::Null => SqlType::Int,
         Value::Bit(_) => SqlType::Bit,
-        Value::Int(i) => if i32::try_from(*i).is_ok() { SqlType::Int } else { SqlType::BigInt },
+        Value::Int(i) => {
+            if i32::try_from(*i).is_ok() {
+                SqlType::Int
+            } else {
+                SqlType::BigInt
+            }
+        }
         Value::Float(_) => SqlType::Float,
         Value::Decimal(v, scale) => {
             let digits = u8::try_from(v.unsigned_abs().to_string().len()).unwrap_or(38);
-            SqlType::Numeric { precision: digits.max(*scale).clamp(1, 38), scale: *scale }
+            SqlType::Numeric {
+                precision: digits.max(*scale).clamp(1, 38),
+                scale: *scale,
+            }
         }
         Value::Str(s) => text_type(true, Some(s.encode_utf16().count())),
         Value::Bytes(b) => SqlType::VarBinary(u16::try_from(b.len().max(1)).ok().filter(|n| *n <= 8000)),
@@ -359,21 +400,46 @@ mod tests {
     #[test]
     fn precedence_picks_the_higher_type() {
         assert_eq!(common_type(&SqlType::Int, &SqlType::NVarChar(Some(5))), SqlType::Int);
-        assert_eq!(common_type(&SqlType::VarChar(Some(3)), &SqlType::NVarChar(Some(5))), SqlType::NVarChar(Some(5)));
+        assert_eq!(
+            common_type(&SqlType::VarChar(Some(3)), &SqlType::NVarChar(Some(5))),
+            SqlType::NVarChar(Some(5))
+        );
         assert_eq!(common_type(&SqlType::Int, &numeric(5, 2)), numeric(12, 2));
     }
 
     #[test]
     fn numeric_arithmetic_follows_the_documented_formulas() {
-        assert_eq!(arithmetic_type(BinaryOp::Add, &numeric(5, 2), &numeric(5, 2)).unwrap(), numeric(6, 2));
-        assert_eq!(arithmetic_type(BinaryOp::Mul, &numeric(5, 2), &SqlType::Int).unwrap(), numeric(16, 2));
-        assert_eq!(arithmetic_type(BinaryOp::Div, &numeric(5, 2), &SqlType::Int).unwrap(), numeric(16, 13));
-        assert_eq!(arithmetic_type(BinaryOp::Mul, &numeric(38, 10), &numeric(38, 10)).unwrap(), numeric(38, 6));
+        assert_eq!(
+            arithmetic_type(BinaryOp::Add, &numeric(5, 2), &numeric(5, 2)).unwrap(),
+            numeric(6, 2)
+        );
+        assert_eq!(
+            arithmetic_type(BinaryOp::Mul, &numeric(5, 2), &SqlType::Int).unwrap(),
+            numeric(16, 2)
+        );
+        assert_eq!(
+            arithmetic_type(BinaryOp::Div, &numeric(5, 2), &SqlType::Int).unwrap(),
+            numeric(16, 13)
+        );
+        assert_eq!(
+            arithmetic_type(BinaryOp::Mul, &numeric(38, 10), &numeric(38, 10)).unwrap(),
+            numeric(38, 6)
+        );
     }
 
     #[test]
     fn what_does_not_add_is_an_error() {
-        assert_eq!(arithmetic_type(BinaryOp::Add, &SqlType::Guid, &SqlType::Int).unwrap_err().number(), 402);
-        assert_eq!(arithmetic_type(BinaryOp::Sub, &SqlType::Date, &SqlType::Date).unwrap_err().number(), 8117);
+        assert_eq!(
+            arithmetic_type(BinaryOp::Add, &SqlType::Guid, &SqlType::Int)
+                .unwrap_err()
+                .number(),
+            402
+        );
+        assert_eq!(
+            arithmetic_type(BinaryOp::Sub, &SqlType::Date, &SqlType::Date)
+                .unwrap_err()
+                .number(),
+            8117
+        );
     }
 }

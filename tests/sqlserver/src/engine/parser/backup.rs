@@ -103,13 +103,29 @@ impl Parser<'_> {
         self.expect_word("TO")?;
         let devices = self.list(Self::device)?;
         self.same_class(&devices)?;
-        let options = if self.eat_word("WITH") { self.backup_options()? } else { Vec::new() };
-        Ok(Kind::Backup(Box::new(Backup { kind, database, devices, options })))
+        let options = if self.eat_word("WITH") {
+            self.backup_options()?
+        } else {
+            Vec::new()
+        };
+        Ok(Kind::Backup(Box::new(Backup {
+            kind,
+            database,
+            devices,
+            options,
+        })))
     }
 
     pub(super) fn restore(&mut self) -> Result<Kind> {
         self.at += 1;
-        let word = self.eat_any(&["DATABASE", "LOG", "HEADERONLY", "FILELISTONLY", "LABELONLY", "VERIFYONLY"]);
+        let word = self.eat_any(&[
+            "DATABASE",
+            "LOG",
+            "HEADERONLY",
+            "FILELISTONLY",
+            "LABELONLY",
+            "VERIFYONLY",
+        ]);
         let kind = match word.as_deref() {
             Some("DATABASE") => RestoreKind::Database,
             Some("LOG") => RestoreKind::Log,
@@ -128,7 +144,13 @@ impl Parser<'_> {
             devices = self.list(Self::device)?;
             self.same_class(&devices)?;
         }
-        let mut restore = Restore { kind, database, devices, moves: Vec::new(), options: Vec::new() };
+        let mut restore = Restore {
+            kind,
+            database,
+            devices,
+            moves: Vec::new(),
+            options: Vec::new(),
+        };
         if self.eat_word("WITH") {
             self.restore_options(&mut restore)?;
         }
@@ -150,7 +172,10 @@ impl Parser<'_> {
             None => return self.logical_device(),
         };
         self.expect("=")?;
-        Ok(Device { kind, path: self.text_or_variable()? })
+        Ok(Device {
+            kind,
+            path: self.text_or_variable()?,
+        })
     }
 
     fn logical_device(&mut self) -> Result<Device> {
@@ -159,7 +184,10 @@ impl Parser<'_> {
         } else {
             Expr::Str(self.identifier()?, true)
         };
-        Ok(Device { kind: DeviceKind::Logical, path })
+        Ok(Device {
+            kind: DeviceKind::Logical,
+            path,
+        })
     }
 
     fn same_class(&self, devices: &[Device]) -> Result<()> {
@@ -192,7 +220,10 @@ impl Parser<'_> {
         let mut options = Vec::new();
         loop {
             if self.eat_word("COMPRESSION") {
-                options.push(MediaOption { name: "COMPRESSION".to_owned(), value: None });
+                options.push(MediaOption {
+                    name: "COMPRESSION".to_owned(),
+                    value: None,
+                });
                 self.compression(&mut options)?;
             } else if self.word("ENCRYPTION") {
                 self.encryption(&mut options)?;
@@ -216,7 +247,10 @@ impl Parser<'_> {
             let value = self
                 .eat_any(&["MS_XPRESS", "QAT_DEFLATE", "ZSTD", "LOW", "MEDIUM", "HIGH"])
                 .ok_or_else(|| self.syntax())?;
-            options.push(MediaOption { name: format!("COMPRESSION {key}"), value: Some(Expr::Str(value, true)) });
+            options.push(MediaOption {
+                name: format!("COMPRESSION {key}"),
+                value: Some(Expr::Str(value, true)),
+            });
             if !self.eat(",") {
                 break;
             }
@@ -243,8 +277,14 @@ impl Parser<'_> {
         self.expect("=")?;
         let certificate = self.identifier()?;
         self.expect(")")?;
-        options.push(MediaOption { name: "ENCRYPTION".to_owned(), value: Some(Expr::Str(algorithm, true)) });
-        options.push(MediaOption { name: "SERVER CERTIFICATE".to_owned(), value: Some(Expr::Str(certificate, true)) });
+        options.push(MediaOption {
+            name: "ENCRYPTION".to_owned(),
+            value: Some(Expr::Str(algorithm, true)),
+        });
+        options.push(MediaOption {
+            name: "SERVER CERTIFICATE".to_owned(),
+            value: Some(Expr::Str(certificate, true)),
+        });
         Ok(())
     }
 

@@ -18,7 +18,9 @@ impl Parser<'_> {
             }
             return self.procedure_definition(start, true, false);
         }
-        let Tok::Word(word) = self.tok().clone() else { return Err(self.syntax()) };
+        let Tok::Word(word) = self.tok().clone() else {
+            return Err(self.syntax());
+        };
         match word.to_uppercase().as_str() {
             "PROC" | "PROCEDURE" => self.procedure_definition(start, false, false),
             "TABLE" => self.create_table(),
@@ -49,7 +51,9 @@ impl Parser<'_> {
     pub(super) fn alter(&mut self) -> Result<Kind> {
         let start = self.token().start;
         self.at += 1;
-        let Tok::Word(word) = self.tok().clone() else { return Err(self.syntax()) };
+        let Tok::Word(word) = self.tok().clone() else {
+            return Err(self.syntax());
+        };
         match word.to_uppercase().as_str() {
             "PROC" | "PROCEDURE" => self.procedure_definition(start, false, true),
             "DATABASE" => self.alter_database(),
@@ -64,7 +68,9 @@ impl Parser<'_> {
 
     pub(super) fn drop(&mut self) -> Result<Kind> {
         self.at += 1;
-        let Tok::Word(word) = self.tok().clone() else { return Err(self.syntax()) };
+        let Tok::Word(word) = self.tok().clone() else {
+            return Err(self.syntax());
+        };
         self.at += 1;
         let kind = match word.to_uppercase().as_str() {
             "TABLE" => ObjectKind::Table,
@@ -98,7 +104,11 @@ impl Parser<'_> {
         if self.eat_word("ON") {
             self.identifier()?;
         }
-        Ok(Kind::CreateTable(CreateTable { name, columns, primary_key }))
+        Ok(Kind::CreateTable(CreateTable {
+            name,
+            columns,
+            primary_key,
+        }))
     }
 
     /// `(a int NOT NULL, CONSTRAINT pk PRIMARY KEY (a))`.
@@ -127,7 +137,11 @@ impl Parser<'_> {
     }
 
     fn table_constraint(&mut self) -> Result<Option<(Option<String>, Vec<String>)>> {
-        let name = if self.eat_word("CONSTRAINT") { Some(self.identifier()?) } else { None };
+        let name = if self.eat_word("CONSTRAINT") {
+            Some(self.identifier()?)
+        } else {
+            None
+        };
         let primary = self.eat_words(&["PRIMARY", "KEY"]);
         if !primary && !self.eat_word("UNIQUE") {
             return Err(self.syntax());
@@ -210,7 +224,10 @@ impl Parser<'_> {
         }
         self.expect_words(&["DROP", "COLUMN"])?;
         self.eat_words(&["IF", "EXISTS"]);
-        Ok(Kind::AlterTable(name, AlterTable::DropColumn(self.list(Self::identifier)?)))
+        Ok(Kind::AlterTable(
+            name,
+            AlterTable::DropColumn(self.list(Self::identifier)?),
+        ))
     }
 
     fn create_index(&mut self) -> Result<Kind> {
@@ -224,7 +241,12 @@ impl Parser<'_> {
         if self.eat_word("INCLUDE") {
             self.identifiers()?;
         }
-        Ok(Kind::CreateIndex(CreateIndex { name, table, columns, unique }))
+        Ok(Kind::CreateIndex(CreateIndex {
+            name,
+            table,
+            columns,
+            unique,
+        }))
     }
 
     // ---- procedures ----
@@ -243,7 +265,11 @@ impl Parser<'_> {
 
     fn procedure_rest(&mut self, name: Name, start: usize, or_alter: bool, alter: bool) -> Result<Kind> {
         let parenthesis = self.eat("(");
-        let params = if matches!(self.tok(), Tok::Var(_)) { self.procedure_params()? } else { Vec::new() };
+        let params = if matches!(self.tok(), Tok::Var(_)) {
+            self.procedure_params()?
+        } else {
+            Vec::new()
+        };
         if parenthesis {
             self.expect(")")?;
         }
@@ -260,7 +286,14 @@ impl Parser<'_> {
         self.expect_word("AS")?;
         let body = self.procedure_body()?;
         let text = self.text.get(start..).unwrap_or_default().to_owned();
-        Ok(Kind::CreateProcedure(CreateProcedure { name, or_alter, alter, params, body, text }))
+        Ok(Kind::CreateProcedure(CreateProcedure {
+            name,
+            or_alter,
+            alter,
+            params,
+            body,
+            text,
+        }))
     }
 
     fn procedure_body(&mut self) -> Result<Vec<Statement>> {
@@ -277,7 +310,9 @@ impl Parser<'_> {
     /// `@a int = 1, @b nvarchar(10) OUTPUT`.
     pub(super) fn procedure_params(&mut self) -> Result<Vec<ProcedureParam>> {
         self.list(|p| {
-            let Tok::Var(name) = p.tok().clone() else { return Err(p.syntax()) };
+            let Tok::Var(name) = p.tok().clone() else {
+                return Err(p.syntax());
+            };
             p.at += 1;
             p.eat_word("AS");
             let ty = p.data_type(1)?;
@@ -285,7 +320,12 @@ impl Parser<'_> {
             let output = p.eat_any(&["OUTPUT", "OUT"]).is_some();
             p.eat_word("READONLY");
             p.declare(&name);
-            Ok(ProcedureParam { name, ty, default, output })
+            Ok(ProcedureParam {
+                name,
+                ty,
+                default,
+                output,
+            })
         })
     }
 
@@ -300,8 +340,13 @@ impl Parser<'_> {
 
     fn create_database(&mut self) -> Result<Kind> {
         self.at += 1;
-        let mut create =
-            CreateDatabase { name: self.identifier()?, data: None, log: None, collation: None, attach: false };
+        let mut create = CreateDatabase {
+            name: self.identifier()?,
+            data: None,
+            log: None,
+            collation: None,
+            attach: false,
+        };
         if self.eat_word("ON") {
             self.eat_word("PRIMARY");
             create.data = Some(self.file_spec()?.0);
@@ -348,7 +393,11 @@ impl Parser<'_> {
     }
 
     fn name_or_string(&mut self) -> Result<String> {
-        if matches!(self.tok(), Tok::Str(..)) { self.string() } else { self.identifier() }
+        if matches!(self.tok(), Tok::Str(..)) {
+            self.string()
+        } else {
+            self.identifier()
+        }
     }
 
     fn size(&mut self) -> Result<u64> {
@@ -367,7 +416,11 @@ impl Parser<'_> {
 
     fn alter_database(&mut self) -> Result<Kind> {
         self.at += 1;
-        let database = if self.eat_word("CURRENT") { None } else { Some(self.identifier()?) };
+        let database = if self.eat_word("CURRENT") {
+            None
+        } else {
+            Some(self.identifier()?)
+        };
         let action = if self.eat_word("SET") {
             let options = self.list(Self::database_option)?;
             DatabaseAction::Set(options, self.termination()?)
@@ -387,8 +440,18 @@ impl Parser<'_> {
 
     fn database_option(&mut self) -> Result<DatabaseOption> {
         const BARE: &[&str] = &[
-            "READ_ONLY", "READ_WRITE", "MULTI_USER", "SINGLE_USER", "RESTRICTED_USER", "ONLINE", "OFFLINE", "EMERGENCY",
-            "ENABLE_BROKER", "DISABLE_BROKER", "NEW_BROKER", "ERROR_BROKER_CONVERSATIONS",
+            "READ_ONLY",
+            "READ_WRITE",
+            "MULTI_USER",
+            "SINGLE_USER",
+            "RESTRICTED_USER",
+            "ONLINE",
+            "OFFLINE",
+            "EMERGENCY",
+            "ENABLE_BROKER",
+            "DISABLE_BROKER",
+            "NEW_BROKER",
+            "ERROR_BROKER_CONVERSATIONS",
         ];
         const VALUED: &[(&str, &[&str])] = &[
             ("RECOVERY", &["FULL", "BULK_LOGGED", "SIMPLE"]),
@@ -421,11 +484,21 @@ impl Parser<'_> {
         let at = self.at;
         let name = self.any_word()?;
         if BARE.contains(&name.as_str()) {
-            return Ok(DatabaseOption { name, value: String::new() });
+            return Ok(DatabaseOption {
+                name,
+                value: String::new(),
+            });
         }
-        if name == "COMPATIBILITY_LEVEL" || name == "CONTAINMENT" || name == "DELAYED_DURABILITY" || name == "TARGET_RECOVERY_TIME" {
+        if name == "COMPATIBILITY_LEVEL"
+            || name == "CONTAINMENT"
+            || name == "DELAYED_DURABILITY"
+            || name == "TARGET_RECOVERY_TIME"
+        {
             self.expect("=")?;
-            return Ok(DatabaseOption { name, value: self.option_value()? });
+            return Ok(DatabaseOption {
+                name,
+                value: self.option_value()?,
+            });
         }
         let Some((_, values)) = VALUED.iter().find(|(n, _)| *n == name) else {
             self.at = at;
@@ -476,11 +549,30 @@ impl Parser<'_> {
     // ---- DBCC, KILL ----
 
     pub(super) fn dbcc(&mut self) -> Result<Kind> {
-        const COMMANDS: &[&str] =
-            &["CHECKDB", "CHECKTABLE", "CHECKALLOC", "OPENTRAN", "USEROPTIONS", "TRACEON", "TRACEOFF", "TRACESTATUS", "INPUTBUFFER", "SQLPERF", "FREEPROCCACHE", "DROPCLEANBUFFERS"];
+        const COMMANDS: &[&str] = &[
+            "CHECKDB",
+            "CHECKTABLE",
+            "CHECKALLOC",
+            "OPENTRAN",
+            "USEROPTIONS",
+            "TRACEON",
+            "TRACEOFF",
+            "TRACESTATUS",
+            "INPUTBUFFER",
+            "SQLPERF",
+            "FREEPROCCACHE",
+            "DROPCLEANBUFFERS",
+        ];
         const OPTIONS: &[&str] = &[
-            "NO_INFOMSGS", "ALL_ERRORMSGS", "TABLERESULTS", "EXTENDED_LOGICAL_CHECKS", "PHYSICAL_ONLY", "DATA_PURITY", "TABLOCK",
-            "ESTIMATEONLY", "MAXDOP",
+            "NO_INFOMSGS",
+            "ALL_ERRORMSGS",
+            "TABLERESULTS",
+            "EXTENDED_LOGICAL_CHECKS",
+            "PHYSICAL_ONLY",
+            "DATA_PURITY",
+            "TABLOCK",
+            "ESTIMATEONLY",
+            "MAXDOP",
         ];
         self.at += 1;
         let at = self.at;

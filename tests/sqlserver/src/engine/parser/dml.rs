@@ -24,10 +24,19 @@ impl Parser<'_> {
         self.at += 1;
         self.eat_word("INTO");
         let target = self.target()?;
-        let columns = if self.sym("(") && !Self::is_word(self.peek(1), "SELECT") { self.identifiers()? } else { Vec::new() };
+        let columns = if self.sym("(") && !Self::is_word(self.peek(1), "SELECT") {
+            self.identifiers()?
+        } else {
+            Vec::new()
+        };
         let output = self.output()?;
         let source = self.insert_source()?;
-        Ok(Kind::Insert(Box::new(Insert { target, columns, output, source })))
+        Ok(Kind::Insert(Box::new(Insert {
+            target,
+            columns,
+            output,
+            source,
+        })))
     }
 
     fn insert_source(&mut self) -> Result<InsertSource> {
@@ -49,7 +58,11 @@ impl Parser<'_> {
     }
 
     fn output(&mut self) -> Result<Vec<Item>> {
-        if self.eat_word("OUTPUT") { self.list(Self::item) } else { Ok(Vec::new()) }
+        if self.eat_word("OUTPUT") {
+            self.list(Self::item)
+        } else {
+            Ok(Vec::new())
+        }
     }
 
     pub(super) fn update(&mut self) -> Result<Kind> {
@@ -59,21 +72,50 @@ impl Parser<'_> {
         self.expect_word("SET")?;
         let set = self.list(Self::set_item)?;
         let output = self.output()?;
-        let from = if self.eat_word("FROM") { self.list(Self::source)? } else { Vec::new() };
-        let filter = if self.eat_word("WHERE") { Some(self.condition()?) } else { None };
-        Ok(Kind::Update(Box::new(Update { top, target, set, output, from, filter })))
+        let from = if self.eat_word("FROM") {
+            self.list(Self::source)?
+        } else {
+            Vec::new()
+        };
+        let filter = if self.eat_word("WHERE") {
+            Some(self.condition()?)
+        } else {
+            None
+        };
+        Ok(Kind::Update(Box::new(Update {
+            top,
+            target,
+            set,
+            output,
+            from,
+            filter,
+        })))
     }
 
-    fn set_item(&mut self) -> Result<(SetTarget, Option<crate::engine::ast::BinaryOp>, crate::engine::ast::Expr)> {
+    fn set_item(
+        &mut self,
+    ) -> Result<(
+        SetTarget,
+        Option<crate::engine::ast::BinaryOp>,
+        crate::engine::ast::Expr,
+    )> {
         let target = if matches!(self.tok(), Tok::Var(_)) {
             SetTarget::Var(self.variable()?)
         } else {
             SetTarget::Column(self.name()?.object().to_owned())
         };
-        let Tok::Sym(symbol) = self.tok() else { return Err(self.syntax()) };
-        let Some(op) = assign_op(symbol) else { return Err(self.syntax()) };
+        let Tok::Sym(symbol) = self.tok() else {
+            return Err(self.syntax());
+        };
+        let Some(op) = assign_op(symbol) else {
+            return Err(self.syntax());
+        };
         self.at += 1;
-        let value = if self.eat_word("DEFAULT") { crate::engine::ast::Expr::Default } else { self.scalar()? };
+        let value = if self.eat_word("DEFAULT") {
+            crate::engine::ast::Expr::Default
+        } else {
+            self.scalar()?
+        };
         Ok((target, op, value))
     }
 
@@ -83,9 +125,23 @@ impl Parser<'_> {
         self.eat_word("FROM");
         let target = self.target()?;
         let output = self.output()?;
-        let from = if self.eat_word("FROM") { self.list(Self::source)? } else { Vec::new() };
-        let filter = if self.eat_word("WHERE") { Some(self.condition()?) } else { None };
-        Ok(Kind::Delete(Box::new(Delete { top, target, output, from, filter })))
+        let from = if self.eat_word("FROM") {
+            self.list(Self::source)?
+        } else {
+            Vec::new()
+        };
+        let filter = if self.eat_word("WHERE") {
+            Some(self.condition()?)
+        } else {
+            None
+        };
+        Ok(Kind::Delete(Box::new(Delete {
+            top,
+            target,
+            output,
+            from,
+            filter,
+        })))
     }
 
     pub(super) fn truncate(&mut self) -> Result<Kind> {

@@ -31,7 +31,11 @@ impl Parser<'_> {
     /// A condition.
     pub(super) fn condition(&mut self) -> Result<Expr> {
         let expr = self.binding(OR)?;
-        if expr.is_condition() { Ok(expr) } else { Err(self.not_a_condition()) }
+        if expr.is_condition() {
+            Ok(expr)
+        } else {
+            Err(self.not_a_condition())
+        }
     }
 
     fn not_a_condition(&self) -> crate::engine::errors::SqlError {
@@ -59,7 +63,11 @@ impl Parser<'_> {
         if power <= NOT && self.word("NOT") {
             self.at += 1;
             let inner = self.binding(NOT)?;
-            return if inner.is_condition() { Ok(Expr::Not(Box::new(inner))) } else { Err(self.not_a_condition()) };
+            return if inner.is_condition() {
+                Ok(Expr::Not(Box::new(inner)))
+            } else {
+                Err(self.not_a_condition())
+            };
         }
         if power <= COMPARE && self.word("EXISTS") {
             self.at += 1;
@@ -175,7 +183,12 @@ impl Parser<'_> {
             self.expect("(")?;
             let query = self.query()?;
             self.expect(")")?;
-            return Ok(Expr::CompareQuery(op, Box::new(left), quantifier == "ALL", Box::new(query)));
+            return Ok(Expr::CompareQuery(
+                op,
+                Box::new(left),
+                quantifier == "ALL",
+                Box::new(query),
+            ));
         }
         let right = self.scalar()?;
         Ok(Expr::Compare(op, Box::new(left), Box::new(right)))
@@ -195,7 +208,11 @@ impl Parser<'_> {
         }
         if self.eat_word("LIKE") {
             let pattern = Box::new(self.scalar()?);
-            let escape = if self.eat_word("ESCAPE") { Some(Box::new(self.scalar()?)) } else { None };
+            let escape = if self.eat_word("ESCAPE") {
+                Some(Box::new(self.scalar()?))
+            } else {
+                None
+            };
             return Ok(Some(Expr::Like(subject(), pattern, escape, not)));
         }
         if self.eat_word("BETWEEN") {
@@ -229,7 +246,11 @@ impl Parser<'_> {
             }
             Tok::Float(text) => {
                 self.at += 1;
-                let text = if text.ends_with(['e', 'E', '+', '-']) { format!("{text}0") } else { text };
+                let text = if text.ends_with(['e', 'E', '+', '-']) {
+                    format!("{text}0")
+                } else {
+                    text
+                };
                 Ok(Expr::Float(text.parse().unwrap_or(0.0)))
             }
             Tok::Money(text) => {
@@ -281,14 +302,25 @@ impl Parser<'_> {
         if significant > 38 {
             return Err(too_long());
         }
-        let value = if digits.is_empty() { 0 } else { digits.parse().map_err(|_| too_long())? };
-        Ok(Expr::Decimal(value, significant, u8::try_from(fraction.len()).unwrap_or(0)))
+        let value = if digits.is_empty() {
+            0
+        } else {
+            digits.parse().map_err(|_| too_long())?
+        };
+        Ok(Expr::Decimal(
+            value,
+            significant,
+            u8::try_from(fraction.len()).unwrap_or(0),
+        ))
     }
 
     fn money_literal(&self, text: &str) -> Result<Expr> {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
         let padded: String = fraction.chars().chain("0000".chars()).take(4).collect();
-        format!("{whole}{padded}").parse().map(Expr::Money).map_err(|_| self.syntax())
+        format!("{whole}{padded}")
+            .parse()
+            .map(Expr::Money)
+            .map_err(|_| self.syntax())
     }
 
     fn parenthesis(&mut self) -> Result<Expr> {
@@ -314,7 +346,12 @@ impl Parser<'_> {
             "CONVERT" | "TRY_CONVERT" => self.convert(),
             upper @ ("CURRENT_TIMESTAMP" | "CURRENT_USER" | "SESSION_USER" | "SYSTEM_USER" | "USER") => {
                 self.at += 1;
-                Ok(Expr::Call(Box::new(Call { name: upper.to_owned(), args: Vec::new(), distinct: false, over: None })))
+                Ok(Expr::Call(Box::new(Call {
+                    name: upper.to_owned(),
+                    args: Vec::new(),
+                    distinct: false,
+                    over: None,
+                })))
             }
             upper @ ("LEFT" | "RIGHT" | "COALESCE" | "NULLIF") if self.peek(1) == &Tok::Sym("(") => {
                 self.at += 1;
@@ -362,9 +399,18 @@ impl Parser<'_> {
         let known = known_function(&name);
         let args = self.call_args(&name, known)?;
         self.expect(")")?;
-        let over = if self.eat_word("OVER") { Some(self.over()?) } else { None };
+        let over = if self.eat_word("OVER") {
+            Some(self.over()?)
+        } else {
+            None
+        };
         self.check_call(&name, known, args.len(), over.is_some(), at);
-        Ok(Expr::Call(Box::new(Call { name, args, distinct, over })))
+        Ok(Expr::Call(Box::new(Call {
+            name,
+            args,
+            distinct,
+            over,
+        })))
     }
 
     fn call_args(&mut self, name: &str, known: Option<Known>) -> Result<Vec<Expr>> {
@@ -399,8 +445,11 @@ impl Parser<'_> {
             None => self.later(err!(195, name.to_lowercase()).at(line)),
             Some(k) if args < k.min || args > k.max => {
                 let shown = name.to_lowercase();
-                let error =
-                    if k.min == k.max { err!(174, shown, k.min) } else { err!(189, shown, k.min, k.max) };
+                let error = if k.min == k.max {
+                    err!(174, shown, k.min)
+                } else {
+                    err!(189, shown, k.min, k.max)
+                };
                 self.later(error.at(line));
             }
             Some(k) if k.window && !over => self.later(err!(10753, name.to_lowercase()).at(line)),
@@ -423,17 +472,29 @@ impl Parser<'_> {
 
     fn case(&mut self) -> Result<Expr> {
         self.at += 1;
-        let operand = if self.word("WHEN") { None } else { Some(Box::new(self.scalar()?)) };
+        let operand = if self.word("WHEN") {
+            None
+        } else {
+            Some(Box::new(self.scalar()?))
+        };
         let mut whens = Vec::new();
         while self.eat_word("WHEN") {
-            let when = if operand.is_some() { self.scalar()? } else { self.condition()? };
+            let when = if operand.is_some() {
+                self.scalar()?
+            } else {
+                self.condition()?
+            };
             self.expect_word("THEN")?;
             whens.push((when, self.scalar()?));
         }
         if whens.is_empty() {
             return Err(self.syntax());
         }
-        let other = if self.eat_word("ELSE") { Some(Box::new(self.scalar()?)) } else { None };
+        let other = if self.eat_word("ELSE") {
+            Some(Box::new(self.scalar()?))
+        } else {
+            None
+        };
         self.expect_word("END")?;
         Ok(Expr::Case(operand, whens, other))
     }
@@ -446,7 +507,12 @@ impl Parser<'_> {
         self.expect_word("AS")?;
         let ty = self.data_type(30)?;
         self.expect(")")?;
-        Ok(Expr::Cast(Box::new(Cast { value, ty, style: None, try_ })))
+        Ok(Expr::Cast(Box::new(Cast {
+            value,
+            ty,
+            style: None,
+            try_,
+        })))
     }
 
     fn convert(&mut self) -> Result<Expr> {

@@ -17,7 +17,6 @@ use super::ast::{Kind, Name, Statement};
 use super::errors::{Result, SqlError, err, raw_error};
 use super::lexer::{Tok, Token, is_reserved, lex};
 
-
 /// How deep expressions and statements may nest; the original's limit depends on its stack, ours does too.
 const MAX_DEPTH: usize = 90;
 
@@ -37,7 +36,6 @@ pub(super) struct Parser<'a> {
     tokens: Vec<Token>,
     at: usize,
     depth: usize,
-    quoted_identifiers: bool,
     variables: HashSet<String>,
     tables: HashSet<String>,
     procedure: bool,
@@ -56,16 +54,36 @@ pub(super) fn parse_batch(text: &str, context: &Context) -> Result<Vec<Statement
 
 /// Parses one data type and what follows nothing: for the parameter list of `sp_executesql`.
 pub(super) fn parse_parameters(text: &str) -> Result<Vec<super::ast::ProcedureParam>> {
-    let mut parser = Parser::new(text, &Context { quoted_identifiers: true, ..Context::default() })?;
+    let mut parser = Parser::new(
+        text,
+        &Context {
+            quoted_identifiers: true,
+            ..Context::default()
+        },
+    )?;
     let params = parser.procedure_params()?;
-    if parser.tok() == &Tok::End { Ok(params) } else { Err(parser.syntax()) }
+    if parser.tok() == &Tok::End {
+        Ok(params)
+    } else {
+        Err(parser.syntax())
+    }
 }
 
 /// Parses one scalar expression: a column's stored default.
 pub(super) fn parse_expression(text: &str) -> Result<super::ast::Expr> {
-    let mut parser = Parser::new(text, &Context { quoted_identifiers: true, ..Context::default() })?;
+    let mut parser = Parser::new(
+        text,
+        &Context {
+            quoted_identifiers: true,
+            ..Context::default()
+        },
+    )?;
     let expr = parser.scalar()?;
-    if parser.tok() == &Tok::End { Ok(expr) } else { Err(parser.syntax()) }
+    if parser.tok() == &Tok::End {
+        Ok(expr)
+    } else {
+        Err(parser.syntax())
+    }
 }
 
 impl<'a> Parser<'a> {
@@ -75,7 +93,6 @@ impl<'a> Parser<'a> {
             tokens: lex(text, context.quoted_identifiers)?,
             at: 0,
             depth: 0,
-            quoted_identifiers: context.quoted_identifiers,
             variables: context.variables.iter().map(|v| v.to_lowercase()).collect(),
             tables: HashSet::new(),
             procedure: context.procedure,
@@ -160,7 +177,11 @@ impl<'a> Parser<'a> {
     }
 
     fn expect_word(&mut self, word: &str) -> Result<()> {
-        if self.eat_word(word) { Ok(()) } else { Err(self.syntax()) }
+        if self.eat_word(word) {
+            Ok(())
+        } else {
+            Err(self.syntax())
+        }
     }
 
     fn expect_words(&mut self, words: &[&str]) -> Result<()> {
@@ -182,14 +203,23 @@ impl<'a> Parser<'a> {
         match &token.tok {
             Tok::Str(s, _) => s.chars().take(128).collect(),
             Tok::Quoted(s) => s.clone(),
-            _ => self.text.get(token.start..token.end).unwrap_or_default().chars().take(128).collect(),
+            _ => self
+                .text
+                .get(token.start..token.end)
+                .unwrap_or_default()
+                .chars()
+                .take(128)
+                .collect(),
         }
     }
 
-    /// 102 or 156 at the current token; at the end of the batch, at the last one.
+    /// 102 or 156 at the current token; at the end of the batch, 102 at the last one.
     fn syntax(&self) -> SqlError {
-        let at = if self.tok() == &Tok::End { self.at.saturating_sub(1) } else { self.at };
-        self.syntax_at(at)
+        if self.tok() != &Tok::End {
+            return self.syntax_at(self.at);
+        }
+        let token = &self.tokens[self.at.saturating_sub(1)];
+        err!(102, self.near(token)).at(token.line)
     }
 
     fn syntax_at(&self, at: usize) -> SqlError {

@@ -9,15 +9,44 @@ use crate::engine::errors::{Result, err};
 use crate::engine::lexer::Tok;
 
 const FLAGS: &[&str] = &[
-    "NOCOUNT", "XACT_ABORT", "IMPLICIT_TRANSACTIONS", "ANSI_NULLS", "ANSI_NULL_DFLT_ON", "ANSI_NULL_DFLT_OFF", "ANSI_PADDING",
-    "ANSI_WARNINGS", "ANSI_DEFAULTS", "QUOTED_IDENTIFIER", "ARITHABORT", "ARITHIGNORE", "NUMERIC_ROUNDABORT",
-    "CONCAT_NULL_YIELDS_NULL", "CURSOR_CLOSE_ON_COMMIT", "FMTONLY", "NOEXEC", "PARSEONLY", "FORCEPLAN", "REMOTE_PROC_TRANSACTIONS",
-    "SHOWPLAN_ALL", "SHOWPLAN_TEXT", "SHOWPLAN_XML", "NO_BROWSETABLE", "DISABLE_DEF_CNST_CHK",
+    "NOCOUNT",
+    "XACT_ABORT",
+    "IMPLICIT_TRANSACTIONS",
+    "ANSI_NULLS",
+    "ANSI_NULL_DFLT_ON",
+    "ANSI_NULL_DFLT_OFF",
+    "ANSI_PADDING",
+    "ANSI_WARNINGS",
+    "ANSI_DEFAULTS",
+    "QUOTED_IDENTIFIER",
+    "ARITHABORT",
+    "ARITHIGNORE",
+    "NUMERIC_ROUNDABORT",
+    "CONCAT_NULL_YIELDS_NULL",
+    "CURSOR_CLOSE_ON_COMMIT",
+    "FMTONLY",
+    "NOEXEC",
+    "PARSEONLY",
+    "FORCEPLAN",
+    "REMOTE_PROC_TRANSACTIONS",
+    "SHOWPLAN_ALL",
+    "SHOWPLAN_TEXT",
+    "SHOWPLAN_XML",
+    "NO_BROWSETABLE",
+    "DISABLE_DEF_CNST_CHK",
 ];
 
 const VALUES: &[&str] = &[
-    "LOCK_TIMEOUT", "TEXTSIZE", "ROWCOUNT", "DATEFIRST", "DATEFORMAT", "LANGUAGE", "DEADLOCK_PRIORITY",
-    "QUERY_GOVERNOR_COST_LIMIT", "CONTEXT_INFO", "FIPS_FLAGGER",
+    "LOCK_TIMEOUT",
+    "TEXTSIZE",
+    "ROWCOUNT",
+    "DATEFIRST",
+    "DATEFORMAT",
+    "LANGUAGE",
+    "DEADLOCK_PRIORITY",
+    "QUERY_GOVERNOR_COST_LIMIT",
+    "CONTEXT_INFO",
+    "FIPS_FLAGGER",
 ];
 
 impl Parser<'_> {
@@ -41,7 +70,9 @@ impl Parser<'_> {
     }
 
     fn declared(&mut self) -> Result<Declaration> {
-        let Tok::Var(name) = self.tok().clone() else { return Err(self.syntax()) };
+        let Tok::Var(name) = self.tok().clone() else {
+            return Err(self.syntax());
+        };
         self.at += 1;
         self.eat_word("AS");
         let ty = self.data_type(1)?;
@@ -54,8 +85,12 @@ impl Parser<'_> {
         self.at += 1;
         if matches!(self.tok(), Tok::Var(_)) {
             let name = self.variable()?;
-            let Tok::Sym(symbol) = self.tok() else { return Err(self.syntax()) };
-            let Some(op) = assign_op(symbol) else { return Err(self.syntax()) };
+            let Tok::Sym(symbol) = self.tok() else {
+                return Err(self.syntax());
+            };
+            let Some(op) = assign_op(symbol) else {
+                return Err(self.syntax());
+            };
             self.at += 1;
             return Ok(Kind::SetVariable(name, op, self.scalar()?));
         }
@@ -142,7 +177,11 @@ impl Parser<'_> {
         while self.sym(";") && Self::is_word(self.peek(1), "ELSE") {
             self.at += 1;
         }
-        let other = if self.eat_word("ELSE") { Some(Box::new(self.statement(false)?)) } else { None };
+        let other = if self.eat_word("ELSE") {
+            Some(Box::new(self.statement(false)?))
+        } else {
+            None
+        };
         Ok(Kind::If(condition, then, other))
     }
 
@@ -194,7 +233,11 @@ impl Parser<'_> {
     /// A CATCH block may be empty.
     fn catch_body(&mut self) -> Result<Vec<crate::engine::ast::Statement>> {
         while self.eat(";") {}
-        if self.word("END") { Ok(Vec::new()) } else { self.statements_until("END") }
+        if self.word("END") {
+            Ok(Vec::new())
+        } else {
+            self.statements_until("END")
+        }
     }
 
     fn transaction_name(&mut self) -> Result<Option<NameOrVar>> {
@@ -229,7 +272,11 @@ impl Parser<'_> {
             self.eat_word("WORK");
             None
         };
-        Ok(if verb == "COMMIT" { Kind::Commit } else { Kind::Rollback(name) })
+        Ok(if verb == "COMMIT" {
+            Kind::Commit
+        } else {
+            Kind::Rollback(name)
+        })
     }
 
     pub(super) fn return_(&mut self) -> Result<Kind> {
@@ -237,7 +284,13 @@ impl Parser<'_> {
         self.at += 1;
         let starts = matches!(
             self.tok(),
-            Tok::Int(_) | Tok::Var(_) | Tok::Global(_) | Tok::Decimal(_) | Tok::Float(_) | Tok::Sym("(" | "-" | "+" | "~") | Tok::Str(..)
+            Tok::Int(_)
+                | Tok::Var(_)
+                | Tok::Global(_)
+                | Tok::Decimal(_)
+                | Tok::Float(_)
+                | Tok::Sym("(" | "-" | "+" | "~")
+                | Tok::Str(..)
         ) || self.at_identifier() && self.peek(1) == &Tok::Sym("(")
             || self.word("CASE");
         let value = if starts { Some(self.scalar()?) } else { None };
@@ -260,14 +313,29 @@ impl Parser<'_> {
         let severity = self.scalar()?;
         self.expect(",")?;
         let state = self.scalar()?;
-        let args = if self.eat(",") { self.list(Self::scalar)? } else { Vec::new() };
+        let args = if self.eat(",") {
+            self.list(Self::scalar)?
+        } else {
+            Vec::new()
+        };
         self.expect(")")?;
-        let options = if self.eat_word("WITH") { self.list(Self::raise_option)? } else { Vec::new() };
-        Ok(Kind::RaiseError(RaiseError { message, severity, state, args, options }))
+        let options = if self.eat_word("WITH") {
+            self.list(Self::raise_option)?
+        } else {
+            Vec::new()
+        };
+        Ok(Kind::RaiseError(RaiseError {
+            message,
+            severity,
+            state,
+            args,
+            options,
+        }))
     }
 
     fn raise_option(&mut self) -> Result<String> {
-        self.eat_any(&["NOWAIT", "LOG", "SETERROR"]).ok_or_else(|| self.syntax())
+        self.eat_any(&["NOWAIT", "LOG", "SETERROR"])
+            .ok_or_else(|| self.syntax())
     }
 
     pub(super) fn throw(&mut self) -> Result<Kind> {
@@ -303,7 +371,11 @@ impl Parser<'_> {
     pub(super) fn bare_execute(&mut self) -> Result<Kind> {
         let procedure = ProcedureRef::Name(self.name()?);
         let args = self.arguments()?;
-        Ok(Kind::Execute(Box::new(Execute { result: None, procedure, args })))
+        Ok(Kind::Execute(Box::new(Execute {
+            result: None,
+            procedure,
+            args,
+        })))
     }
 
     pub(super) fn execute(&mut self) -> Result<Kind> {
@@ -331,9 +403,17 @@ impl Parser<'_> {
         };
         let args = self.arguments()?;
         if self.eat_words(&["WITH", "RECOMPILE"]) && args.is_empty() {
-            return Ok(Kind::Execute(Box::new(Execute { result, procedure, args })));
+            return Ok(Kind::Execute(Box::new(Execute {
+                result,
+                procedure,
+                args,
+            })));
         }
-        Ok(Kind::Execute(Box::new(Execute { result, procedure, args })))
+        Ok(Kind::Execute(Box::new(Execute {
+            result,
+            procedure,
+            args,
+        })))
     }
 
     fn procedure_name(&mut self) -> Result<Name> {
@@ -352,7 +432,11 @@ impl Parser<'_> {
                 let login = kind == "LOGIN";
                 self.expect("=")?;
                 let name = self.scalar()?;
-                if login { ExecuteAs::Login(name) } else { ExecuteAs::User(name) }
+                if login {
+                    ExecuteAs::Login(name)
+                } else {
+                    ExecuteAs::User(name)
+                }
             }
             None => return Err(self.syntax()),
         };
@@ -377,9 +461,17 @@ impl Parser<'_> {
 
     fn at_argument(&self) -> bool {
         match self.tok() {
-            Tok::Var(_) | Tok::Global(_) | Tok::Int(_) | Tok::Decimal(_) | Tok::Float(_) | Tok::Money(_) | Tok::Str(..) => true,
+            Tok::Var(_)
+            | Tok::Global(_)
+            | Tok::Int(_)
+            | Tok::Decimal(_)
+            | Tok::Float(_)
+            | Tok::Money(_)
+            | Tok::Str(..) => true,
             Tok::Binary(_) | Tok::Quoted(_) | Tok::Sym("-" | "+") => true,
-            Tok::Word(w) => w.eq_ignore_ascii_case("NULL") || w.eq_ignore_ascii_case("DEFAULT") || self.bare_word_argument(w),
+            Tok::Word(w) => {
+                w.eq_ignore_ascii_case("NULL") || w.eq_ignore_ascii_case("DEFAULT") || self.bare_word_argument(w)
+            }
             _ => false,
         }
     }
@@ -447,9 +539,14 @@ impl Parser<'_> {
 
     fn literal(&mut self) -> Result<Expr> {
         match self.tok() {
-            Tok::Int(_) | Tok::Decimal(_) | Tok::Float(_) | Tok::Money(_) | Tok::Str(..) | Tok::Binary(_) | Tok::Var(_) | Tok::Global(_) => {
-                self.primary()
-            }
+            Tok::Int(_)
+            | Tok::Decimal(_)
+            | Tok::Float(_)
+            | Tok::Money(_)
+            | Tok::Str(..)
+            | Tok::Binary(_)
+            | Tok::Var(_)
+            | Tok::Global(_) => self.primary(),
             _ => Err(self.syntax()),
         }
     }

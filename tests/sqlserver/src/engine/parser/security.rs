@@ -84,7 +84,9 @@ impl Parser<'_> {
         match key.as_str() {
             "PASSWORD" => login.password = Some(self.password()?),
             "SID" => {
-                let Tok::Binary(sid) = self.bump() else { return Err(self.syntax_at(self.at - 1)) };
+                let Tok::Binary(sid) = self.bump() else {
+                    return Err(self.syntax_at(self.at - 1));
+                };
                 login.sid = Some(sid);
             }
             "DEFAULT_DATABASE" => login.default_database = Some(self.identifier()?),
@@ -134,13 +136,24 @@ impl Parser<'_> {
             }
             Ok(())
         })?;
-        Ok(Kind::AlterLogin(name, AlterLogin::With { password, default_database, name: new_name }))
+        Ok(Kind::AlterLogin(
+            name,
+            AlterLogin::With {
+                password,
+                default_database,
+                name: new_name,
+            },
+        ))
     }
 
     pub(super) fn create_user(&mut self) -> Result<Kind> {
         self.at += 1;
-        let mut user =
-            CreateUser { name: self.identifier()?, login: None, without_login: false, default_schema: None };
+        let mut user = CreateUser {
+            name: self.identifier()?,
+            login: None,
+            without_login: false,
+            default_schema: None,
+        };
         if self.eat_words(&["WITHOUT", "LOGIN"]) {
             user.without_login = true;
         } else if self.eat_any(&["FOR", "FROM"]).is_some() {
@@ -182,7 +195,12 @@ impl Parser<'_> {
         let verb = self.eat_any(&["ADD", "DROP"]).ok_or_else(|| self.syntax())?;
         self.expect_word("MEMBER")?;
         let member = self.identifier()?;
-        Ok(Kind::AlterRole(AlterRole { server, role, add: verb == "ADD", member }))
+        Ok(Kind::AlterRole(AlterRole {
+            server,
+            role,
+            add: verb == "ADD",
+            member,
+        }))
     }
 
     pub(super) fn permission(&mut self) -> Result<Kind> {
@@ -195,15 +213,35 @@ impl Parser<'_> {
             self.eat_words(&["GRANT", "OPTION", "FOR"]);
         }
         let permissions = self.list(Self::permission_name)?;
-        let securable = if self.eat_word("ON") { self.securable()? } else { Securable::Scope };
-        let to = if verb == PermissionVerb::Revoke { self.eat_any(&["FROM", "TO"]) } else { self.eat_any(&["TO"]) };
+        let securable = if self.eat_word("ON") {
+            self.securable()?
+        } else {
+            Securable::Scope
+        };
+        let to = if verb == PermissionVerb::Revoke {
+            self.eat_any(&["FROM", "TO"])
+        } else {
+            self.eat_any(&["TO"])
+        };
         if to.is_none() {
             return Err(self.syntax());
         }
-        let principals = self.list(|p| if p.eat_word("PUBLIC") { Ok("public".to_owned()) } else { p.identifier() })?;
+        let principals = self.list(|p| {
+            if p.eat_word("PUBLIC") {
+                Ok("public".to_owned())
+            } else {
+                p.identifier()
+            }
+        })?;
         let grant_option = verb == PermissionVerb::Grant && self.eat_words(&["WITH", "GRANT", "OPTION"]);
         self.eat_word("CASCADE");
-        Ok(Kind::Permission(Permission { verb, permissions, securable, principals, grant_option }))
+        Ok(Kind::Permission(Permission {
+            verb,
+            permissions,
+            securable,
+            principals,
+            grant_option,
+        }))
     }
 
     fn permission_name(&mut self) -> Result<String> {

@@ -1,14 +1,36 @@
 //! Queries: SELECT, FROM, joins, ORDER BY, set operators, common table expressions.
 
 use super::Parser;
-use crate::engine::ast::{BinaryOp, Body, Cte, Expr, Item, JoinKind, Kind, Name, OrderItem, Query, Select, SetOp, Source, Top};
+use crate::engine::ast::{
+    BinaryOp, Body, Cte, Expr, Item, JoinKind, Kind, Name, OrderItem, Query, Select, SetOp, Source, Top,
+};
 use crate::engine::errors::{Result, err};
 use crate::engine::lexer::Tok;
 
 const HINTS: &[&str] = &[
-    "NOLOCK", "READUNCOMMITTED", "READCOMMITTED", "READCOMMITTEDLOCK", "REPEATABLEREAD", "SERIALIZABLE", "HOLDLOCK", "UPDLOCK",
-    "XLOCK", "ROWLOCK", "PAGLOCK", "TABLOCK", "TABLOCKX", "READPAST", "NOWAIT", "NOEXPAND", "FORCESEEK", "FORCESCAN",
-    "SNAPSHOT", "KEEPIDENTITY", "KEEPDEFAULTS", "IGNORE_CONSTRAINTS", "IGNORE_TRIGGERS",
+    "NOLOCK",
+    "READUNCOMMITTED",
+    "READCOMMITTED",
+    "READCOMMITTEDLOCK",
+    "REPEATABLEREAD",
+    "SERIALIZABLE",
+    "HOLDLOCK",
+    "UPDLOCK",
+    "XLOCK",
+    "ROWLOCK",
+    "PAGLOCK",
+    "TABLOCK",
+    "TABLOCKX",
+    "READPAST",
+    "NOWAIT",
+    "NOEXPAND",
+    "FORCESEEK",
+    "FORCESCAN",
+    "SNAPSHOT",
+    "KEEPIDENTITY",
+    "KEEPDEFAULTS",
+    "IGNORE_CONSTRAINTS",
+    "IGNORE_TRIGGERS",
 ];
 
 impl Parser<'_> {
@@ -22,7 +44,11 @@ impl Parser<'_> {
 
     fn query_after(&mut self, ctes: Vec<Cte>) -> Result<Query> {
         let body = self.body()?;
-        let mut query = Query { ctes, body, ..Query::default() };
+        let mut query = Query {
+            ctes,
+            body,
+            ..Query::default()
+        };
         if self.eat_words(&["ORDER", "BY"]) {
             query.order = self.list(Self::order_item)?;
             self.offset(&mut query)?;
@@ -74,7 +100,11 @@ impl Parser<'_> {
     }
 
     fn ctes(&mut self) -> Result<Vec<Cte>> {
-        if self.eat_word("WITH") { self.list(Self::cte) } else { Ok(Vec::new()) }
+        if self.eat_word("WITH") {
+            self.list(Self::cte)
+        } else {
+            Ok(Vec::new())
+        }
     }
 
     fn cte(&mut self) -> Result<Cte> {
@@ -218,7 +248,9 @@ impl Parser<'_> {
     }
 
     fn assignment(&mut self) -> Result<Option<Item>> {
-        let (Tok::Var(_), Tok::Sym(symbol)) = (self.tok(), self.peek(1)) else { return Ok(None) };
+        let (Tok::Var(_), Tok::Sym(symbol)) = (self.tok(), self.peek(1)) else {
+            return Ok(None);
+        };
         let symbol = *symbol;
         let Some(op) = assign_op(symbol) else { return Ok(None) };
         let variable = self.variable()?;
@@ -232,7 +264,11 @@ impl Parser<'_> {
             self.at += 1;
             return Ok(Some(alias));
         }
-        if required || self.at_identifier() { Ok(Some(self.identifier()?)) } else { Ok(None) }
+        if required || self.at_identifier() {
+            Ok(Some(self.identifier()?))
+        } else {
+            Ok(None)
+        }
     }
 
     /// `e ASC`.
@@ -268,18 +304,31 @@ impl Parser<'_> {
 
     fn apply(&mut self, left: Source, outer: bool) -> Result<Source> {
         let right = Box::new(self.source_primary()?);
-        Ok(Source::Apply { outer, left: Box::new(left), right })
+        Ok(Source::Apply {
+            outer,
+            left: Box::new(left),
+            right,
+        })
     }
 
     fn join(&mut self, left: Source, kind: JoinKind) -> Result<Source> {
-        let right = if kind == JoinKind::Cross { self.source_primary()? } else { self.source()? };
+        let right = if kind == JoinKind::Cross {
+            self.source_primary()?
+        } else {
+            self.source()?
+        };
         let on = if kind == JoinKind::Cross {
             None
         } else {
             self.expect_word("ON")?;
             Some(self.condition()?)
         };
-        Ok(Source::Join { kind, left: Box::new(left), right: Box::new(right), on })
+        Ok(Source::Join {
+            kind,
+            left: Box::new(left),
+            right: Box::new(right),
+            on,
+        })
     }
 
     fn join_kind(&mut self) -> Result<Option<JoinKind>> {
@@ -289,7 +338,9 @@ impl Parser<'_> {
         if self.eat_word("JOIN") {
             return Ok(Some(JoinKind::Inner));
         }
-        let Some(word) = self.eat_any(&["INNER", "LEFT", "RIGHT", "FULL"]) else { return Ok(None) };
+        let Some(word) = self.eat_any(&["INNER", "LEFT", "RIGHT", "FULL"]) else {
+            return Ok(None);
+        };
         if word != "INNER" {
             self.eat_word("OUTER");
         }
@@ -326,19 +377,28 @@ impl Parser<'_> {
 
     /// `FROM t (NOLOCK)`, without WITH: an old form that clients still send.
     fn at_old_hint(&self) -> bool {
-        matches!(self.peek(1), Tok::Word(w) if HINTS.contains(&w.to_uppercase().as_str())) && self.peek(2) == &Tok::Sym(")")
+        matches!(self.peek(1), Tok::Word(w) if HINTS.contains(&w.to_uppercase().as_str()))
+            && self.peek(2) == &Tok::Sym(")")
     }
 
     fn function_source(&mut self, name: Name) -> Result<Source> {
         self.expect("(")?;
-        let args = if self.sym(")") { Vec::new() } else { self.list(Self::function_arg)? };
+        let args = if self.sym(")") {
+            Vec::new()
+        } else {
+            self.list(Self::function_arg)?
+        };
         self.expect(")")?;
         let alias = self.source_alias()?;
         Ok(Source::Function { name, args, alias })
     }
 
     fn function_arg(&mut self) -> Result<Expr> {
-        if self.eat_word("DEFAULT") { Ok(Expr::Default) } else { self.scalar() }
+        if self.eat_word("DEFAULT") {
+            Ok(Expr::Default)
+        } else {
+            self.scalar()
+        }
     }
 
     fn parenthesised_source(&mut self) -> Result<Source> {
@@ -376,7 +436,11 @@ impl Parser<'_> {
     }
 
     fn source_alias(&mut self) -> Result<Option<String>> {
-        if self.eat_word("AS") || self.at_identifier() { Ok(Some(self.identifier()?)) } else { Ok(None) }
+        if self.eat_word("AS") || self.at_identifier() {
+            Ok(Some(self.identifier()?))
+        } else {
+            Ok(None)
+        }
     }
 
     /// `WITH (NOLOCK, INDEX(1))`.
@@ -413,8 +477,12 @@ impl Parser<'_> {
             return Ok(word);
         }
         self.at = at;
-        let text = format!("\"{word}\" is not a recognized table hints option. If it is intended as a parameter to a table-valued function or to the CHANGETABLE function, ensure that your database compatibility mode is set to 90.");
-        Err(crate::engine::errors::raw_error(321, 15, 1, text).ends_batch().at(self.line()))
+        let text = format!(
+            "\"{word}\" is not a recognized table hints option. If it is intended as a parameter to a table-valued function or to the CHANGETABLE function, ensure that your database compatibility mode is set to 90."
+        );
+        Err(crate::engine::errors::raw_error(321, 15, 1, text)
+            .ends_batch()
+            .at(self.line()))
     }
 }
 

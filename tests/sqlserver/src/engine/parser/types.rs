@@ -7,14 +7,23 @@ use crate::types::SqlType;
 
 /// A system type by name, with its arguments: length, or precision and scale. `-1` is `max`.
 pub(super) fn type_from_name(name: &str, args: &[i64], default_length: u16) -> Option<SqlType> {
-    let scale = |default: u8| args.first().map_or(Some(default), |s| u8::try_from(*s).ok().filter(|s| *s <= 7));
+    let scale = |default: u8| {
+        args.first()
+            .map_or(Some(default), |s| u8::try_from(*s).ok().filter(|s| *s <= 7))
+    };
     let plain = |ty: SqlType| args.is_empty().then_some(ty);
     let length = |limit: u16| match args {
         [] => Some(default_length),
         [n] => u16::try_from(*n).ok().filter(|n| (1..=limit).contains(n)),
         _ => None,
     };
-    let variable = |limit: u16| if args == [-1] { Some(None) } else { length(limit).map(Some) };
+    let variable = |limit: u16| {
+        if args == [-1] {
+            Some(None)
+        } else {
+            length(limit).map(Some)
+        }
+    };
     Some(match name.to_ascii_lowercase().as_str() {
         "bit" => plain(SqlType::Bit)?,
         "tinyint" => plain(SqlType::TinyInt)?,
@@ -23,7 +32,13 @@ pub(super) fn type_from_name(name: &str, args: &[i64], default_length: u16) -> O
         "bigint" => plain(SqlType::BigInt)?,
         "float" => match args {
             [] => SqlType::Float,
-            [n @ 1..=53] => if *n <= 24 { SqlType::Real } else { SqlType::Float },
+            [n @ 1..=53] => {
+                if *n <= 24 {
+                    SqlType::Real
+                } else {
+                    SqlType::Float
+                }
+            }
             _ => return None,
         },
         "real" => plain(SqlType::Real)?,
@@ -61,10 +76,41 @@ fn numeric(args: &[i64]) -> Option<SqlType> {
 }
 
 const NAMES: &[&str] = &[
-    "bit", "tinyint", "smallint", "int", "integer", "bigint", "float", "real", "decimal", "numeric", "dec", "money",
-    "smallmoney", "uniqueidentifier", "datetime", "smalldatetime", "date", "time", "datetime2", "datetimeoffset", "char",
-    "character", "varchar", "nchar", "nvarchar", "binary", "varbinary", "text", "ntext", "image", "timestamp", "rowversion",
-    "xml", "sql_variant", "sysname",
+    "bit",
+    "tinyint",
+    "smallint",
+    "int",
+    "integer",
+    "bigint",
+    "float",
+    "real",
+    "decimal",
+    "numeric",
+    "dec",
+    "money",
+    "smallmoney",
+    "uniqueidentifier",
+    "datetime",
+    "smalldatetime",
+    "date",
+    "time",
+    "datetime2",
+    "datetimeoffset",
+    "char",
+    "character",
+    "varchar",
+    "nchar",
+    "nvarchar",
+    "binary",
+    "varbinary",
+    "text",
+    "ntext",
+    "image",
+    "timestamp",
+    "rowversion",
+    "xml",
+    "sql_variant",
+    "sysname",
 ];
 
 impl Parser<'_> {
@@ -79,12 +125,17 @@ impl Parser<'_> {
             && name.schema().is_none_or(|s| s.eq_ignore_ascii_case("sys"))
             && NAMES.contains(&name.object().to_ascii_lowercase().as_str());
         if !known {
-            let error = if default_length == 30 { err!(243, name) } else { err!(2715, 1, name) };
+            let error = if default_length == 30 {
+                err!(243, name)
+            } else {
+                err!(2715, 1, name)
+            };
             return Err(error.at(self.tokens[at].line));
         }
         let args = if self.sym("(") { self.type_args()? } else { Vec::new() };
-        type_from_name(name.object(), &args, default_length)
-            .ok_or_else(|| err!(2717, args.first().copied().unwrap_or(0), "type", name.object(), 8000).at(self.tokens[at].line))
+        type_from_name(name.object(), &args, default_length).ok_or_else(|| {
+            err!(2717, args.first().copied().unwrap_or(0), "type", name.object(), 8000).at(self.tokens[at].line)
+        })
     }
 
     fn type_args(&mut self) -> Result<Vec<i64>> {

@@ -43,11 +43,15 @@ fn check_principal(session: &Session, principal: &str) -> Result<()> {
 
 /// `sp_getapplock`: 0 at once, 1 after waiting, -1 timeout, -2 cancelled, -3 deadlock victim.
 pub(crate) async fn get(session: &Session, call: &Call) -> Run<i32> {
-    let args = call.bind("sp_getapplock", &["@Resource", "@LockMode", "@LockOwner", "@LockTimeout", "@DbPrincipal"])?;
+    let args = call.bind(
+        "sp_getapplock",
+        &["@Resource", "@LockMode", "@LockOwner", "@LockTimeout", "@DbPrincipal"],
+    )?;
     let name = args.required(0, "@Resource")?;
     let mode = args.required(1, "@LockMode")?;
     let mode = Mode::from_name(&mode).ok_or_else(|| invalid("sys.sp_getapplock"))?;
-    let owner = owner(&args.text(2).unwrap_or_else(|| "Transaction".to_owned())).ok_or_else(|| invalid("sys.sp_getapplock"))?;
+    let owner =
+        owner(&args.text(2).unwrap_or_else(|| "Transaction".to_owned())).ok_or_else(|| invalid("sys.sp_getapplock"))?;
     let principal = args.text(4).unwrap_or_else(|| "public".to_owned());
     check_principal(session, &principal)?;
     if owner == Owner::Transaction && session.transaction.count == 0 {
@@ -79,23 +83,37 @@ pub(crate) async fn get(session: &Session, call: &Call) -> Run<i32> {
 pub(crate) fn release(session: &Session, call: &Call) -> Result<i32> {
     let args = call.bind("sp_releaseapplock", &["@Resource", "@LockOwner", "@DbPrincipal"])?;
     let name = args.required(0, "@Resource")?;
-    let owner = owner(&args.text(1).unwrap_or_else(|| "Transaction".to_owned())).ok_or_else(|| invalid("sys.sp_releaseapplock"))?;
+    let owner = owner(&args.text(1).unwrap_or_else(|| "Transaction".to_owned()))
+        .ok_or_else(|| invalid("sys.sp_releaseapplock"))?;
     let principal = args.text(2).unwrap_or_else(|| "public".to_owned());
-    if session.inst.locks.release(session.spid(), &resource(session, &name, &principal), owner) {
+    if session
+        .inst
+        .locks
+        .release(session.spid(), &resource(session, &name, &principal), owner)
+    {
         return Ok(0);
     }
-    let text = format!("Cannot release the application lock (Database Principal: '{principal}', Resource: '{name}') because it is not currently held.");
+    let text = format!(
+        "Cannot release the application lock (Database Principal: '{principal}', Resource: '{name}') because it is not currently held."
+    );
     Err(crate::engine::errors::raw_error(1223, 16, 1, text))
 }
 
 /// `APPLOCK_MODE`.
 pub(crate) fn mode(session: &Session, principal: &str, name: &str, owned_by: &str) -> &'static str {
     let owner = owner(owned_by).unwrap_or(Owner::Transaction);
-    session.inst.locks.mode(session.spid(), &resource(session, name, principal), owner).map_or("NoLock", Mode::name)
+    session
+        .inst
+        .locks
+        .mode(session.spid(), &resource(session, name, principal), owner)
+        .map_or("NoLock", Mode::name)
 }
 
 /// `APPLOCK_TEST`.
 pub(crate) fn test(session: &Session, principal: &str, name: &str, mode: &str) -> bool {
     let mode = Mode::from_name(mode).unwrap_or(Mode::Exclusive);
-    session.inst.locks.would_grant(session.spid(), &resource(session, name, principal), mode)
+    session
+        .inst
+        .locks
+        .would_grant(session.spid(), &resource(session, name, principal), mode)
 }

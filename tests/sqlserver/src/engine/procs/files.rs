@@ -8,7 +8,11 @@ use crate::engine::session::Session;
 use crate::types::{Column, SqlType, Value};
 
 fn column(name: &str, ty: SqlType) -> Column {
-    Column { name: name.to_owned(), ty, nullable: true }
+    Column {
+        name: name.to_owned(),
+        ty,
+        nullable: true,
+    }
 }
 
 /// `xp_fileexist path`: as a row, or into an OUTPUT parameter.
@@ -21,9 +25,19 @@ pub(super) async fn exists(session: &Session, out: &mut Out<'_>, call: &mut Call
         call.outputs.push((at, flag(info.is_file), SqlType::Int));
         return Ok(0);
     }
-    let columns =
-        ["File Exists", "File is a Directory", "Parent Directory Exists"].map(|n| column(n, SqlType::TinyInt)).to_vec();
-    let count = out.rows(columns, vec![vec![flag(info.is_file), flag(info.is_directory), flag(info.parent_exists)]]).await?;
+    let columns = ["File Exists", "File is a Directory", "Parent Directory Exists"]
+        .map(|n| column(n, SqlType::TinyInt))
+        .to_vec();
+    let count = out
+        .rows(
+            columns,
+            vec![vec![
+                flag(info.is_file),
+                flag(info.is_directory),
+                flag(info.parent_exists),
+            ]],
+        )
+        .await?;
     out.done(false, Some(count), command::SELECT).await?;
     Ok(0)
 }
@@ -52,7 +66,10 @@ pub(super) fn create(session: &Session, call: &Call) -> Result<i32> {
 /// `xp_delete_file 0, folder, extension, date`: backup files only, older than the date.
 pub(super) fn delete(session: &Session, call: &Call) -> Result<i32> {
     need_sysadmin(session, "xp_delete_file")?;
-    let args = call.bind("xp_delete_file", &["@type", "@folder", "@extension", "@date", "@subfolders"])?;
+    let args = call.bind(
+        "xp_delete_file",
+        &["@type", "@folder", "@extension", "@date", "@subfolders"],
+    )?;
     let drives = session.inst.drives();
     let path = args.text(1).ok_or_else(|| err!(22_049))?;
     let before = match args.text(3) {
@@ -60,7 +77,16 @@ pub(super) fn delete(session: &Session, call: &Call) -> Result<i32> {
         None => None,
     };
     let is_backup = |path: &str| crate::storage::backup::MediaSet::label(&drives, path).is_ok();
-    let remove = |path: &str| drives.remove(path).map_err(|e| raw_error(22_049, 16, 1, format!("xp_delete_file() returned error {}, '{}'", e.code().0, e.code().1)));
+    let remove = |path: &str| {
+        drives.remove(path).map_err(|e| {
+            raw_error(
+                22_049,
+                16,
+                1,
+                format!("xp_delete_file() returned error {}, '{}'", e.code().0, e.code().1),
+            )
+        })
+    };
     if drives.info(&path).is_file {
         if is_backup(&path) {
             remove(&path)?;
@@ -82,7 +108,9 @@ pub(super) fn delete(session: &Session, call: &Call) -> Result<i32> {
 fn older(session: &Session, path: &str, before: Option<time::PrimitiveDateTime>) -> bool {
     let Some(before) = before else { return true };
     let real = session.inst.drives().real_path(path).ok();
-    let modified = real.and_then(|p| std::fs::metadata(p).ok()).and_then(|m| m.modified().ok());
+    let modified = real
+        .and_then(|p| std::fs::metadata(p).ok())
+        .and_then(|m| m.modified().ok());
     modified.is_some_and(|m| crate::engine::eval::dates::local(m.into(), session.inst.offset()) < before)
 }
 
@@ -91,12 +119,20 @@ pub(super) async fn tree(session: &Session, out: &mut Out<'_>, call: &Call) -> R
     let args = call.bind("xp_dirtree", &["@directory", "@depth", "@file"])?;
     let folder = args.text(0).ok_or_else(|| err!(22_049))?;
     let files = args.int(2).unwrap_or(0) != 0;
-    let mut columns = vec![column("subdirectory", SqlType::NVarChar(Some(512))), column("depth", SqlType::Int)];
+    let mut columns = vec![
+        column("subdirectory", SqlType::NVarChar(Some(512))),
+        column("depth", SqlType::Int),
+    ];
     if files {
         columns.push(column("file", SqlType::Int));
     }
     let mut rows = Vec::new();
-    for (name, is_file) in session.inst.drives().list(folder.trim_end_matches('\\')).unwrap_or_default() {
+    for (name, is_file) in session
+        .inst
+        .drives()
+        .list(folder.trim_end_matches('\\'))
+        .unwrap_or_default()
+    {
         if is_file && !files {
             continue;
         }
@@ -114,10 +150,18 @@ pub(super) async fn tree(session: &Session, out: &mut Out<'_>, call: &Call) -> R
 /// `xp_fixeddrives`: free megabytes.
 pub(super) async fn drives(session: &Session, out: &mut Out<'_>) -> Run<i32> {
     let columns = vec![column("drive", SqlType::Char(1)), column("MB free", SqlType::Int)];
-    let fixed = session.inst.drives().volumes().into_iter().filter(|v| !v.mount_point.starts_with('\\'));
+    let fixed = session
+        .inst
+        .drives()
+        .volumes()
+        .into_iter()
+        .filter(|v| !v.mount_point.starts_with('\\'));
     let row = |v: crate::storage::Volume| {
         let megabytes = i64::try_from(v.free_bytes >> 20).unwrap_or(i64::MAX);
-        vec![Value::Str(v.mount_point[..1].into()), Value::Int(megabytes.min(i64::from(i32::MAX)))]
+        vec![
+            Value::Str(v.mount_point[..1].into()),
+            Value::Int(megabytes.min(i64::from(i32::MAX))),
+        ]
     };
     let count = out.rows(columns, fixed.map(row).collect()).await?;
     out.done(false, Some(count), command::SELECT).await?;

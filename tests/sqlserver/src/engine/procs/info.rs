@@ -9,7 +9,11 @@ use crate::storage::Row;
 use crate::types::{Column, SqlType, Value};
 
 fn column(name: &str, ty: SqlType) -> Column {
-    Column { name: name.to_owned(), ty, nullable: true }
+    Column {
+        name: name.to_owned(),
+        ty,
+        nullable: true,
+    }
 }
 
 fn text(value: impl Into<std::sync::Arc<str>>) -> Value {
@@ -24,8 +28,14 @@ async fn answer(out: &mut Out<'_>, columns: Vec<Column>, rows: Vec<Row>) -> Run<
 
 /// `xp_instance_regread root, key, value [, @out OUTPUT]`: the few values that setup writes. LocalDB has none.
 pub(super) async fn registry(session: &Session, out: &mut Out<'_>, call: &mut Call) -> Run<i32> {
-    let args = call.bind("xp_instance_regread", &["@rootkey", "@key", "@value_name", "@value", "@no_output"])?;
-    let (key, name) = (args.text(1).unwrap_or_default().to_lowercase(), args.text(2).unwrap_or_default());
+    let args = call.bind(
+        "xp_instance_regread",
+        &["@rootkey", "@key", "@value_name", "@value", "@no_output"],
+    )?;
+    let (key, name) = (
+        args.text(1).unwrap_or_default().to_lowercase(),
+        args.text(2).unwrap_or_default(),
+    );
     let config = session.inst.config();
     let found = if config.is_localdb || !key.ends_with("mssqlserver") {
         None
@@ -47,7 +57,10 @@ pub(super) async fn registry(session: &Session, out: &mut Out<'_>, call: &mut Ca
         out.info(msg!(22_001, message)).await?;
         return Ok(1);
     };
-    let columns = vec![column("Value", SqlType::NVarChar(Some(128))), column("Data", SqlType::NVarChar(Some(4000)))];
+    let columns = vec![
+        column("Value", SqlType::NVarChar(Some(128))),
+        column("Data", SqlType::NVarChar(Some(4000))),
+    ];
     answer(out, columns, vec![vec![text(name), text(found)]]).await
 }
 
@@ -57,7 +70,11 @@ pub(super) async fn version(session: &Session, out: &mut Out<'_>, call: &Call) -
     let config = session.inst.config();
     let all = [
         ("ProductName", Value::Null, "Microsoft SQL Server".to_owned()),
-        ("ProductVersion", Value::Int(config.version().0.into()), config.product_version.clone()),
+        (
+            "ProductVersion",
+            Value::Int(config.version().0.into()),
+            config.product_version.clone(),
+        ),
         ("Language", Value::Int(1033), "English (United States)".to_owned()),
         ("Platform", Value::Null, "NT x64".to_owned()),
         ("ProcessorCount", Value::Int(4), "4".to_owned()),
@@ -73,7 +90,12 @@ pub(super) async fn version(session: &Session, out: &mut Out<'_>, call: &Call) -
     let mut rows = Vec::new();
     for (i, (name, number, shown)) in all.into_iter().enumerate() {
         if wanted.as_ref().is_none_or(|w| w.eq_ignore_ascii_case(name)) {
-            rows.push(vec![Value::Int(i64::try_from(i + 1).unwrap_or(0)), text(name), number, text(shown)]);
+            rows.push(vec![
+                Value::Int(i64::try_from(i + 1).unwrap_or(0)),
+                text(name),
+                number,
+                text(shown),
+            ]);
         }
     }
     answer(out, columns, rows).await
@@ -88,7 +110,8 @@ pub(super) async fn update_statistics(session: &Session, out: &mut Out<'_>) -> R
     }
     session.writable_or_fail(&handle)?;
     for table in &database.tables {
-        out.info(msg!(15_650, format!("[{}].[{}]", table.schema, table.name))).await?;
+        out.info(msg!(15_650, format!("[{}].[{}]", table.schema, table.name)))
+            .await?;
         out.info(msg!(15_651, 0, 0)).await?;
     }
     out.info(msg!(15_005)).await?;
@@ -115,9 +138,18 @@ pub(super) async fn who(session: &Session, out: &mut Out<'_>) -> Run<i32> {
     ];
     let all = session.can_view_state();
     let mut rows = Vec::new();
-    for info in session.inst.sessions().into_iter().filter(|s| all || s.spid == session.spid()) {
+    for info in session
+        .inst
+        .sessions()
+        .into_iter()
+        .filter(|s| all || s.spid == session.spid())
+    {
         let a = info.activity().clone();
-        let blocker = session.inst.locks.blocked_by(info.spid).map_or_else(|| "  .  ".to_owned(), |b| format!("{b:<5}"));
+        let blocker = session
+            .inst
+            .locks
+            .blocked_by(info.spid)
+            .map_or_else(|| "  .  ".to_owned(), |b| format!("{b:<5}"));
         let spid = format!("{:<5}", info.spid);
         rows.push(vec![
             text(spid.as_str()),
@@ -126,7 +158,11 @@ pub(super) async fn who(session: &Session, out: &mut Out<'_>) -> Run<i32> {
             text(info.login.host_name.as_str()),
             text(blocker),
             text(session.inst.handle(a.database_id).map(|h| h.name()).unwrap_or_default()),
-            text(if a.running { a.command.as_str() } else { "AWAITING COMMAND" }),
+            text(if a.running {
+                a.command.as_str()
+            } else {
+                "AWAITING COMMAND"
+            }),
             Value::Int(0),
             Value::Int(0),
             text(a.request_started.time().to_string()),
@@ -168,11 +204,19 @@ pub(super) async fn help_database(session: &Session, out: &mut Out<'_>, call: &C
         }
         #[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
         let megabytes = size_kb(&database) as f64 / 1024.0;
-        let status = format!("Status={}, Updateability={}, UserAccess={}, Recovery={}", m.state.code().1, if m.is_read_only { "READ_ONLY" } else { "READ_WRITE" }, m.user_access.code().1, m.recovery_model.code().1);
+        let status = format!(
+            "Status={}, Updateability={}, UserAccess={}, Recovery={}",
+            m.state.code().1,
+            if m.is_read_only { "READ_ONLY" } else { "READ_WRITE" },
+            m.user_access.code().1,
+            m.recovery_model.code().1
+        );
         rows.push(vec![
             text(m.name.as_str()),
             text(format!("{megabytes:>10.2} MB")),
-            config.login_by_sid(&m.owner_sid).map_or(Value::Null, |l| text(l.name.as_str())),
+            config
+                .login_by_sid(&m.owner_sid)
+                .map_or(Value::Null, |l| text(l.name.as_str())),
             Value::Int(handle.id.into()),
             text(m.create_date.date().to_string()),
             text(status),
@@ -193,7 +237,11 @@ pub(super) async fn databases(session: &Session, out: &mut Out<'_>) -> Run<i32> 
     for handle in session.inst.handles() {
         let database = handle.database();
         if session.user_in(&database, handle.id).is_some() {
-            rows.push(vec![text(database.meta.name.as_str()), Value::Int(size_kb(&database)), Value::Null]);
+            rows.push(vec![
+                text(database.meta.name.as_str()),
+                Value::Int(size_kb(&database)),
+                Value::Null,
+            ]);
         }
     }
     answer(out, columns, rows).await
@@ -239,7 +287,10 @@ pub(super) fn change_owner(session: &mut Session, call: &Call) -> Result<i32> {
 
 /// `sp_describe_first_result_set @tsql`: names and types of the first SELECT.
 pub(super) async fn describe(session: &Session, out: &mut Out<'_>, call: &Call) -> Run<i32> {
-    let args = call.bind("sp_describe_first_result_set", &["@tsql", "@params", "@browse_information_mode"])?;
+    let args = call.bind(
+        "sp_describe_first_result_set",
+        &["@tsql", "@params", "@browse_information_mode"],
+    )?;
     let (plan, _) = session.bind_text(&args.required(0, "@tsql")?)?;
     let columns = vec![
         column("is_hidden", SqlType::Bit),
@@ -258,7 +309,11 @@ pub(super) async fn describe(session: &Session, out: &mut Out<'_>, call: &Call) 
         rows.push(vec![
             Value::Bit(false),
             Value::Int(i64::try_from(i + 1).unwrap_or(0)),
-            if c.name.is_empty() { Value::Null } else { text(c.name.as_str()) },
+            if c.name.is_empty() {
+                Value::Null
+            } else {
+                text(c.name.as_str())
+            },
             Value::Bit(c.nullable),
             Value::Int(crate::engine::catalog::type_row(&c.ty).system_type_id.into()),
             text(crate::engine::eval::types::type_name(&c.ty)),

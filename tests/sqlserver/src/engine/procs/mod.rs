@@ -76,7 +76,9 @@ pub(super) async fn run(session: &mut Session, out: &mut Out<'_>, name: &'static
     let status = match name {
         "sp_getapplock" => applock::get(session, call).await?,
         "sp_releaseapplock" => applock::release(session, call)?,
-        "sp_addextendedproperty" | "sp_updateextendedproperty" | "sp_dropextendedproperty" => properties::run(session, name, call).await?,
+        "sp_addextendedproperty" | "sp_updateextendedproperty" | "sp_dropextendedproperty" => {
+            properties::run(session, name, call).await?
+        }
         "xp_fileexist" => files::exists(session, out, call).await?,
         "xp_create_subdir" => files::create(session, call)?,
         "xp_delete_file" => files::delete(session, call)?,
@@ -118,13 +120,20 @@ impl Call {
         let mut at = vec![None; params.len()];
         for (i, arg) in self.args.iter().enumerate() {
             let position = match &arg.name {
-                Some(name) => params.iter().position(|p| p.eq_ignore_ascii_case(name)).ok_or_else(|| err!(8145, name, procedure))?,
+                Some(name) => params
+                    .iter()
+                    .position(|p| p.eq_ignore_ascii_case(name))
+                    .ok_or_else(|| err!(8145, name, procedure))?,
                 None if i < params.len() => i,
                 None => return Err(err!(8144, procedure)),
             };
             at[position] = Some(i).filter(|_| !arg.default);
         }
-        Ok(Bound { call: self, procedure, at })
+        Ok(Bound {
+            call: self,
+            procedure,
+            at,
+        })
     }
 }
 

@@ -25,12 +25,18 @@ fn handle(call: &Call, n: usize) -> i32 {
 
 /// `sp_executesql @stmt, @params, …`. The first two may be named.
 pub(super) async fn execute_sql(session: &mut Session, out: &mut Out<'_>, call: &mut Call) -> Run<Flow> {
-    let Some(statement) = call.args.first() else { return Err(err!(201, "sp_executesql", "@statement").into()) };
-    let Value::Str(_) = &statement.value else { return Err(err!(214, "@statement", "ntext/nchar/nvarchar").into()) };
+    let Some(statement) = call.args.first() else {
+        return Err(err!(201, "sp_executesql", "@statement").into());
+    };
+    let Value::Str(_) = &statement.value else {
+        return Err(err!(214, "@statement", "ntext/nchar/nvarchar").into());
+    };
     let text = text(call, 0).unwrap_or_default();
     let declaration = match call.args.get(1) {
         None => String::new(),
-        Some(Arg { value: Value::Str(s), .. }) => s.to_string(),
+        Some(Arg {
+            value: Value::Str(s), ..
+        }) => s.to_string(),
         Some(Arg { value: Value::Null, .. }) => String::new(),
         Some(_) => return Err(err!(214, "@parameters", "ntext/nchar/nvarchar").into()),
     };
@@ -38,8 +44,19 @@ pub(super) async fn execute_sql(session: &mut Session, out: &mut Out<'_>, call: 
 }
 
 /// Runs text with the arguments from `first` on.
-async fn run(session: &mut Session, out: &mut Out<'_>, text: &str, declaration: &str, call: &mut Call, first: usize) -> Run<Flow> {
-    let params = if declaration.trim().is_empty() { Vec::new() } else { parse_parameters(declaration)? };
+async fn run(
+    session: &mut Session,
+    out: &mut Out<'_>,
+    text: &str,
+    declaration: &str,
+    call: &mut Call,
+    first: usize,
+) -> Run<Flow> {
+    let params = if declaration.trim().is_empty() {
+        Vec::new()
+    } else {
+        parse_parameters(declaration)?
+    };
     let bound = bind(session, text, &params, call, first)?;
     let values: Vec<(ProcedureParam, Value)> = bound.iter().map(|(p, _, v)| (p.clone(), v.clone())).collect();
     let mut outputs = Vec::new();
@@ -61,19 +78,33 @@ async fn run(session: &mut Session, out: &mut Out<'_>, text: &str, declaration: 
 }
 
 /// Each parameter with its argument's position and value: 8178 for one that is missing.
-fn bind(session: &Session, text: &str, params: &[ProcedureParam], call: &Call, first: usize) -> Result<Vec<(ProcedureParam, usize, Value)>> {
+fn bind(
+    session: &Session,
+    text: &str,
+    params: &[ProcedureParam],
+    call: &Call,
+    first: usize,
+) -> Result<Vec<(ProcedureParam, usize, Value)>> {
     let args = call.args.get(first..).unwrap_or_default();
     let mut bound = Vec::new();
     for (i, param) in params.iter().enumerate() {
-        let named = args.iter().position(|a| a.name.as_ref().is_some_and(|n| n.eq_ignore_ascii_case(&param.name)));
+        let named = args
+            .iter()
+            .position(|a| a.name.as_ref().is_some_and(|n| n.eq_ignore_ascii_case(&param.name)));
         let at = named.or_else(|| args.get(i).filter(|a| a.name.is_none()).map(|_| i));
         let Some(at) = at else {
-            let shown: String = format!("({}){text}", params.iter().map(|p| p.name.clone()).collect::<Vec<_>>().join(","));
+            let shown: String = format!(
+                "({}){text}",
+                params.iter().map(|p| p.name.clone()).collect::<Vec<_>>().join(",")
+            );
             return Err(err!(8178, shown.chars().take(128).collect::<String>(), param.name));
         };
         let arg = &args[at];
         let value = crate::engine::eval::convert::cast(&arg.value, &arg.ty, &param.ty, 0, &session.conversion())?;
-        let param = ProcedureParam { output: param.output || arg.output, ..param.clone() };
+        let param = ProcedureParam {
+            output: param.output || arg.output,
+            ..param.clone()
+        };
         bound.push((param, first + at, value));
     }
     if args.len() > params.len() {
@@ -93,7 +124,10 @@ fn keep(session: &mut Session, declaration: String, text: String) -> i32 {
 pub(super) fn prepare(session: &mut Session, call: &mut Call) -> Result<i32> {
     let declaration = text(call, 1).unwrap_or_default();
     let statement = text(call, 2).ok_or_else(|| err!(214, "@stmt", "ntext/nchar/nvarchar"))?;
-    let mut context = crate::engine::parser::Context { quoted_identifiers: true, ..Default::default() };
+    let mut context = crate::engine::parser::Context {
+        quoted_identifiers: true,
+        ..Default::default()
+    };
     if !declaration.trim().is_empty() {
         context.variables = parse_parameters(&declaration)?.into_iter().map(|p| p.name).collect();
     }
@@ -125,5 +159,9 @@ pub(super) async fn prepare_and_execute(session: &mut Session, out: &mut Out<'_>
 /// `sp_unprepare @handle`.
 pub(super) fn unprepare(session: &mut Session, call: &Call) -> Result<i32> {
     let handle = handle(call, 0);
-    session.prepared.remove(&handle).map(|_| 0).ok_or_else(|| err!(8179, handle))
+    session
+        .prepared
+        .remove(&handle)
+        .map(|_| 0)
+        .ok_or_else(|| err!(8179, handle))
 }

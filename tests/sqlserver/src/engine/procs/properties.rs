@@ -7,7 +7,14 @@ use crate::engine::session::Session;
 use crate::engine::statements::{PropertyChange, PropertyTarget};
 use crate::types::Value;
 
-const LEVELS: [&str; 6] = ["@level0type", "@level0name", "@level1type", "@level1name", "@level2type", "@level2name"];
+const LEVELS: [&str; 6] = [
+    "@level0type",
+    "@level0name",
+    "@level1type",
+    "@level1name",
+    "@level2type",
+    "@level2name",
+];
 
 /// Runs one of the three. 0 is success.
 pub(super) async fn run(session: &mut Session, name: &'static str, call: &Call) -> Run<i32> {
@@ -20,7 +27,11 @@ pub(super) async fn run(session: &mut Session, name: &'static str, call: &Call) 
     params.extend(LEVELS);
     let args = call.bind(name, &params)?;
     let property = args.required(0, "@name")?;
-    let value = if dropping { Value::Null } else { args.arg(1).map_or(Value::Null, |a| a.value.clone()) };
+    let value = if dropping {
+        Value::Null
+    } else {
+        args.arg(1).map_or(Value::Null, |a| a.value.clone())
+    };
     let change = match name {
         "sp_addextendedproperty" => PropertyChange::Add(value),
         "sp_updateextendedproperty" => PropertyChange::Update(value),
@@ -29,7 +40,10 @@ pub(super) async fn run(session: &mut Session, name: &'static str, call: &Call) 
     if args.text(levels + 4).is_some() {
         return Err(err!(15_135, args.text(levels + 5).unwrap_or_default()).into());
     }
-    let target = PropertyTarget { schema: args.text(levels + 1), object: args.text(levels + 3) };
+    let target = PropertyTarget {
+        schema: args.text(levels + 1),
+        object: args.text(levels + 3),
+    };
     session.change_property(&property, change, &target).await?;
     Ok(0)
 }

@@ -71,10 +71,23 @@ pub(crate) struct Aggregate {
 
 impl Aggregate {
     /// Checks the argument and finds the result type.
-    pub(crate) fn new(kind: AggregateKind, arg: Option<Bound>, separator: Option<Bound>, distinct: bool, collation: Collation) -> Result<Aggregate> {
+    pub(crate) fn new(
+        kind: AggregateKind,
+        arg: Option<Bound>,
+        separator: Option<Bound>,
+        distinct: bool,
+        collation: Collation,
+    ) -> Result<Aggregate> {
         let of = arg.as_ref().map_or(SqlType::Int, |a| a.ty.clone());
         let ty = result_type(kind, &of)?;
-        Ok(Aggregate { kind, arg, separator, distinct, ty, collation })
+        Ok(Aggregate {
+            kind,
+            arg,
+            separator,
+            distinct,
+            ty,
+            collation,
+        })
     }
 }
 
@@ -95,8 +108,14 @@ fn result_type(kind: AggregateKind, of: &SqlType) -> Result<SqlType> {
             (SqlType::BigInt, _) => SqlType::BigInt,
             (SqlType::TinyInt | SqlType::SmallInt | SqlType::Int, _) => SqlType::Int,
             (SqlType::Money, _) => SqlType::Money,
-            (SqlType::Numeric { scale, .. }, _) if kind == AggregateKind::Sum => SqlType::Numeric { precision: 38, scale: *scale },
-            (SqlType::Numeric { scale, .. }, _) => SqlType::Numeric { precision: 38, scale: (*scale).max(6) },
+            (SqlType::Numeric { scale, .. }, _) if kind == AggregateKind::Sum => SqlType::Numeric {
+                precision: 38,
+                scale: *scale,
+            },
+            (SqlType::Numeric { scale, .. }, _) => SqlType::Numeric {
+                precision: 38,
+                scale: (*scale).max(6),
+            },
             (_, Family::Approximate) => SqlType::Float,
             _ => return Err(err!(8117, type_name(of), name)),
         },
@@ -135,7 +154,11 @@ impl Running {
             AggregateKind::Min | AggregateKind::Max => {
                 let better = self.best.as_ref().is_none_or(|best| {
                     let o = order(&value, best, aggregate.collation);
-                    if aggregate.kind == AggregateKind::Min { o.is_lt() } else { o.is_gt() }
+                    if aggregate.kind == AggregateKind::Min {
+                        o.is_lt()
+                    } else {
+                        o.is_gt()
+                    }
                 });
                 if better {
                     self.best = Some(value);
@@ -239,7 +262,11 @@ pub(crate) struct Groups<'p> {
 impl<'p> Groups<'p> {
     /// No rows yet. Without GROUP BY there is one group even then.
     pub(crate) fn new(plan: &'p GroupPlan) -> Groups<'p> {
-        let mut groups = Groups { plan, index: HashMap::new(), groups: Vec::new() };
+        let mut groups = Groups {
+            plan,
+            index: HashMap::new(),
+            groups: Vec::new(),
+        };
         if plan.keys.is_empty() {
             groups.group(Vec::new(), Vec::new());
         }
@@ -251,7 +278,8 @@ impl<'p> Groups<'p> {
         let next = self.groups.len();
         let at = *self.index.entry(keys).or_insert(next);
         if at == next {
-            self.groups.push((values, vec![Running::default(); plan.aggregates.len()]));
+            self.groups
+                .push((values, vec![Running::default(); plan.aggregates.len()]));
         }
         at
     }
@@ -283,7 +311,10 @@ impl<'p> Groups<'p> {
 /// Rewrites an expression over the source's row into one over the group's row. 8120 for a column that is no key.
 pub(crate) fn over_group(bound: &Bound, plan: &GroupPlan, name: &dyn Fn(usize) -> String) -> Result<Bound> {
     bound.map(&|part| {
-        let column = |index| Bound { node: Node::Column { depth: 0, index }, ..part.clone() };
+        let column = |index| Bound {
+            node: Node::Column { depth: 0, index },
+            ..part.clone()
+        };
         if let Some(at) = plan.keys.iter().position(|k| k == part) {
             return Ok(Some(column(at)));
         }
@@ -291,7 +322,9 @@ pub(crate) fn over_group(bound: &Bound, plan: &GroupPlan, name: &dyn Fn(usize) -
             Node::Aggregate(n) => Ok(Some(column(plan.keys.len() + n))),
             Node::Column { depth: 0, index } => Err(err!(8120, name(*index))),
             // A subquery that looks at the row before grouping could not be told which row.
-            Node::Quantified(_, _, _, sub, _) | Node::Scalar(sub) | Node::Exists(sub) if sub.correlated => Err(err!(8120, "")),
+            Node::Quantified(_, _, _, sub, _) | Node::Scalar(sub) | Node::Exists(sub) if sub.correlated => {
+                Err(err!(8120, ""))
+            }
             _ => Ok(None),
         }
     })

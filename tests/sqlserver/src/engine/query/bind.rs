@@ -10,7 +10,7 @@ use crate::engine::ast::{BinaryOp, Call, Cast, CompareOp, Cte, Expr};
 use crate::engine::errors::{Result, err};
 use crate::engine::eval::compare::Collation;
 use crate::engine::eval::functions::{self, Arg, common};
-use crate::engine::eval::types::{arithmetic_type, common_type, family, implicit, is_numeric, type_name, Family};
+use crate::engine::eval::types::{Family, arithmetic_type, common_type, family, implicit, is_numeric, type_name};
 use crate::engine::eval::{Bound, Node};
 use crate::engine::session::Session;
 use crate::types::{SqlType, Value};
@@ -55,7 +55,13 @@ pub(crate) struct Exprs<'a> {
 impl<'s> Binder<'s> {
     /// A binder for a statement.
     pub(crate) fn new(session: &'s Session) -> Binder<'s> {
-        Binder { session, ctes: RefCell::default(), used: RefCell::default(), target: RefCell::default(), collation: session.collation() }
+        Binder {
+            session,
+            ctes: RefCell::default(),
+            used: RefCell::default(),
+            target: RefCell::default(),
+            collation: session.collation(),
+        }
     }
 
     /// Binds an expression without columns: a SET, an argument.
@@ -66,7 +72,12 @@ impl<'s> Binder<'s> {
 
     /// Binds expressions over a scope, without aggregates.
     pub(crate) fn within<'a>(&'a self, scope: &'a Scope<'a>) -> Exprs<'a> {
-        Exprs { binder: self, scope, aggregates: None, windows: None }
+        Exprs {
+            binder: self,
+            scope,
+            aggregates: None,
+            windows: None,
+        }
     }
 }
 
@@ -76,7 +87,11 @@ pub(crate) fn convert(bound: Bound, ty: &SqlType) -> Bound {
         return bound;
     }
     let nullable = bound.nullable;
-    Bound { ty: ty.clone(), nullable, node: Node::Cast(Box::new(bound), None, false) }
+    Bound {
+        ty: ty.clone(),
+        nullable,
+        node: Node::Cast(Box::new(bound), None, false),
+    }
 }
 
 /// Converts to a type as an assignment does: 257 where only CAST would.
@@ -93,9 +108,13 @@ impl Exprs<'_> {
         match expr {
             Expr::Null | Expr::Default => Ok(Bound::constant(Value::Null, SqlType::Int)),
             Expr::Int(i) => Ok(Bound::constant(Value::Int(*i), SqlType::Int)),
-            Expr::Decimal(v, precision, scale) => {
-                Ok(Bound::constant(Value::Decimal(*v, *scale), SqlType::Numeric { precision: *precision.max(scale), scale: *scale }))
-            }
+            Expr::Decimal(v, precision, scale) => Ok(Bound::constant(
+                Value::Decimal(*v, *scale),
+                SqlType::Numeric {
+                    precision: *precision.max(scale),
+                    scale: *scale,
+                },
+            )),
             Expr::Float(f) => Ok(Bound::constant(Value::Float(*f), SqlType::Float)),
             Expr::Money(v) => Ok(Bound::constant(Value::Decimal(*v, 4), SqlType::Money)),
             Expr::Str(s, national) => {
@@ -105,11 +124,18 @@ impl Exprs<'_> {
             }
             Expr::Binary(b) => {
                 let length = u16::try_from(b.len().max(1)).ok().filter(|n| *n <= 8000);
-                Ok(Bound::constant(Value::Bytes(b.as_slice().into()), SqlType::VarBinary(length)))
+                Ok(Bound::constant(
+                    Value::Bytes(b.as_slice().into()),
+                    SqlType::VarBinary(length),
+                ))
             }
             Expr::Var(name) => {
                 let ty = self.binder.session.variable_type(name)?;
-                Ok(Bound { ty, nullable: true, node: Node::Var(name.to_lowercase()) })
+                Ok(Bound {
+                    ty,
+                    nullable: true,
+                    node: Node::Var(name.to_lowercase()),
+                })
             }
             Expr::Global(name) => Ok(functions::bind_global(name)),
             Expr::Column(parts) => self.column(parts),
@@ -127,7 +153,11 @@ impl Exprs<'_> {
 
     fn column(&self, parts: &[String]) -> Result<Bound> {
         let (depth, index, column) = self.scope.resolve(parts)?;
-        Ok(Bound { ty: column.ty.clone(), nullable: column.nullable, node: Node::Column { depth, index } })
+        Ok(Bound {
+            ty: column.ty.clone(),
+            nullable: column.nullable,
+            node: Node::Column { depth, index },
+        })
     }
 
     fn negation(&self, inner: &Expr) -> Result<Bound> {
@@ -135,8 +165,16 @@ impl Exprs<'_> {
         if !is_numeric(&inner.ty) {
             return Err(err!(8117, type_name(&inner.ty), "minus"));
         }
-        let ty = if inner.ty == SqlType::Bit { SqlType::Int } else { inner.ty.clone() };
-        Ok(Bound { ty, nullable: inner.nullable, node: Node::Neg(Box::new(inner)) })
+        let ty = if inner.ty == SqlType::Bit {
+            SqlType::Int
+        } else {
+            inner.ty.clone()
+        };
+        Ok(Bound {
+            ty,
+            nullable: inner.nullable,
+            node: Node::Neg(Box::new(inner)),
+        })
     }
 
     fn bit_not(&self, inner: &Expr) -> Result<Bound> {
@@ -144,7 +182,11 @@ impl Exprs<'_> {
         if family(&inner.ty) != Family::Integer {
             return Err(err!(8117, type_name(&inner.ty), "'~'"));
         }
-        Ok(Bound { ty: inner.ty.clone(), nullable: inner.nullable, node: Node::BitNot(Box::new(inner)) })
+        Ok(Bound {
+            ty: inner.ty.clone(),
+            nullable: inner.nullable,
+            node: Node::BitNot(Box::new(inner)),
+        })
     }
 
     fn operation(&self, op: BinaryOp, a: &Expr, b: &Expr) -> Result<Bound> {
@@ -159,11 +201,16 @@ impl Exprs<'_> {
         let nullable = a.nullable || b.nullable;
         // Numbers mix freely; text is converted to what it is combined with.
         let fit = |bound: Bound| {
-            let same = family(&bound.ty) == family(&ty) || is_numeric(&bound.ty) && (is_numeric(&ty) || family(&ty) == Family::Date);
+            let same = family(&bound.ty) == family(&ty)
+                || is_numeric(&bound.ty) && (is_numeric(&ty) || family(&ty) == Family::Date);
             let bytes = family(&bound.ty) == Family::Binary;
             if same || bytes { bound } else { convert(bound, &ty) }
         };
-        Ok(Bound { ty: ty.clone(), nullable, node: Node::Op(op, Box::new(fit(a)), Box::new(fit(b))) })
+        Ok(Bound {
+            ty: ty.clone(),
+            nullable,
+            node: Node::Op(op, Box::new(fit(a)), Box::new(fit(b))),
+        })
     }
 
     fn case(&self, operand: Option<&Expr>, whens: &[(Expr, Expr)], other: Option<&Expr>) -> Result<Bound> {
@@ -189,22 +236,42 @@ impl Exprs<'_> {
             }
         }
         let nullable = other.as_ref().is_none_or(|o| o.nullable) || whens.iter().any(|w| w.1.nullable);
-        let whens = whens.into_iter().map(|(when, then)| (when, convert(then, &ty))).collect();
+        let whens = whens
+            .into_iter()
+            .map(|(when, then)| (when, convert(then, &ty)))
+            .collect();
         let other = other.map(|o| Box::new(convert(o, &ty)));
-        Ok(Bound { ty, nullable, node: Node::Case(whens, other) })
+        Ok(Bound {
+            ty,
+            nullable,
+            node: Node::Case(whens, other),
+        })
     }
 
     fn cast(&self, cast: &Cast) -> Result<Bound> {
         let value = self.scalar(&cast.value)?;
-        let style = cast.style.as_ref().map(|s| self.scalar(s)).transpose()?.map(|s| Box::new(convert(s, &SqlType::Int)));
+        let style = cast
+            .style
+            .as_ref()
+            .map(|s| self.scalar(s))
+            .transpose()?
+            .map(|s| Box::new(convert(s, &SqlType::Int)));
         let nullable = value.nullable || cast.try_;
-        Ok(Bound { ty: cast.ty.clone(), nullable, node: Node::Cast(Box::new(value), style, cast.try_) })
+        Ok(Bound {
+            ty: cast.ty.clone(),
+            nullable,
+            node: Node::Cast(Box::new(value), style, cast.try_),
+        })
     }
 
     fn subquery(&self, query: &crate::engine::ast::Query) -> Result<Bound> {
         let plan = self.binder.query(query, Some(self.scope))?;
         let ty = single_column(&plan)?;
-        Ok(Bound { ty, nullable: true, node: Node::Scalar(Box::new(plan)) })
+        Ok(Bound {
+            ty,
+            nullable: true,
+            node: Node::Scalar(Box::new(plan)),
+        })
     }
 
     // ---- calls ----
@@ -222,7 +289,10 @@ impl Exprs<'_> {
             "NULLIF" => self.null_if(&call.args),
             "IIF" => {
                 let when = self.condition(&call.args[0])?;
-                self.choice(vec![(when, self.scalar(&call.args[1])?)], Some(self.scalar(&call.args[2])?))
+                self.choice(
+                    vec![(when, self.scalar(&call.args[1])?)],
+                    Some(self.scalar(&call.args[2])?),
+                )
             }
             name => self.function(name, &call.args),
         }
@@ -236,7 +306,11 @@ impl Exprs<'_> {
             bound.push(argument(self.scalar(arg)?, kind, i + 1, name)?);
         }
         let ty = (entry.ty)(&bound);
-        Ok(Bound { ty, nullable: true, node: Node::Call(entry, bound) })
+        Ok(Bound {
+            ty,
+            nullable: true,
+            node: Node::Call(entry, bound),
+        })
     }
 
     fn coalesce(&self, args: &[Expr]) -> Result<Bound> {
@@ -251,10 +325,17 @@ impl Exprs<'_> {
     /// ISNULL keeps the first argument's type.
     fn is_null(&self, args: &[Expr]) -> Result<Bound> {
         let (first, second) = (self.scalar(&args[0])?, self.scalar(&args[1])?);
-        let ty = if first.is_null_literal() { second.ty.clone() } else { first.ty.clone() };
+        let ty = if first.is_null_literal() {
+            second.ty.clone()
+        } else {
+            first.ty.clone()
+        };
         let nullable = second.nullable;
         let second = assign(second, &ty)?;
-        let node = Node::Case(vec![(not_null(first.clone()), convert(first, &ty))], Some(Box::new(second)));
+        let node = Node::Case(
+            vec![(not_null(first.clone()), convert(first, &ty))],
+            Some(Box::new(second)),
+        );
         Ok(Bound { ty, nullable, node })
     }
 
@@ -263,14 +344,32 @@ impl Exprs<'_> {
         let same = self.compare(CompareOp::Eq, &args[0], &args[1])?;
         let ty = first.ty.clone();
         let null = Bound::constant(Value::Null, ty.clone());
-        Ok(Bound { ty, nullable: true, node: Node::Case(vec![(same, null)], Some(Box::new(first))) })
+        Ok(Bound {
+            ty,
+            nullable: true,
+            node: Node::Case(vec![(same, null)], Some(Box::new(first))),
+        })
     }
 
     fn aggregate(&self, call: &Call, kind: AggregateKind) -> Result<Bound> {
-        let Some(aggregates) = self.aggregates else { return Err(err!(147)) };
+        let Some(aggregates) = self.aggregates else {
+            return Err(err!(147));
+        };
         let star = matches!(call.args.as_slice(), [Expr::Column(parts)] if parts == &["*"]);
-        let inner = Exprs { aggregates: None, windows: None, ..*self };
-        let arg = if star { None } else { Some(inner.scalar(&call.args[0]).map_err(|e| if e.number() == 147 { err!(130) } else { e })?) };
+        let inner = Exprs {
+            aggregates: None,
+            windows: None,
+            ..*self
+        };
+        let arg = if star {
+            None
+        } else {
+            Some(
+                inner
+                    .scalar(&call.args[0])
+                    .map_err(|e| if e.number() == 147 { err!(130) } else { e })?,
+            )
+        };
         let separator = call.args.get(1).map(|a| inner.scalar(a)).transpose()?;
         let aggregate = Aggregate::new(kind, arg, separator, call.distinct, self.binder.collation)?;
         let (ty, nullable) = (aggregate.ty.clone(), !kind.is_count());
@@ -279,16 +378,26 @@ impl Exprs<'_> {
             aggregates.push(aggregate);
             aggregates.len() - 1
         });
-        Ok(Bound { ty, nullable, node: Node::Aggregate(at) })
+        Ok(Bound {
+            ty,
+            nullable,
+            node: Node::Aggregate(at),
+        })
     }
 
     fn window(&self, call: &Call) -> Result<Bound> {
-        let Some(windows) = self.windows else { return Err(err!(4108)) };
+        let Some(windows) = self.windows else {
+            return Err(err!(4108));
+        };
         let window = Window::bind(self, call)?;
         let ty = window.ty();
         let mut windows = windows.borrow_mut();
         windows.push(window);
-        Ok(Bound { ty, nullable: false, node: Node::Window(windows.len() - 1) })
+        Ok(Bound {
+            ty,
+            nullable: false,
+            node: Node::Window(windows.len() - 1),
+        })
     }
 
     // ---- conditions ----
@@ -300,7 +409,9 @@ impl Exprs<'_> {
             Expr::And(a, b) => Bound::condition(Node::And(Box::new(self.condition(a)?), Box::new(self.condition(b)?))),
             Expr::Or(a, b) => Bound::condition(Node::Or(Box::new(self.condition(a)?), Box::new(self.condition(b)?))),
             Expr::Not(inner) => not(self.condition(inner)?),
-            Expr::IsNull(inner, negated) => maybe_not(Bound::condition(Node::IsNull(Box::new(self.scalar(inner)?))), *negated),
+            Expr::IsNull(inner, negated) => {
+                maybe_not(Bound::condition(Node::IsNull(Box::new(self.scalar(inner)?))), *negated)
+            }
             Expr::Compare(op, a, b) => self.compare(*op, a, b)?,
             Expr::Like(a, pattern, escape, negated) => self.like(a, pattern, escape.as_deref(), *negated)?,
             Expr::Between(a, low, high, negated) => {
@@ -334,7 +445,10 @@ impl Exprs<'_> {
                 _ => None,
             }
         }
-        let name = exprs.iter().find_map(|e| named(e)).filter(|n| !n.eq_ignore_ascii_case("database_default"));
+        let name = exprs
+            .iter()
+            .find_map(|e| named(e))
+            .filter(|n| !n.eq_ignore_ascii_case("database_default"));
         name.map_or(self.binder.collation, Collation::from_name)
     }
 
@@ -342,7 +456,10 @@ impl Exprs<'_> {
         let collation = self.collation_of(&[a, pattern]);
         let text = |e: &Expr| -> Result<Box<Bound>> { Ok(Box::new(argument(self.scalar(e)?, Arg::Text, 1, "LIKE")?)) };
         let escape = escape.map(text).transpose()?;
-        Ok(maybe_not(Bound::condition(Node::Like(text(a)?, text(pattern)?, escape, collation)), negated))
+        Ok(maybe_not(
+            Bound::condition(Node::Like(text(a)?, text(pattern)?, escape, collation)),
+            negated,
+        ))
     }
 
     fn in_list(&self, a: &Expr, list: &[Expr], negated: bool) -> Result<Bound> {
@@ -357,7 +474,10 @@ impl Exprs<'_> {
             converted.push(comparable(item, &ty)?);
         }
         let value = comparable(value, &ty)?;
-        Ok(maybe_not(Bound::condition(Node::In(Box::new(value), converted, collation)), negated))
+        Ok(maybe_not(
+            Bound::condition(Node::In(Box::new(value), converted, collation)),
+            negated,
+        ))
     }
 
     fn quantified(&self, op: CompareOp, a: &Expr, all: bool, query: &crate::engine::ast::Query) -> Result<Bound> {
@@ -370,7 +490,13 @@ impl Exprs<'_> {
         if !alike(&column, &ty) {
             plan.convert_column(0, &ty);
         }
-        Ok(Bound::condition(Node::Quantified(op, Box::new(value), all, Box::new(plan), collation)))
+        Ok(Bound::condition(Node::Quantified(
+            op,
+            Box::new(value),
+            all,
+            Box::new(plan),
+            collation,
+        )))
     }
 }
 
@@ -454,8 +580,12 @@ fn argument(bound: Bound, kind: Arg, position: usize, function: &str) -> Result<
             convert(bound, &crate::engine::eval::types::text_type(false, length))
         }
         Arg::Int if from == Family::Integer => bound,
-        Arg::Int if implicit(&bound.ty, &SqlType::BigInt) || bound.is_null_literal() => convert(bound, &SqlType::BigInt),
-        Arg::Float if implicit(&bound.ty, &SqlType::Float) || bound.is_null_literal() => convert(bound, &SqlType::Float),
+        Arg::Int if implicit(&bound.ty, &SqlType::BigInt) || bound.is_null_literal() => {
+            convert(bound, &SqlType::BigInt)
+        }
+        Arg::Float if implicit(&bound.ty, &SqlType::Float) || bound.is_null_literal() => {
+            convert(bound, &SqlType::Float)
+        }
         Arg::Bytes if from == Family::Binary => bound,
         Arg::Bytes if bound.is_null_literal() => convert(bound, &SqlType::VarBinary(Some(85))),
         Arg::Bytes if implicit(&bound.ty, &SqlType::VarBinary(None)) => convert(bound, &SqlType::VarBinary(None)),
@@ -463,7 +593,14 @@ fn argument(bound: Bound, kind: Arg, position: usize, function: &str) -> Result<
         Arg::Date if from == Family::Text => {
             // Text with an offset keeps it.
             let offset = matches!(&bound.node, Node::Const(Value::Str(s)) if crate::engine::eval::dates::parse(s, "mdy").is_ok_and(|m| m.offset.is_some()));
-            convert(bound, &if offset { SqlType::DateTimeOffset(7) } else { SqlType::DateTime2(7) })
+            convert(
+                bound,
+                &if offset {
+                    SqlType::DateTimeOffset(7)
+                } else {
+                    SqlType::DateTime2(7)
+                },
+            )
         }
         Arg::Date if is_numeric(&bound.ty) || bound.is_null_literal() => convert(bound, &SqlType::DateTime),
         Arg::Int | Arg::Float | Arg::Bytes | Arg::Date => return Err(refuse(&bound)),

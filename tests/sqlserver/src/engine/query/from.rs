@@ -56,7 +56,14 @@ pub(crate) struct BoundSource {
 }
 
 fn scope_column(table: &str, schema: Option<&str>, name: &str, ty: SqlType, nullable: bool) -> ScopeColumn {
-    ScopeColumn { table: table.to_owned(), schema: schema.map(str::to_owned), name: name.to_owned(), ty, nullable, hidden: false }
+    ScopeColumn {
+        table: table.to_owned(),
+        schema: schema.map(str::to_owned),
+        name: name.to_owned(),
+        ty,
+        nullable,
+        hidden: false,
+    }
 }
 
 impl Binder<'_> {
@@ -82,7 +89,11 @@ impl Binder<'_> {
         if from.is_empty() {
             return Ok(own);
         }
-        let target = Target { exposed: exposed.to_owned(), columns: own.columns.clone(), plan: own.plan.clone() };
+        let target = Target {
+            exposed: exposed.to_owned(),
+            columns: own.columns.clone(),
+            plan: own.plan.clone(),
+        };
         *self.target.borrow_mut() = Some(target);
         let whole = self.from(from, None);
         let named = self.target.borrow_mut().take().is_none();
@@ -97,7 +108,11 @@ impl Binder<'_> {
         let mut target = self.target.borrow_mut();
         let found = target.as_ref().is_some_and(|t| same(&t.exposed, exposed));
         let taken = if found { target.take() } else { None };
-        taken.map(|t| BoundSource { plan: t.plan, columns: t.columns, escaped: false })
+        taken.map(|t| BoundSource {
+            plan: t.plan,
+            columns: t.columns,
+            escaped: false,
+        })
     }
 
     fn source(&self, source: &Source, outer: Option<&Scope<'_>>, lateral: Option<&Scope<'_>>) -> Result<BoundSource> {
@@ -115,11 +130,22 @@ impl Binder<'_> {
                 let right = self.source(right, outer, lateral)?;
                 self.join(*kind, left, right, on.as_ref(), outer)
             }
-            Source::Apply { outer: keep, left, right } => self.apply(*keep, left, right, outer),
+            Source::Apply {
+                outer: keep,
+                left,
+                right,
+            } => self.apply(*keep, left, right, outer),
         }
     }
 
-    fn join(&self, kind: JoinKind, left: BoundSource, right: BoundSource, on: Option<&Expr>, outer: Option<&Scope<'_>>) -> Result<BoundSource> {
+    fn join(
+        &self,
+        kind: JoinKind,
+        left: BoundSource,
+        right: BoundSource,
+        on: Option<&Expr>,
+        outer: Option<&Scope<'_>>,
+    ) -> Result<BoundSource> {
         let (left_width, right_width) = (left.columns.len(), right.columns.len());
         let mut columns = left.columns;
         columns.extend(right.columns);
@@ -136,7 +162,15 @@ impl Binder<'_> {
             };
             column.nullable |= outer_side;
         }
-        let plan = SourcePlan::Join(Box::new(JoinPlan::new(kind, left.plan, right.plan, on, left_width, right_width, self.collation)));
+        let plan = SourcePlan::Join(Box::new(JoinPlan::new(
+            kind,
+            left.plan,
+            right.plan,
+            on,
+            left_width,
+            right_width,
+            self.collation,
+        )));
         Ok(BoundSource { plan, columns, escaped })
     }
 
@@ -147,7 +181,10 @@ impl Binder<'_> {
         let escaped = left.escaped || scope.escaped.get();
         let width = right.columns.len();
         let mut columns = scope.columns;
-        columns.extend(right.columns.into_iter().map(|c| ScopeColumn { nullable: c.nullable || keep, ..c }));
+        columns.extend(right.columns.into_iter().map(|c| ScopeColumn {
+            nullable: c.nullable || keep,
+            ..c
+        }));
         let plan = SourcePlan::Apply(keep, Box::new(left.plan), Box::new(right.plan), width);
         Ok(BoundSource { plan, columns, escaped })
     }
@@ -162,7 +199,11 @@ impl Binder<'_> {
         match found {
             Found::Table(table) => {
                 let dirty = hints.iter().any(|h| h == "NOLOCK" || h == "READUNCOMMITTED");
-                self.used.borrow_mut().push(Used { database_id: handle.id, object_id: table.object_id, dirty });
+                self.used.borrow_mut().push(Used {
+                    database_id: handle.id,
+                    object_id: table.object_id,
+                    dirty,
+                });
                 self.check_permission(&handle, &table, "SELECT")?;
                 Ok(table_source(table, alias, false))
             }
@@ -173,18 +214,28 @@ impl Binder<'_> {
     /// Finds a table or view by its written name: 208, or 911 and 916 for its database.
     fn lookup(&self, name: &Name) -> Result<(Arc<Handle>, Found)> {
         if name.parts.len() > 3 {
-            let text = format!("Could not find server '{}' in sys.servers. Verify that the correct server name was specified. If necessary, execute the stored procedure sp_addlinkedserver to add the server to sys.servers.", name.parts[0]);
+            let text = format!(
+                "Could not find server '{}' in sys.servers. Verify that the correct server name was specified. If necessary, execute the stored procedure sp_addlinkedserver to add the server to sys.servers.",
+                name.parts[0]
+            );
             return Err(raw_error(7202, 11, 2, text).ends_batch());
         }
         let handle = self.session.database_of(name)?;
-        if let Some(temp) = name.object().strip_prefix('#').and_then(|_| self.session.temp_table(name.object())) {
+        if let Some(temp) = name
+            .object()
+            .strip_prefix('#')
+            .and_then(|_| self.session.temp_table(name.object()))
+        {
             return Ok((handle, Found::Table(temp)));
         }
         let schema = name.schema();
         let wants_system = schema.is_some_and(|s| same(s, "sys") || same(s, "INFORMATION_SCHEMA"));
         if !wants_system {
             let database = self.session.view(&handle);
-            let found = database.tables.iter().find(|t| same(&t.schema, schema.unwrap_or("dbo")) && same(&t.name, name.object()));
+            let found = database
+                .tables
+                .iter()
+                .find(|t| same(&t.schema, schema.unwrap_or("dbo")) && same(&t.name, name.object()));
             if let Some(table) = found {
                 return Ok((handle, Found::Table(Arc::clone(table))));
             }
@@ -201,7 +252,10 @@ impl Binder<'_> {
             return Ok(());
         }
         let database = self.session.view(handle);
-        if self.session.may(&database, handle.id, permission, Some(table.object_id)) {
+        if self
+            .session
+            .may(&database, handle.id, permission, Some(table.object_id))
+        {
             return Ok(());
         }
         Err(err!(229, permission, table.name, database.meta.name, table.schema))
@@ -211,19 +265,33 @@ impl Binder<'_> {
     pub(crate) fn target(&self, name: &Name) -> Result<(Arc<Handle>, Arc<Table>)> {
         match self.lookup(name)? {
             (handle, Found::Table(table)) => Ok((handle, table)),
-            (_, Found::View(_)) => Err(raw_error(259, 16, 1, "Ad hoc updates to system catalogs are not allowed.".to_owned()).ends_batch()),
+            (_, Found::View(_)) => Err(raw_error(
+                259,
+                16,
+                1,
+                "Ad hoc updates to system catalogs are not allowed.".to_owned(),
+            )
+            .ends_batch()),
         }
     }
 
     fn table_variable(&self, name: &str, alias: Option<&str>) -> Result<BoundSource> {
-        let table = self.session.scope().tables.get(&name.to_lowercase()).cloned().ok_or_else(|| err!(1087, name))?;
+        let table = self
+            .session
+            .scope()
+            .tables
+            .get(&name.to_lowercase())
+            .cloned()
+            .ok_or_else(|| err!(1087, name))?;
         Ok(table_source(table, Some(alias.unwrap_or(name)), false))
     }
 
     fn cte(&self, name: &str, alias: Option<&str>) -> Result<Option<BoundSource>> {
         let found = {
             let ctes = self.ctes.borrow();
-            ctes.iter().rposition(|c| same(&c.name, name)).map(|at| (at, ctes[at].clone()))
+            ctes.iter()
+                .rposition(|c| same(&c.name, name))
+                .map(|at| (at, ctes[at].clone()))
         };
         let Some((at, cte)) = found else { return Ok(None) };
         // Inside itself a CTE sees only those before it: recursion is not there, and the name is then 208.
@@ -239,7 +307,11 @@ impl Binder<'_> {
         }
         let plan = self.query(query, outer)?;
         if !names.is_empty() && names.len() != plan.columns.len() {
-            return Err(if names.len() < plan.columns.len() { err!(8158, alias) } else { err!(8159, alias) });
+            return Err(if names.len() < plan.columns.len() {
+                err!(8158, alias)
+            } else {
+                err!(8159, alias)
+            });
         }
         let mut columns: Vec<ScopeColumn> = Vec::new();
         for (i, column) in plan.columns.iter().enumerate() {
@@ -253,10 +325,20 @@ impl Binder<'_> {
             columns.push(scope_column(alias, None, name, column.ty.clone(), column.nullable));
         }
         let escaped = plan.correlated;
-        Ok(BoundSource { plan: SourcePlan::Derived(Box::new(plan)), columns, escaped })
+        Ok(BoundSource {
+            plan: SourcePlan::Derived(Box::new(plan)),
+            columns,
+            escaped,
+        })
     }
 
-    fn values(&self, rows: &[Vec<Expr>], alias: &str, names: &[String], outer: Option<&Scope<'_>>) -> Result<BoundSource> {
+    fn values(
+        &self,
+        rows: &[Vec<Expr>],
+        alias: &str,
+        names: &[String],
+        outer: Option<&Scope<'_>>,
+    ) -> Result<BoundSource> {
         let empty = Scope::new(Vec::new(), None);
         let scope = outer.unwrap_or(&empty);
         let mut bound = Vec::new();
@@ -264,11 +346,19 @@ impl Binder<'_> {
             if row.len() != rows[0].len() {
                 return Err(err!(10709));
             }
-            bound.push(row.iter().map(|e| self.within(scope).scalar(e)).collect::<Result<Vec<_>>>()?);
+            bound.push(
+                row.iter()
+                    .map(|e| self.within(scope).scalar(e))
+                    .collect::<Result<Vec<_>>>()?,
+            );
         }
         let width = rows[0].len();
         if names.len() != width {
-            return Err(if names.len() < width { err!(8158, alias) } else { err!(8159, alias) });
+            return Err(if names.len() < width {
+                err!(8158, alias)
+            } else {
+                err!(8159, alias)
+            });
         }
         let mut columns = Vec::new();
         for (i, name) in names.iter().enumerate() {
@@ -280,15 +370,26 @@ impl Binder<'_> {
             columns.push(scope_column(alias, None, name, ty, true));
         }
         // Without a scope around, an expression's columns are an error already; with one, it may look at it.
-        Ok(BoundSource { plan: SourcePlan::Values(bound), columns, escaped: outer.is_some() })
+        Ok(BoundSource {
+            plan: SourcePlan::Values(bound),
+            columns,
+            escaped: outer.is_some(),
+        })
     }
 
-    fn function(&self, name: &Name, args: &[Expr], alias: Option<&str>, outer: Option<&Scope<'_>>) -> Result<BoundSource> {
+    fn function(
+        &self,
+        name: &Name,
+        args: &[Expr],
+        alias: Option<&str>,
+        outer: Option<&Scope<'_>>,
+    ) -> Result<BoundSource> {
         let handle = self.session.database_of(name)?;
         let view = sysviews::find(self.session, name.schema().unwrap_or(""), name.object()).filter(|v| v.function);
         let Some(view) = view else { return Err(err!(208, name)) };
         if args.len() < view.arguments {
-            let text = format!("An insufficient number of arguments were supplied for the procedure or function {name}.");
+            let text =
+                format!("An insufficient number of arguments were supplied for the procedure or function {name}.");
             return Err(raw_error(313, 16, 3, text).ends_batch());
         }
         if args.len() > view.arguments {
@@ -296,7 +397,10 @@ impl Binder<'_> {
         }
         let empty = Scope::new(Vec::new(), None);
         let scope = outer.unwrap_or(&empty);
-        let args = args.iter().map(|e| self.within(scope).scalar(e)).collect::<Result<Vec<_>>>()?;
+        let args = args
+            .iter()
+            .map(|e| self.within(scope).scalar(e))
+            .collect::<Result<Vec<_>>>()?;
         let mut source = view_source(self, view, &handle, alias, args);
         source.escaped = outer.is_some();
         Ok(source)
@@ -320,7 +424,10 @@ fn exposed_once(columns: &[ScopeColumn]) -> Result<()> {
         if seen.last() == Some(&name) {
             continue;
         }
-        if seen.iter().any(|s| same(s.0, name.0) && s.1 == name.1 && name.1.is_none()) {
+        if seen
+            .iter()
+            .any(|s| same(s.0, name.0) && s.1 == name.1 && name.1.is_none())
+        {
             return Err(err!(1011, column.table));
         }
         seen.push(name);
@@ -331,23 +438,47 @@ fn exposed_once(columns: &[ScopeColumn]) -> Result<()> {
 /// A table as a source.
 pub(crate) fn table_source(table: Arc<Table>, alias: Option<&str>, numbered: bool) -> BoundSource {
     let exposed = alias.unwrap_or(&table.name).to_owned();
-    let schema = if alias.is_none() { Some(table.schema.clone()) } else { None };
-    let mut columns: Vec<ScopeColumn> =
-        table.columns.iter().map(|c| scope_column(&exposed, schema.as_deref(), &c.name, c.ty.clone(), c.nullable)).collect();
+    let schema = if alias.is_none() {
+        Some(table.schema.clone())
+    } else {
+        None
+    };
+    let mut columns: Vec<ScopeColumn> = table
+        .columns
+        .iter()
+        .map(|c| scope_column(&exposed, schema.as_deref(), &c.name, c.ty.clone(), c.nullable))
+        .collect();
     if numbered {
-        columns.push(ScopeColumn { hidden: true, ..scope_column(&exposed, None, "", SqlType::BigInt, false) });
+        columns.push(ScopeColumn {
+            hidden: true,
+            ..scope_column(&exposed, None, "", SqlType::BigInt, false)
+        });
     }
-    BoundSource { plan: SourcePlan::Table(table, numbered), columns, escaped: false }
+    BoundSource {
+        plan: SourcePlan::Table(table, numbered),
+        columns,
+        escaped: false,
+    }
 }
 
-fn view_source(binder: &Binder<'_>, view: &'static View, handle: &Handle, alias: Option<&str>, args: Vec<Bound>) -> BoundSource {
+fn view_source(
+    binder: &Binder<'_>,
+    view: &'static View,
+    handle: &Handle,
+    alias: Option<&str>,
+    args: Vec<Bound>,
+) -> BoundSource {
     let exposed = alias.unwrap_or(view.name);
     let schema = if alias.is_none() { Some(view.schema) } else { None };
     let columns = view
         .visible(binder.session.inst.config().version().0)
         .map(|(_, c)| scope_column(exposed, schema, c.name, c.ty.clone(), c.nullable))
         .collect();
-    BoundSource { plan: SourcePlan::System(view, handle.id, args), columns, escaped: false }
+    BoundSource {
+        plan: SourcePlan::System(view, handle.id, args),
+        columns,
+        escaped: false,
+    }
 }
 
 /// Reads a source, row by row. `each` says whether to go on.
@@ -415,15 +546,30 @@ fn visit_apply(
 }
 
 fn system_rows(env: &Env<'_>, view: &'static View, database_id: i32, args: &[Bound]) -> Result<Vec<Row>> {
-    let Some(handle) = env.session.inst.handle(database_id) else { return Ok(Vec::new()) };
+    let Some(handle) = env.session.inst.handle(database_id) else {
+        return Ok(Vec::new());
+    };
     let args = args.iter().map(|a| env.eval(a)).collect::<Result<Vec<_>>>()?;
     let database = env.session.view(&handle);
-    let scan = Scan { session: env.session, handle: &handle, database: &database, args: &args };
+    let scan = Scan {
+        session: env.session,
+        handle: &handle,
+        database: &database,
+        args: &args,
+    };
     let rows = (view.rows)(&scan)?;
-    let shown: Vec<usize> = view.visible(env.session.inst.config().version().0).map(|(i, _)| i).collect();
+    let shown: Vec<usize> = view
+        .visible(env.session.inst.config().version().0)
+        .map(|(i, _)| i)
+        .collect();
     if shown.len() == view.columns.len() {
         return Ok(rows);
     }
-    let cut = |row: Row| shown.iter().map(|i| row.get(*i).cloned().unwrap_or(Value::Null)).collect();
+    let cut = |row: Row| {
+        shown
+            .iter()
+            .map(|i| row.get(*i).cloned().unwrap_or(Value::Null))
+            .collect()
+    };
     Ok(rows.into_iter().map(cut).collect())
 }

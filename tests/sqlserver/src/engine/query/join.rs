@@ -39,7 +39,16 @@ impl JoinPlan {
         if let Some(on) = &on {
             equalities(on, left_width, &mut keys);
         }
-        JoinPlan { kind, left, right, on, keys, left_width, right_width, collation }
+        JoinPlan {
+            kind,
+            left,
+            right,
+            on,
+            keys,
+            left_width,
+            right_width,
+            collation,
+        }
     }
 }
 
@@ -81,15 +90,24 @@ fn side(bound: &Bound, left_width: usize) -> Option<Side> {
 fn shifted(bound: &Bound, left_width: usize) -> Result<Bound> {
     bound.map(&|part| {
         Ok(match &part.node {
-            Node::Column { depth: 0, index } => {
-                Some(Bound { node: Node::Column { depth: 0, index: index - left_width }, ..part.clone() })
-            }
+            Node::Column { depth: 0, index } => Some(Bound {
+                node: Node::Column {
+                    depth: 0,
+                    index: index - left_width,
+                },
+                ..part.clone()
+            }),
             _ => None,
         })
     })
 }
 
-fn key_of(env: &Env<'_>, row: &[Value], exprs: &mut dyn Iterator<Item = &Bound>, collation: Collation) -> Result<Option<Vec<Key>>> {
+fn key_of(
+    env: &Env<'_>,
+    row: &[Value],
+    exprs: &mut dyn Iterator<Item = &Bound>,
+    collation: Collation,
+) -> Result<Option<Vec<Key>>> {
     let frame = Frame { row, parent: env.frame };
     let env = env.with(&frame);
     let mut keys = Vec::new();
@@ -109,8 +127,16 @@ pub(super) fn visit(env: &Env<'_>, plan: &JoinPlan, each: &mut dyn FnMut(&[Value
         right.push(row.to_vec());
         Ok(true)
     })?;
-    let index = if plan.keys.is_empty() { None } else { Some(build(env, plan, &right)?) };
-    let all: Vec<usize> = if index.is_none() { (0..right.len()).collect() } else { Vec::new() };
+    let index = if plan.keys.is_empty() {
+        None
+    } else {
+        Some(build(env, plan, &right)?)
+    };
+    let all: Vec<usize> = if index.is_none() {
+        (0..right.len()).collect()
+    } else {
+        Vec::new()
+    };
     let mut matched = vec![false; right.len()];
     let keep_left = matches!(plan.kind, JoinKind::Left | JoinKind::Full);
     let keep_right = matches!(plan.kind, JoinKind::Right | JoinKind::Full);

@@ -36,7 +36,11 @@ pub(crate) struct Scope<'a> {
 impl<'a> Scope<'a> {
     /// A scope.
     pub(crate) fn new(columns: Vec<ScopeColumn>, parent: Option<&'a Scope<'a>>) -> Scope<'a> {
-        Scope { columns, parent, escaped: Cell::new(false) }
+        Scope {
+            columns,
+            parent,
+            escaped: Cell::new(false),
+        }
     }
 
     /// Finds a column: how far out, and where.
@@ -67,7 +71,12 @@ impl<'a> Scope<'a> {
     }
 
     fn find(&self, parts: &[String]) -> Result<Option<usize>> {
-        let mut found = self.columns.iter().enumerate().filter(|(_, c)| !c.hidden && c.is_named(parts)).map(|(i, _)| i);
+        let mut found = self
+            .columns
+            .iter()
+            .enumerate()
+            .filter(|(_, c)| !c.hidden && c.is_named(parts))
+            .map(|(i, _)| i);
         let first = found.next();
         if first.is_some() && found.next().is_some() {
             return Err(err!(209, parts.last().cloned().unwrap_or_default()));
@@ -87,7 +96,12 @@ impl ScopeColumn {
             [name] => same(name, &self.name),
             [table, name] => same(name, &self.name) && same(table, &self.table),
             [.., schema, table, name] => {
-                same(name, &self.name) && same(table, &self.table) && self.schema.as_ref().is_some_and(|s| schema.is_empty() || same(s, schema))
+                same(name, &self.name)
+                    && same(table, &self.table)
+                    && self
+                        .schema
+                        .as_ref()
+                        .is_some_and(|s| schema.is_empty() || same(s, schema))
             }
             [] => false,
         }

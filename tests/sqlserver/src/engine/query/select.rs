@@ -3,13 +3,13 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 
+use super::Plan;
 use super::aggregate::{Aggregate, GroupPlan, Groups, over_group};
 use super::bind::{Binder, Exprs, convert};
 use super::from::{SourcePlan, visit};
 use super::scope::{Scope, same};
 use super::sort::TopPlan;
 use super::window::Window;
-use super::Plan;
 use crate::engine::ast::{Body, Expr, Item, Name, OrderItem, Query, Select, SetOp, Top};
 use crate::engine::errors::{Result, err};
 use crate::engine::eval::compare::{Collation, key};
@@ -107,17 +107,31 @@ impl Binder<'_> {
             Body::Select(select) => self.select(select, &query.order, outer)?,
             Body::Set(..) => {
                 let mut body = self.body(&query.body, outer)?;
-                body.order = query.order.iter().map(|o| output_order(&body.columns, o)).collect::<Result<Vec<_>>>()?;
+                body.order = query
+                    .order
+                    .iter()
+                    .map(|o| output_order(&body.columns, o))
+                    .collect::<Result<Vec<_>>>()?;
                 body
             }
         };
-        let scalar = |e: &Option<Expr>| e.as_ref().map(|e| self.constant(e).map(|b| convert(b, &SqlType::BigInt))).transpose();
+        let scalar = |e: &Option<Expr>| {
+            e.as_ref()
+                .map(|e| self.constant(e).map(|b| convert(b, &SqlType::BigInt)))
+                .transpose()
+        };
         let top = match &query.body {
             Body::Select(select) => select.top.as_ref().map(|t| self.top(t)).transpose()?,
             Body::Set(..) => None,
         };
         if top.as_ref().is_some_and(|t| t.ties) && query.order.is_empty() {
-            return Err(crate::engine::errors::raw_error(1062, 15, 1, "The TOP N WITH TIES clause is not allowed without a corresponding ORDER BY clause.".into()).ends_batch());
+            return Err(crate::engine::errors::raw_error(
+                1062,
+                15,
+                1,
+                "The TOP N WITH TIES clause is not allowed without a corresponding ORDER BY clause.".into(),
+            )
+            .ends_batch());
         }
         Ok(Plan {
             columns: body.columns,
@@ -132,8 +146,16 @@ impl Binder<'_> {
 
     pub(crate) fn top(&self, top: &Top) -> Result<TopPlan> {
         let count = self.constant(&top.count)?;
-        let count = if top.percent { convert(count, &SqlType::Float) } else { super::bind::assign(count, &SqlType::BigInt)? };
-        Ok(TopPlan { count, percent: top.percent, ties: top.ties })
+        let count = if top.percent {
+            convert(count, &SqlType::Float)
+        } else {
+            super::bind::assign(count, &SqlType::BigInt)?
+        };
+        Ok(TopPlan {
+            count,
+            percent: top.percent,
+            ties: top.ties,
+        })
     }
 
     fn body(&self, body: &Body, outer: Option<&Scope<'_>>) -> Result<BoundBody> {
@@ -161,15 +183,32 @@ impl Binder<'_> {
         };
         let scope = Scope::new(columns, outer);
         scope.escaped.set(escaped);
-        let filter = select.filter.as_ref().map(|f| self.within(&scope).condition(f)).transpose()?;
-        let keys = select.group.iter().map(|g| self.within(&scope).scalar(g)).collect::<Result<Vec<_>>>()?;
+        let filter = select
+            .filter
+            .as_ref()
+            .map(|f| self.within(&scope).condition(f))
+            .transpose()?;
+        let keys = select
+            .group
+            .iter()
+            .map(|g| self.within(&scope).scalar(g))
+            .collect::<Result<Vec<_>>>()?;
         let (aggregates, windows) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
-        let exprs = Exprs { binder: self, scope: &scope, aggregates: Some(&aggregates), windows: Some(&windows) };
+        let exprs = Exprs {
+            binder: self,
+            scope: &scope,
+            aggregates: Some(&aggregates),
+            windows: Some(&windows),
+        };
         let mut list = List::default();
         for item in &select.items {
             list.add(self, &exprs, item)?;
         }
-        let having = select.having.as_ref().map(|h| Exprs { windows: None, ..exprs }.condition(h)).transpose()?;
+        let having = select
+            .having
+            .as_ref()
+            .map(|h| Exprs { windows: None, ..exprs }.condition(h))
+            .transpose()?;
         let visible = list.items.len();
         let order = list.order(&exprs, order, select.distinct, &select.items)?;
         let (aggregates, windows): (Vec<Aggregate>, Vec<Window>) = (aggregates.into_inner(), windows.into_inner());
@@ -188,8 +227,14 @@ impl Binder<'_> {
         };
         let mut width = scope.columns.len();
         if !aggregates.is_empty() || !keys.is_empty() || plan.having.is_some() {
-            let group = GroupPlan { keys, aggregates, collation: self.collation };
-            plan.over_group(&group, &|i| format!("{}.{}", scope.columns[i].table, scope.columns[i].name))?;
+            let group = GroupPlan {
+                keys,
+                aggregates,
+                collation: self.collation,
+            };
+            plan.over_group(&group, &|i| {
+                format!("{}.{}", scope.columns[i].table, scope.columns[i].name)
+            })?;
             width = group.keys.len() + group.aggregates.len();
             plan.group = Some(group);
         }
@@ -198,7 +243,12 @@ impl Binder<'_> {
             column.nullable = item.nullable;
         }
         let correlated = scope.escaped.get();
-        Ok(BoundBody { shape: Shape::Select(Box::new(plan)), columns: list.columns, order, correlated })
+        Ok(BoundBody {
+            shape: Shape::Select(Box::new(plan)),
+            columns: list.columns,
+            order,
+            correlated,
+        })
     }
 }
 
@@ -216,9 +266,10 @@ impl List {
             Item::Expr(expr, alias) => {
                 let bound = exprs.scalar(expr)?;
                 let name = alias.clone().unwrap_or_else(|| match expr {
-                    Expr::Column(parts) => {
-                        exprs.scope.resolve(parts).map_or_else(|_| String::new(), |(_, _, c)| c.name.clone())
-                    }
+                    Expr::Column(parts) => exprs
+                        .scope
+                        .resolve(parts)
+                        .map_or_else(|_| String::new(), |(_, _, c)| c.name.clone()),
                     _ => String::new(),
                 });
                 self.push(name, bound);
@@ -239,7 +290,11 @@ impl List {
     }
 
     fn push(&mut self, name: String, bound: Bound) {
-        self.columns.push(Column { name, ty: bound.ty.clone(), nullable: bound.nullable });
+        self.columns.push(Column {
+            name,
+            ty: bound.ty.clone(),
+            nullable: bound.nullable,
+        });
         self.items.push(bound);
     }
 
@@ -248,7 +303,14 @@ impl List {
         for (index, column) in exprs.scope.columns.iter().enumerate().filter(|(_, c)| !c.hidden) {
             if name.is_none_or(|n| same(n.object(), &column.table)) {
                 let node = Node::Column { depth: 0, index };
-                self.push(column.name.clone(), Bound { ty: column.ty.clone(), nullable: column.nullable, node });
+                self.push(
+                    column.name.clone(),
+                    Bound {
+                        ty: column.ty.clone(),
+                        nullable: column.nullable,
+                        node,
+                    },
+                );
             }
         }
         if self.items.len() > before {
@@ -256,12 +318,21 @@ impl List {
         }
         match name {
             Some(name) => Err(err!(107, name)),
-            None => Err(crate::engine::errors::raw_error(263, 16, 1, "Must specify table to select from.".to_owned()).ends_batch()),
+            None => Err(
+                crate::engine::errors::raw_error(263, 16, 1, "Must specify table to select from.".to_owned())
+                    .ends_batch(),
+            ),
         }
     }
 
     /// Sort keys as positions: aliases and ordinals first, expressions behind the list.
-    fn order(&mut self, exprs: &Exprs<'_>, order: &[OrderItem], distinct: bool, items: &[Item]) -> Result<Vec<(usize, bool)>> {
+    fn order(
+        &mut self,
+        exprs: &Exprs<'_>,
+        order: &[OrderItem],
+        distinct: bool,
+        items: &[Item],
+    ) -> Result<Vec<(usize, bool)>> {
         let mut keys = Vec::new();
         for item in order {
             if let Ok(at) = output_position(&self.columns, &item.expr, is_alias(items)) {
@@ -287,11 +358,19 @@ impl List {
 
 /// Names that were given as aliases: those win over columns in ORDER BY.
 fn is_alias(items: &[Item]) -> impl Fn(&str) -> bool + '_ {
-    move |name| items.iter().any(|i| matches!(i, Item::Expr(_, Some(alias)) if same(alias, name)))
+    move |name| {
+        items
+            .iter()
+            .any(|i| matches!(i, Item::Expr(_, Some(alias)) if same(alias, name)))
+    }
 }
 
 /// The output column an ORDER BY item names. `Err(())` when it names none.
-fn output_position(columns: &[Column], expr: &Expr, alias: impl Fn(&str) -> bool) -> std::result::Result<Result<usize>, ()> {
+fn output_position(
+    columns: &[Column],
+    expr: &Expr,
+    alias: impl Fn(&str) -> bool,
+) -> std::result::Result<Result<usize>, ()> {
     match expr {
         Expr::Int(n) => {
             let at = usize::try_from(*n - 1).ok().filter(|at| *at < columns.len());
@@ -337,7 +416,12 @@ fn combine(op: SetOp, left: BoundBody, right: BoundBody, collation: Collation) -
         types.push(ty);
     }
     let shape = Shape::Set(op, Box::new(left_shape), Box::new(right_shape), types, collation);
-    Ok(BoundBody { shape, columns, order: Vec::new(), correlated: left.correlated || right.correlated })
+    Ok(BoundBody {
+        shape,
+        columns,
+        order: Vec::new(),
+        correlated: left.correlated || right.correlated,
+    })
 }
 
 impl SelectPlan {
@@ -359,7 +443,13 @@ impl SelectPlan {
         for item in &mut self.items {
             *item = item.map(&|part| {
                 Ok(match &part.node {
-                    Node::Window(n) => Some(Bound { node: Node::Column { depth: 0, index: width + n }, ..part.clone() }),
+                    Node::Window(n) => Some(Bound {
+                        node: Node::Column {
+                            depth: 0,
+                            index: width + n,
+                        },
+                        ..part.clone()
+                    }),
                     _ => None,
                 })
             })?;
@@ -433,7 +523,10 @@ impl SelectPlan {
                     Ok(true)
                 })?;
                 for row in groups.rows()? {
-                    let frame = Frame { row: &row, parent: env.frame };
+                    let frame = Frame {
+                        row: &row,
+                        parent: env.frame,
+                    };
                     let keep = self.having.as_ref().map_or(Ok(true), |h| env.with(&frame).passes(h))?;
                     if keep {
                         rows.push(row);
@@ -445,7 +538,11 @@ impl SelectPlan {
                 Ok(true)
             })?,
         }
-        let columns = self.windows.iter().map(|w| w.compute(env, &rows)).collect::<Result<Vec<_>>>()?;
+        let columns = self
+            .windows
+            .iter()
+            .map(|w| w.compute(env, &rows))
+            .collect::<Result<Vec<_>>>()?;
         for values in columns {
             for (row, value) in rows.iter_mut().zip(values) {
                 row.push(value);

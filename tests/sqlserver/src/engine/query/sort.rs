@@ -32,7 +32,9 @@ pub(crate) fn row_count(env: &Env<'_>, bound: &Bound) -> Result<usize> {
 /// How many rows are enough, where no sort needs all of them.
 pub(crate) fn early_limit(env: &Env<'_>, plan: &Plan) -> Result<Option<usize>> {
     match &plan.top {
-        Some(top) if !top.percent && plan.order.is_empty() && !plan.shape.is_distinct() => row_count(env, &top.count).map(Some),
+        Some(top) if !top.percent && plan.order.is_empty() && !plan.shape.is_distinct() => {
+            row_count(env, &top.count).map(Some)
+        }
         _ => Ok(None),
     }
 }
@@ -60,7 +62,11 @@ pub(crate) fn finish(env: &Env<'_>, plan: &Plan, rows: &mut Vec<Row>) -> Result<
     let collation = env.session.collation();
     sort(rows, &plan.order, collation);
     if let Some(top) = &plan.top {
-        let mut keep = if top.percent { percentage(env, &top.count, rows.len())? } else { row_count(env, &top.count)? };
+        let mut keep = if top.percent {
+            percentage(env, &top.count, rows.len())?
+        } else {
+            row_count(env, &top.count)?
+        };
         if top.ties && keep > 0 {
             while keep < rows.len() && compare_rows(&rows[keep - 1], &rows[keep], &plan.order, collation).is_eq() {
                 keep += 1;
@@ -80,7 +86,12 @@ pub(crate) fn finish(env: &Env<'_>, plan: &Plan, rows: &mut Vec<Row>) -> Result<
 
 fn percentage(env: &Env<'_>, count: &Bound, total: usize) -> Result<usize> {
     let percent = approximate(&env.eval(count)?).clamp(0.0, 100.0);
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to total")]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "0 to total"
+    )]
     let keep = (total as f64 * percent / 100.0).ceil() as usize;
     Ok(keep)
 }

@@ -41,17 +41,40 @@ impl Window {
             }
         };
         let over = call.over.clone().unwrap_or_default();
-        let partition = over.partition.iter().map(|e| exprs.scalar(e)).collect::<Result<Vec<_>>>()?;
-        let order = over.order.iter().map(|o| Ok((exprs.scalar(&o.expr)?, o.desc))).collect::<Result<Vec<_>>>()?;
+        let partition = over
+            .partition
+            .iter()
+            .map(|e| exprs.scalar(e))
+            .collect::<Result<Vec<_>>>()?;
+        let order = over
+            .order
+            .iter()
+            .map(|o| Ok((exprs.scalar(&o.expr)?, o.desc)))
+            .collect::<Result<Vec<_>>>()?;
         if order.is_empty() && kind != Kind::Count {
-            return Err(raw_error(4112, 15, 1, format!("The function '{}' must have an OVER clause with ORDER BY.", call.name)).ends_batch());
+            return Err(raw_error(
+                4112,
+                15,
+                1,
+                format!("The function '{}' must have an OVER clause with ORDER BY.", call.name),
+            )
+            .ends_batch());
         }
-        Ok(Window { kind, partition, order, collation: exprs.binder.collation })
+        Ok(Window {
+            kind,
+            partition,
+            order,
+            collation: exprs.binder.collation,
+        })
     }
 
     /// The result type.
     pub(crate) fn ty(&self) -> SqlType {
-        if self.kind == Kind::Count { SqlType::Int } else { SqlType::BigInt }
+        if self.kind == Kind::Count {
+            SqlType::Int
+        } else {
+            SqlType::BigInt
+        }
     }
 
     /// Computes the function for all rows, in their order.
@@ -61,8 +84,17 @@ impl Window {
         for (at, row) in rows.iter().enumerate() {
             let frame = Frame { row, parent: env.frame };
             let env = env.with(&frame);
-            let partition = self.partition.iter().map(|p| Ok(key(&env.eval(p)?, self.collation))).collect::<Result<Vec<_>>>()?;
-            keys.push(self.order.iter().map(|(o, _)| env.eval(o)).collect::<Result<Vec<_>>>()?);
+            let partition = self
+                .partition
+                .iter()
+                .map(|p| Ok(key(&env.eval(p)?, self.collation)))
+                .collect::<Result<Vec<_>>>()?;
+            keys.push(
+                self.order
+                    .iter()
+                    .map(|(o, _)| env.eval(o))
+                    .collect::<Result<Vec<_>>>()?,
+            );
             partitions.entry(partition).or_default().push(at);
         }
         let mut out = vec![Value::Null; rows.len()];

@@ -17,7 +17,9 @@ pub(crate) fn allowed(inst: &Inner, handle: &Handle, login: &str, spid: u16) -> 
         UserAccess::Single => inst.users_of(handle.id, spid).is_empty(),
         UserAccess::Restricted => {
             let config = inst.config();
-            let Some(account) = config.login(login) else { return false };
+            let Some(account) = config.login(login) else {
+                return false;
+            };
             let user = permissions::user(&config, &database, handle.id, login);
             permissions::has_server(account, "ALTER ANY DATABASE")
                 || user.is_some_and(|u| u.principal_id == 1 || permissions::in_role(&database, u, "db_owner"))
@@ -45,7 +47,13 @@ impl Session {
     /// The database that a name of up to three parts is in.
     pub(in crate::engine) fn database_of(&self, name: &Name) -> Result<Arc<Handle>> {
         match name.database() {
-            Some(database) => self.enter(database).map_err(|e| if e.number() == 911 { err!(208, name) } else { e.ends_batch() }),
+            Some(database) => self.enter(database).map_err(|e| {
+                if e.number() == 911 {
+                    err!(208, name)
+                } else {
+                    e.ends_batch()
+                }
+            }),
             None => self.handle(),
         }
     }

@@ -30,12 +30,18 @@ impl Session {
     }
 
     async fn altered(&mut self, out: &mut Out<'_>, name: &str, action: &DatabaseAction) -> Run<Outcome> {
-        let Some(handle) = self.inst.find(name) else { return Err(err!(5011, name).into()) };
+        let Some(handle) = self.inst.find(name) else {
+            return Err(err!(5011, name).into());
+        };
         let database = handle.database();
         if !self.may_alter(&database, handle.id) {
             return Err(err!(5011, name).into());
         }
-        let occasion = if matches!(action, DatabaseAction::Rename(_)) { "rename" } else { "alter" };
+        let occasion = if matches!(action, DatabaseAction::Rename(_)) {
+            "rename"
+        } else {
+            "alter"
+        };
         self.fault(occasion, name, "").await?;
         match action {
             DatabaseAction::Set(options, termination) => {
@@ -57,7 +63,13 @@ impl Session {
         let old = handle.name();
         self.online(handle)?;
         if handle.id <= 4 {
-            return Err(raw_error(5058, 16, 4, format!("Option 'MODIFY NAME' cannot be set in database '{old}'.")).into());
+            return Err(raw_error(
+                5058,
+                16,
+                4,
+                format!("Option 'MODIFY NAME' cannot be set in database '{old}'."),
+            )
+            .into());
         }
         if self.inst.find(new).is_some_and(|h| h.id != handle.id) {
             return Err(err!(1801, new).into());
@@ -65,7 +77,13 @@ impl Session {
         self.alone(out, handle, Termination::Wait, 5030).await?;
         self.inst.change(handle, |d| new.clone_into(&mut d.meta.name))?;
         self.inst.effect("RENAME DATABASE", &old, new, self.login_name());
-        out.info(crate::engine::errors::raw(5021, 0, 1, format!("The database name '{new}' has been set."))).await?;
+        out.info(crate::engine::errors::raw(
+            5021,
+            0,
+            1,
+            format!("The database name '{new}' has been set."),
+        ))
+        .await?;
         Ok(())
     }
 
@@ -73,7 +91,12 @@ impl Session {
         let logical = spec.name.clone().unwrap_or_default();
         let database = handle.database();
         if !database.files.iter().any(|f| f.name.eq_ignore_ascii_case(&logical)) {
-            return Err(raw_error(5041, 16, 1, format!("MODIFY FILE failed. File '{logical}' does not exist.")));
+            return Err(raw_error(
+                5041,
+                16,
+                1,
+                format!("MODIFY FILE failed. File '{logical}' does not exist."),
+            ));
         }
         if spec.path.is_some() {
             return Err(raw_error(40_003, 16, 1, "The stand-in does not move files.".to_owned()));
@@ -95,7 +118,13 @@ impl Session {
         self.inst.usable(&handle.name()).map(|_| ())
     }
 
-    async fn set_database_option(&mut self, out: &mut Out<'_>, handle: &Arc<Handle>, option: &DatabaseOption, termination: Termination) -> Run<()> {
+    async fn set_database_option(
+        &mut self,
+        out: &mut Out<'_>,
+        handle: &Arc<Handle>,
+        option: &DatabaseOption,
+        termination: Termination,
+    ) -> Run<()> {
         let name = handle.name();
         let on = option.value == "ON";
         let changes_state = matches!(option.name.as_str(), "ONLINE" | "OFFLINE" | "EMERGENCY");
@@ -106,8 +135,13 @@ impl Session {
             return Err(err!(5058, option.name, name).into());
         }
         match option.name.as_str() {
-            "READ_ONLY" | "READ_WRITE" => self.set_read_only(out, handle, option.name == "READ_ONLY", termination).await?,
-            "MULTI_USER" | "SINGLE_USER" | "RESTRICTED_USER" => self.set_access(out, handle, &option.name, termination).await?,
+            "READ_ONLY" | "READ_WRITE" => {
+                self.set_read_only(out, handle, option.name == "READ_ONLY", termination)
+                    .await?
+            }
+            "MULTI_USER" | "SINGLE_USER" | "RESTRICTED_USER" => {
+                self.set_access(out, handle, &option.name, termination).await?
+            }
             "OFFLINE" => self.take_offline(out, handle, termination).await?,
             "ONLINE" => self.bring_online(handle)?,
             "EMERGENCY" => self.inst.change(handle, |d| d.meta.state = DatabaseState::Emergency)?,
@@ -115,7 +149,8 @@ impl Session {
             "COMPATIBILITY_LEVEL" => self.set_compatibility(handle, &option.value)?,
             "READ_COMMITTED_SNAPSHOT" => {
                 self.alone(out, handle, termination, 5070).await?;
-                self.inst.change(handle, |d| d.meta.is_read_committed_snapshot_on = on)?;
+                self.inst
+                    .change(handle, |d| d.meta.is_read_committed_snapshot_on = on)?;
             }
             "ENCRYPTION" => return Err(err!(33_101, "certificate", "", "certificate").into()),
             other => {
@@ -127,17 +162,34 @@ impl Session {
         Ok(())
     }
 
-    async fn set_read_only(&mut self, out: &mut Out<'_>, handle: &Arc<Handle>, read_only: bool, termination: Termination) -> Run<()> {
+    async fn set_read_only(
+        &mut self,
+        out: &mut Out<'_>,
+        handle: &Arc<Handle>,
+        read_only: bool,
+        termination: Termination,
+    ) -> Run<()> {
         if handle.database().meta.is_read_only == read_only {
             return Ok(());
         }
         self.alone(out, handle, termination, 5070).await?;
         self.inst.change(handle, |d| d.meta.is_read_only = read_only)?;
-        self.inst.effect(if read_only { "SET READ_ONLY" } else { "SET READ_WRITE" }, &handle.name(), "", self.login_name());
+        self.inst.effect(
+            if read_only { "SET READ_ONLY" } else { "SET READ_WRITE" },
+            &handle.name(),
+            "",
+            self.login_name(),
+        );
         Ok(())
     }
 
-    async fn set_access(&mut self, out: &mut Out<'_>, handle: &Arc<Handle>, wanted: &str, termination: Termination) -> Run<()> {
+    async fn set_access(
+        &mut self,
+        out: &mut Out<'_>,
+        handle: &Arc<Handle>,
+        wanted: &str,
+        termination: Termination,
+    ) -> Run<()> {
         let current = handle.database().meta.user_access;
         let others = self.inst.users_of(handle.id, self.info.spid);
         if current == UserAccess::Single && !others.is_empty() && termination != Termination::RollbackImmediate {
@@ -157,7 +209,12 @@ impl Session {
         Ok(self.inst.change(handle, |d| d.meta.user_access = access)?)
     }
 
-    async fn without_strangers(&mut self, out: &mut Out<'_>, handle: &Arc<Handle>, termination: Termination) -> Run<()> {
+    async fn without_strangers(
+        &mut self,
+        out: &mut Out<'_>,
+        handle: &Arc<Handle>,
+        termination: Termination,
+    ) -> Run<()> {
         let database = handle.database();
         let stranger = |s: &Arc<crate::engine::instance::SessionInfo>| {
             let login = s.activity().login_name.clone();
@@ -165,7 +222,12 @@ impl Session {
             let user = crate::engine::permissions::user(&config, &database, handle.id, &login);
             !user.is_some_and(|u| u.principal_id == 1 || crate::engine::permissions::in_role(&database, u, "db_owner"))
         };
-        let strangers: Vec<_> = self.inst.users_of(handle.id, self.info.spid).into_iter().filter(stranger).collect();
+        let strangers: Vec<_> = self
+            .inst
+            .users_of(handle.id, self.info.spid)
+            .into_iter()
+            .filter(stranger)
+            .collect();
         if strangers.is_empty() {
             return Ok(());
         }
@@ -198,12 +260,23 @@ impl Session {
         let database = handle.database();
         match database.meta.state {
             DatabaseState::Online => return Ok(()),
-            DatabaseState::Restoring => return Err(raw_error(5052, 16, 1, "ALTER DATABASE is not permitted while a database is in the Restoring state.".to_owned())),
+            DatabaseState::Restoring => {
+                return Err(raw_error(
+                    5052,
+                    16,
+                    1,
+                    "ALTER DATABASE is not permitted while a database is in the Restoring state.".to_owned(),
+                ));
+            }
             _ => {}
         }
-        let path = database.data_file().map(|f| f.physical_name.clone()).unwrap_or_default();
+        let path = database
+            .data_file()
+            .map(|f| f.physical_name.clone())
+            .unwrap_or_default();
         let opened = DatabaseFile::open(&self.inst.drives(), &path);
-        let (mut opened, mut file) = opened.map_err(|e| file_error(&e, handle.id).then(err!(945, database.meta.name)))?;
+        let (mut opened, mut file) =
+            opened.map_err(|e| file_error(&e, handle.id).then(err!(945, database.meta.name)))?;
         opened.meta.state = DatabaseState::Online;
         opened.meta.name.clone_from(&database.meta.name);
         file.save(&mut opened).map_err(|e| file_error(&e, handle.id))?;
@@ -217,14 +290,23 @@ impl Session {
         let level: u8 = value.parse().unwrap_or(0);
         if level < 100 || level > highest || level % 10 != 0 {
             let levels: Vec<String> = (10..=highest / 10).map(|l| (l * 10).to_string()).collect();
-            let text = format!("Valid values of the database compatibility level are {}.", levels.join(", "));
+            let text = format!(
+                "Valid values of the database compatibility level are {}.",
+                levels.join(", ")
+            );
             return Err(raw_error(15_048, 16, 1, text));
         }
         self.inst.change(handle, |d| d.meta.compatibility_level = level)
     }
 
     /// Waits until no other session uses the database, or makes it so. `refused` is the number without a wait.
-    async fn alone(&mut self, out: &mut Out<'_>, handle: &Arc<Handle>, termination: Termination, refused: i32) -> Run<()> {
+    async fn alone(
+        &mut self,
+        out: &mut Out<'_>,
+        handle: &Arc<Handle>,
+        termination: Termination,
+        refused: i32,
+    ) -> Run<()> {
         let others = || self.inst.users_of(handle.id, self.info.spid);
         if others().is_empty() {
             return Ok(());
@@ -233,7 +315,11 @@ impl Session {
         let backing_up = || handle.backing_up.load(std::sync::atomic::Ordering::SeqCst);
         let deadline = match termination {
             Termination::NoWait => {
-                let error: SqlError = if refused == 5061 || refused == 5030 { err!(5061, name) } else { err!(5070, name) };
+                let error: SqlError = if refused == 5061 || refused == 5030 {
+                    err!(5061, name)
+                } else {
+                    err!(5070, name)
+                };
                 return Err(error.into());
             }
             Termination::RollbackImmediate => {
@@ -241,7 +327,9 @@ impl Session {
                 return self.end_sessions(out, handle, &sessions).await;
             }
             Termination::RollbackAfter(seconds) => Some(Instant::now() + Duration::from_secs(seconds.into())),
-            Termination::Wait => u64::try_from(self.options.lock_timeout).ok().map(|ms| Instant::now() + Duration::from_millis(ms)),
+            Termination::Wait => u64::try_from(self.options.lock_timeout)
+                .ok()
+                .map(|ms| Instant::now() + Duration::from_millis(ms)),
         };
         while !others().is_empty() || backing_up() {
             if self.stopped() {
@@ -260,7 +348,12 @@ impl Session {
     }
 
     /// ROLLBACK IMMEDIATE: the other sessions are killed, and with them their transactions.
-    async fn end_sessions(&self, out: &mut Out<'_>, handle: &Arc<Handle>, sessions: &[Arc<crate::engine::instance::SessionInfo>]) -> Run<()> {
+    async fn end_sessions(
+        &self,
+        out: &mut Out<'_>,
+        handle: &Arc<Handle>,
+        sessions: &[Arc<crate::engine::instance::SessionInfo>],
+    ) -> Run<()> {
         for session in sessions {
             session.cancel.cancel();
             session.killed.cancel();
@@ -276,7 +369,10 @@ impl Session {
 }
 
 fn is_refused_for_system(option: &str) -> bool {
-    matches!(option, "READ_ONLY" | "OFFLINE" | "SINGLE_USER" | "RESTRICTED_USER" | "EMERGENCY")
+    matches!(
+        option,
+        "READ_ONLY" | "OFFLINE" | "SINGLE_USER" | "RESTRICTED_USER" | "EMERGENCY"
+    )
 }
 
 fn set_recovery(database: &mut Database, value: &str) {

@@ -26,7 +26,11 @@ impl Drop for Running {
 
 impl Session {
     pub(super) async fn backup(&mut self, out: &mut Out<'_>, backup: &Backup) -> Run<Outcome> {
-        let statement = if backup.kind == Kind::Database { "BACKUP DATABASE" } else { "BACKUP LOG" };
+        let statement = if backup.kind == Kind::Database {
+            "BACKUP DATABASE"
+        } else {
+            "BACKUP LOG"
+        };
         match self.run_backup(out, backup, statement).await {
             // A cancelled statement says nothing; every other failure ends with 3013.
             Err(Stop::Sql(e)) if !e.is_cancelled() && !is_syntax(&e) => Err(e.then(err!(3013, statement)).into()),
@@ -55,8 +59,15 @@ impl Session {
         let told = |e: BackupError| Stop::from(media_error(&e, &database.meta.name, handle.id, &device, false));
         let copy_only = request.copy_only;
         let kind = request.kind;
-        let mut job = BackupJob::start(&self.inst.drives(), &devices, snapshot, &database, &config, request).map_err(told)?;
-        let mut pace = Pace::new(self, with.stats(), command::BACKUP_DATABASE, "backup", &database.meta.name);
+        let mut job =
+            BackupJob::start(&self.inst.drives(), &devices, snapshot, &database, &config, request).map_err(told)?;
+        let mut pace = Pace::new(
+            self,
+            with.stats(),
+            command::BACKUP_DATABASE,
+            "backup",
+            &database.meta.name,
+        );
         loop {
             let step = match full_disk(self, &database.meta.name, &device) {
                 Some(error) => Err(Stop::from(error)),
@@ -77,13 +88,16 @@ impl Session {
         }
         pace.finish(self, out).await?;
         let labels = job.labels();
-        let set = job.finish(self.inst.now().to_offset(self.inst.offset())).map_err(told)?;
+        let set = job
+            .finish(self.inst.now().to_offset(self.inst.offset()))
+            .map_err(told)?;
         self.remember(&handle, &set, kind, copy_only, with.has("NORECOVERY"))?;
         if let Err(error) = self.record_backup(&set, &labels, &devices) {
             tracing::warn!(error = error.number(), "the backup history cannot be written");
             out.info(msg!(3009)).await?;
         }
-        self.inst.effect(statement, &database.meta.name, &devices.join(";"), self.login_name());
+        self.inst
+            .effect(statement, &database.meta.name, &devices.join(";"), self.login_name());
         self.tell(out, &pace, &set, statement).await
     }
 
@@ -91,14 +105,26 @@ impl Session {
     async fn tell(&self, out: &mut Out<'_>, pace: &Pace, set: &BackupSet, statement: &str) -> Run<Outcome> {
         let header = &set.header;
         for file in &set.files {
-            let pages = if file.kind == crate::storage::FileKind::Data { header.data_pages } else { header.log_pages };
+            let pages = if file.kind == crate::storage::FileKind::Data {
+                header.data_pages
+            } else {
+                header.log_pages
+            };
             if statement == "BACKUP LOG" && file.kind == crate::storage::FileKind::Data {
                 continue;
             }
-            out.info(msg!(4035, pages, header.database_name, file.logical_name, header.position)).await?;
+            out.info(msg!(
+                4035,
+                pages,
+                header.database_name,
+                file.logical_name,
+                header.position
+            ))
+            .await?;
             out.done_more(command::BACKUP_DATABASE).await?;
         }
-        out.info(pace.summary(statement, header.data_pages + header.log_pages)).await?;
+        out.info(pace.summary(statement, header.data_pages + header.log_pages))
+            .await?;
         Ok(Outcome::Done(None, command::BACKUP_DATABASE))
     }
 
@@ -114,7 +140,12 @@ impl Session {
             return Err(err!(262, statement, database.meta.name));
         }
         if handle.id == 2 {
-            return Err(crate::engine::errors::raw_error(3147, 16, 3, "Backup and restore operations are not allowed on database tempdb.".to_owned()));
+            return Err(crate::engine::errors::raw_error(
+                3147,
+                16,
+                3,
+                "Backup and restore operations are not allowed on database tempdb.".to_owned(),
+            ));
         }
         let meta = &database.meta;
         if meta.state == DatabaseState::Emergency {
@@ -136,15 +167,40 @@ impl Session {
 
     fn backup_request(&self, kind: Kind, with: &With, config: &InstanceConfig) -> Result<BackupRequest> {
         with.check_sizes()?;
-        with.exclusive(&[("FORMAT", "NOFORMAT"), ("INIT", "NOINIT"), ("SKIP", "NOSKIP"), ("COMPRESSION", "NO_COMPRESSION"), ("FORMAT", "NOSKIP"), ("EXPIREDATE", "RETAINDAYS")])?;
-        for (option, limit) in [("NAME", 128), ("DESCRIPTION", 255), ("MEDIANAME", 128), ("MEDIADESCRIPTION", 255)] {
+        with.exclusive(&[
+            ("FORMAT", "NOFORMAT"),
+            ("INIT", "NOINIT"),
+            ("SKIP", "NOSKIP"),
+            ("COMPRESSION", "NO_COMPRESSION"),
+            ("FORMAT", "NOSKIP"),
+            ("EXPIREDATE", "RETAINDAYS"),
+        ])?;
+        for (option, limit) in [
+            ("NAME", 128),
+            ("DESCRIPTION", 255),
+            ("MEDIANAME", 128),
+            ("MEDIADESCRIPTION", 255),
+        ] {
             if with.text(option).is_some_and(|t| t.chars().count() > limit) {
-                return Err(err!(103, option, with.text(option).unwrap_or_default().chars().take(32).collect::<String>(), limit));
+                return Err(err!(
+                    103,
+                    option,
+                    with.text(option)
+                        .unwrap_or_default()
+                        .chars()
+                        .take(32)
+                        .collect::<String>(),
+                    limit
+                ));
             }
         }
         let now = self.inst.now().to_offset(self.inst.offset());
         let expires = match (with.text("EXPIREDATE"), with.int("RETAINDAYS")) {
-            (Some(text), _) => Some(dates::parse(&text, &self.options.date_format)?.local.assume_offset(self.inst.offset())),
+            (Some(text), _) => Some(
+                dates::parse(&text, &self.options.date_format)?
+                    .local
+                    .assume_offset(self.inst.offset()),
+            ),
             (None, Some(days)) => Some(now + time::Duration::days(days)),
             (None, None) => None,
         };
@@ -164,7 +220,8 @@ impl Session {
             // COPY_ONLY with DIFFERENTIAL is ignored.
             copy_only: with.has("COPY_ONLY") && !with.has("DIFFERENTIAL"),
             checksum: with.has("CHECKSUM") || config.backup_checksum_default && !with.has("NO_CHECKSUM"),
-            compression: with.has("COMPRESSION") || config.backup_compression_default && !with.has("NO_COMPRESSION") && can_compress(config),
+            compression: with.has("COMPRESSION")
+                || config.backup_compression_default && !with.has("NO_COMPRESSION") && can_compress(config),
             name: with.text("NAME"),
             description: with.text("DESCRIPTION"),
             media_name: with.text("MEDIANAME"),
@@ -178,7 +235,10 @@ impl Session {
     /// What the database remembers of its backup: the base of differentials, the end of the log chain.
     fn remember(&self, handle: &Handle, set: &BackupSet, kind: BackupKind, copy_only: bool, tail: bool) -> Result<()> {
         let header = &set.header;
-        let (base, log) = (kind == BackupKind::Database && !copy_only, kind == BackupKind::Log && !copy_only);
+        let (base, log) = (
+            kind == BackupKind::Database && !copy_only,
+            kind == BackupKind::Log && !copy_only,
+        );
         if !base && !log {
             return Ok(());
         }
@@ -193,7 +253,8 @@ impl Session {
         })?;
         if log && tail {
             *handle.file() = None;
-            self.inst.change(handle, |database| database.meta.state = DatabaseState::Restoring)?;
+            self.inst
+                .change(handle, |database| database.meta.state = DatabaseState::Restoring)?;
         }
         Ok(())
     }
@@ -207,7 +268,9 @@ fn is_syntax(error: &SqlError) -> bool {
 fn pinned(handle: &Handle) -> Result<(Arc<Database>, PageSnapshot)> {
     let file = handle.file();
     let database = handle.database();
-    let Some(open) = file.as_ref() else { return Err(err!(945, database.meta.name)) };
+    let Some(open) = file.as_ref() else {
+        return Err(err!(945, database.meta.name));
+    };
     let snapshot = open.snapshot().map_err(|e| file_error(&e, handle.id))?;
     Ok((database, snapshot))
 }
@@ -227,7 +290,12 @@ fn check_edition(config: &InstanceConfig, with: &With) -> Result<()> {
     }
     if with.has("ENCRYPTION") {
         // There are no certificates here.
-        return Err(err!(15_151, "find", "certificate", with.text("SERVER CERTIFICATE").unwrap_or_default()));
+        return Err(err!(
+            15_151,
+            "find",
+            "certificate",
+            with.text("SERVER CERTIFICATE").unwrap_or_default()
+        ));
     }
     let (major, algorithm) = (config.version().0, with.text("COMPRESSION ALGORITHM"));
     let needs = match algorithm.as_deref() {
@@ -235,9 +303,20 @@ fn check_edition(config: &InstanceConfig, with: &With) -> Result<()> {
         Some("ZSTD") => 17,
         Some(_) => 16,
     };
-    let needs = if with.has("COMPRESSION LEVEL") { needs.max(17) } else { needs };
+    let needs = if with.has("COMPRESSION LEVEL") {
+        needs.max(17)
+    } else {
+        needs
+    };
     if major < needs {
-        return Err(err!(102, if with.has("COMPRESSION LEVEL") { "LEVEL" } else { "ALGORITHM" }));
+        return Err(err!(
+            102,
+            if with.has("COMPRESSION LEVEL") {
+                "LEVEL"
+            } else {
+                "ALGORITHM"
+            }
+        ));
     }
     Ok(())
 }

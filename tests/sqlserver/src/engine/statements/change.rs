@@ -31,7 +31,12 @@ impl Session {
     fn find_changed(&self, target: &Target, permission: &str) -> Result<Changed> {
         match target {
             Target::Variable(name) => {
-                let table = self.scope().tables.get(&name.to_lowercase()).cloned().ok_or_else(|| err!(1087, name))?;
+                let table = self
+                    .scope()
+                    .tables
+                    .get(&name.to_lowercase())
+                    .cloned()
+                    .ok_or_else(|| err!(1087, name))?;
                 Ok(Changed { table, handle: None })
             }
             Target::Table(name) => {
@@ -41,7 +46,10 @@ impl Session {
                     return Ok(Changed { table, handle: None });
                 }
                 binder.check_permission(&handle, &table, permission)?;
-                Ok(Changed { table, handle: Some(handle) })
+                Ok(Changed {
+                    table,
+                    handle: Some(handle),
+                })
             }
         }
     }
@@ -52,14 +60,19 @@ impl Session {
         let Some(handle) = &found.handle else { return Ok(found) };
         self.writable(handle)?;
         self.begin_implicit(out, true).await?;
-        self.lock(Resource::Table(handle.id, found.table.object_id), Mode::Exclusive).await?;
+        self.lock(Resource::Table(handle.id, found.table.object_id), Mode::Exclusive)
+            .await?;
         Ok(self.find_changed(target, permission)?)
     }
 
     /// 3906 for a read-only database.
     pub(super) fn writable(&self, handle: &Handle) -> Result<()> {
         let database = handle.database();
-        if database.meta.is_read_only { Err(err!(3906, database.meta.name)) } else { Ok(()) }
+        if database.meta.is_read_only {
+            Err(err!(3906, database.meta.name))
+        } else {
+            Ok(())
+        }
     }
 
     fn put(&mut self, target: &Target, changed: &Changed, table: Table) {
@@ -109,7 +122,12 @@ impl Session {
     }
 
     /// The columns that are given, and the rows with a value for each.
-    fn insert_rows(&self, insert: &Insert, table: &Table, executed: Option<Vec<Row>>) -> Result<(Vec<usize>, Vec<Row>)> {
+    fn insert_rows(
+        &self,
+        insert: &Insert,
+        table: &Table,
+        executed: Option<Vec<Row>>,
+    ) -> Result<(Vec<usize>, Vec<Row>)> {
         let columns = target_columns(table, &insert.columns)?;
         let wanted: Vec<SqlType> = columns.iter().map(|c| table.columns[*c].ty.clone()).collect();
         let rows = match &insert.source {
@@ -133,7 +151,9 @@ impl Session {
                 let mut rows = Vec::new();
                 for row in executed.unwrap_or_default() {
                     width(row.len(), columns.len(), true)?;
-                    let cast = |(v, ty): (&Value, &SqlType)| crate::engine::eval::convert::cast(v, &SqlType::Variant, &uncut(ty), 0, &setting);
+                    let cast = |(v, ty): (&Value, &SqlType)| {
+                        crate::engine::eval::convert::cast(v, &SqlType::Variant, &uncut(ty), 0, &setting)
+                    };
                     rows.push(row.iter().zip(&wanted).map(cast).collect::<Result<Row>>()?);
                 }
                 rows
@@ -147,7 +167,11 @@ impl Session {
         let mut out = Vec::new();
         for row in rows {
             if row.len() != columns.len() {
-                return Err(if row.len() < columns.len() { err!(109) } else { err!(110) });
+                return Err(if row.len() < columns.len() {
+                    err!(109)
+                } else {
+                    err!(110)
+                });
             }
             let mut values = Vec::new();
             for (expr, at) in row.iter().zip(columns) {
@@ -164,7 +188,13 @@ impl Session {
     }
 
     /// A whole row: defaults and identity filled in, lengths and NULLs checked.
-    fn complete(&self, table: &mut Table, columns: &[usize], values: Row, identity_allowed: bool) -> Result<(Row, Option<i64>)> {
+    fn complete(
+        &self,
+        table: &mut Table,
+        columns: &[usize],
+        values: Row,
+        identity_allowed: bool,
+    ) -> Result<(Row, Option<i64>)> {
         let mut row: Vec<Option<Value>> = vec![None; table.columns.len()];
         for (at, value) in columns.iter().zip(values) {
             row[*at] = Some(value);
@@ -201,7 +231,9 @@ impl Session {
 
     /// 2627 when one of the last `new` rows repeats a key.
     fn check_keys(&self, table: &Table, new: usize) -> Result<()> {
-        let Some(primary) = &table.primary_key else { return Ok(()) };
+        let Some(primary) = &table.primary_key else {
+            return Ok(());
+        };
         let collation = self.collation();
         let of = |row: &Row| -> Vec<Key> { primary.columns.iter().map(|c| key(&row[*c], collation)).collect() };
         let old = table.rows.len() - new;
@@ -209,7 +241,12 @@ impl Session {
         for row in &table.rows[old..] {
             if !seen.insert(of(row)) {
                 let shown = |c: &usize| {
-                    let text = crate::engine::eval::convert::plain_text(&row[*c], &table.columns[*c].ty, &SqlType::NVarChar(None), 0);
+                    let text = crate::engine::eval::convert::plain_text(
+                        &row[*c],
+                        &table.columns[*c].ty,
+                        &SqlType::NVarChar(None),
+                        0,
+                    );
                     text.map_or_else(|_| String::new(), |t| t.to_string())
                 };
                 let values: Vec<String> = primary.columns.iter().map(shown).collect();
@@ -252,7 +289,9 @@ impl Session {
 
     /// `UPDATE a SET … FROM t AS a`: the target may be an alias.
     fn resolve_target(&self, target: &Target, from: &[Source]) -> Target {
-        let Target::Table(name) = target else { return target.clone() };
+        let Target::Table(name) = target else {
+            return target.clone();
+        };
         if name.parts.len() > 1 {
             return target.clone();
         }
@@ -260,7 +299,14 @@ impl Session {
     }
 
     /// The rows a FROM and WHERE hit: their numbers, with the whole joined row.
-    fn hit_rows(&self, alias: Option<&str>, changed: &Changed, from: &[Source], filter: Option<&Expr>, top: Option<usize>) -> Result<(Vec<ScopeColumn>, Vec<(usize, Row)>)> {
+    fn hit_rows(
+        &self,
+        alias: Option<&str>,
+        changed: &Changed,
+        from: &[Source],
+        filter: Option<&Expr>,
+        top: Option<usize>,
+    ) -> Result<(Vec<ScopeColumn>, Vec<(usize, Row)>)> {
         let binder = Binder::new(self);
         let own = table_source(Arc::clone(&changed.table), alias, true);
         let exposed = own.columns.first().map_or_else(String::new, |c| c.table.clone());
@@ -292,12 +338,22 @@ impl Session {
         Ok((scope.columns, hits))
     }
 
-    #[expect(clippy::type_complexity, reason = "rows with their numbers, and variables with their values")]
-    fn updated_rows(&self, update: &Update, changed: &Changed) -> Result<(Vec<(usize, Row)>, Vec<(String, SqlType, Value)>)> {
+    #[expect(
+        clippy::type_complexity,
+        reason = "rows with their numbers, and variables with their values"
+    )]
+    fn updated_rows(
+        &self,
+        update: &Update,
+        changed: &Changed,
+    ) -> Result<(Vec<(usize, Row)>, Vec<(String, SqlType, Value)>)> {
         let alias = alias_of(&update.target);
         let top = self.top_count(update.top.as_ref())?;
         let (columns, hits) = self.hit_rows(alias, changed, &update.from, update.filter.as_ref(), top)?;
-        let exposed = columns.iter().find(|c| c.hidden).map_or_else(String::new, |c| c.table.clone());
+        let exposed = columns
+            .iter()
+            .find(|c| c.hidden)
+            .map_or_else(String::new, |c| c.table.clone());
         let scope = Scope::new(columns, None);
         let binder = Binder::new(self);
         let table = &changed.table;
@@ -312,7 +368,11 @@ impl Session {
                     if sets.iter().any(|s| s.0 == Some(at)) {
                         return Err(err!(264, name));
                     }
-                    (Some(at), name.clone(), Expr::Column(vec![exposed.clone(), name.clone()]))
+                    (
+                        Some(at),
+                        name.clone(),
+                        Expr::Column(vec![exposed.clone(), name.clone()]),
+                    )
                 }
                 SetTarget::Var(name) => (None, name.clone(), Expr::Var(name.clone())),
             };
@@ -322,7 +382,11 @@ impl Session {
             };
             let bound = match (expr, op) {
                 (Expr::Default, _) => default_of(&binder, at.and_then(|at| table.columns[at].default.as_deref()), &ty)?,
-                (expr, Some(op)) => binder.within(&scope).scalar(&Expr::Op(*op, Box::new(old), Box::new(expr.clone())))?,
+                (expr, Some(op)) => {
+                    binder
+                        .within(&scope)
+                        .scalar(&Expr::Op(*op, Box::new(old), Box::new(expr.clone())))?
+                }
                 (expr, None) => binder.within(&scope).scalar(expr)?,
             };
             sets.push((at, name, assign(bound, &ty)?));
@@ -330,7 +394,10 @@ impl Session {
         let mut out = Vec::new();
         let mut assigned = Vec::new();
         for (number, row) in hits {
-            let frame = Frame { row: &row, parent: None };
+            let frame = Frame {
+                row: &row,
+                parent: None,
+            };
             let mut new = table.rows[number].clone();
             for (at, name, bound) in &sets {
                 let value = self.in_env(|env| env.with(&frame).eval(bound))?;
@@ -350,7 +417,8 @@ impl Session {
     fn top_count(&self, top: Option<&crate::engine::ast::Top>) -> Result<Option<usize>> {
         let Some(top) = top else { return Ok(None) };
         let plan = Binder::new(self).top(top)?;
-        self.in_env(|env| crate::engine::query::sort::row_count(env, &plan.count)).map(Some)
+        self.in_env(|env| crate::engine::query::sort::row_count(env, &plan.count))
+            .map(Some)
     }
 
     pub(super) async fn delete(&mut self, out: &mut Out<'_>, delete: &Delete) -> Run<Outcome> {
@@ -385,7 +453,8 @@ impl Session {
         let found = self.find_changed(&target, "ALTER")?;
         if let Some(handle) = &found.handle {
             self.writable(handle)?;
-            self.lock(Resource::Table(handle.id, found.table.object_id), Mode::Exclusive).await?;
+            self.lock(Resource::Table(handle.id, found.table.object_id), Mode::Exclusive)
+                .await?;
         }
         let found = self.find_changed(&target, "ALTER")?;
         let mut table = (*found.table).clone();
@@ -399,21 +468,31 @@ impl Session {
 
     /// OUTPUT: `inserted` and `deleted` as sources.
     #[expect(clippy::type_complexity, reason = "a result set")]
-    fn output(&self, items: &[Item], table: &Table, inserted: &[Row], deleted: &[Row]) -> Result<Option<(Vec<Column>, Vec<Row>)>> {
+    fn output(
+        &self,
+        items: &[Item],
+        table: &Table,
+        inserted: &[Row],
+        deleted: &[Row],
+    ) -> Result<Option<(Vec<Column>, Vec<Row>)>> {
         if items.is_empty() {
             return Ok(None);
         }
         let count = inserted.len().max(deleted.len());
         let nulls = vec![Value::Null; table.columns.len()];
         let side = |name: &str| {
-            table.columns.iter().map(move |c| ScopeColumn {
-                table: name.to_owned(),
-                schema: None,
-                name: c.name.clone(),
-                ty: c.ty.clone(),
-                nullable: c.nullable,
-                hidden: false,
-            }).collect::<Vec<_>>()
+            table
+                .columns
+                .iter()
+                .map(move |c| ScopeColumn {
+                    table: name.to_owned(),
+                    schema: None,
+                    name: c.name.clone(),
+                    ty: c.ty.clone(),
+                    nullable: c.nullable,
+                    hidden: false,
+                })
+                .collect::<Vec<_>>()
         };
         let mut columns = side("inserted");
         columns.extend(side("deleted"));
@@ -423,24 +502,63 @@ impl Session {
         for item in items {
             match item {
                 Item::Star(Some(name)) => {
-                    for (index, c) in scope.columns.iter().enumerate().filter(|(_, c)| same(&c.table, name.object())) {
-                        let column = Column { name: c.name.clone(), ty: c.ty.clone(), nullable: c.nullable };
-                        bound.push((column, Bound { ty: c.ty.clone(), nullable: c.nullable, node: Node::Column { depth: 0, index } }));
+                    for (index, c) in scope
+                        .columns
+                        .iter()
+                        .enumerate()
+                        .filter(|(_, c)| same(&c.table, name.object()))
+                    {
+                        let column = Column {
+                            name: c.name.clone(),
+                            ty: c.ty.clone(),
+                            nullable: c.nullable,
+                        };
+                        bound.push((
+                            column,
+                            Bound {
+                                ty: c.ty.clone(),
+                                nullable: c.nullable,
+                                node: Node::Column { depth: 0, index },
+                            },
+                        ));
                     }
                 }
                 Item::Expr(expr, alias) => {
                     let b = binder.within(&scope).scalar(expr)?;
-                    let own = if let Expr::Column(parts) = expr { parts.last().cloned().unwrap_or_default() } else { String::new() };
-                    bound.push((Column { name: alias.clone().unwrap_or(own), ty: b.ty.clone(), nullable: b.nullable }, b));
+                    let own = if let Expr::Column(parts) = expr {
+                        parts.last().cloned().unwrap_or_default()
+                    } else {
+                        String::new()
+                    };
+                    bound.push((
+                        Column {
+                            name: alias.clone().unwrap_or(own),
+                            ty: b.ty.clone(),
+                            nullable: b.nullable,
+                        },
+                        b,
+                    ));
                 }
                 _ => return Err(err!(102, "*")),
             }
         }
         let mut rows = Vec::new();
         for i in 0..count {
-            let row = [inserted.get(i).unwrap_or(&nulls).as_slice(), deleted.get(i).unwrap_or(&nulls)].concat();
-            let frame = Frame { row: &row, parent: None };
-            rows.push(bound.iter().map(|(_, b)| self.in_env(|env| env.with(&frame).eval(b))).collect::<Result<Row>>()?);
+            let row = [
+                inserted.get(i).unwrap_or(&nulls).as_slice(),
+                deleted.get(i).unwrap_or(&nulls),
+            ]
+            .concat();
+            let frame = Frame {
+                row: &row,
+                parent: None,
+            };
+            rows.push(
+                bound
+                    .iter()
+                    .map(|(_, b)| self.in_env(|env| env.with(&frame).eval(b)))
+                    .collect::<Result<Row>>()?,
+            );
         }
         Ok(Some((bound.into_iter().map(|b| b.0).collect(), rows)))
     }
@@ -491,11 +609,25 @@ fn uncut(ty: &SqlType) -> SqlType {
 fn checked(value: Value, table: &Table, column: &crate::storage::ColumnDef, statement: &str) -> Result<Value> {
     let object = || format!("{}.{}", table.schema, table.name);
     if matches!(value, Value::Null) {
-        return if column.nullable { Ok(value) } else { Err(err!(515, column.name, object(), statement)) };
+        return if column.nullable {
+            Ok(value)
+        } else {
+            Err(err!(515, column.name, object(), statement))
+        };
     }
-    let too_long = |shown: &str| err!(2628, object(), column.name, crate::engine::eval::text::prefix(shown, 100));
+    let too_long = |shown: &str| {
+        err!(
+            2628,
+            object(),
+            column.name,
+            crate::engine::eval::text::prefix(shown, 100)
+        )
+    };
     match (&value, &column.ty) {
-        (Value::Str(s), SqlType::VarChar(Some(n)) | SqlType::NVarChar(Some(n)) | SqlType::Char(n) | SqlType::NChar(n)) => {
+        (
+            Value::Str(s),
+            SqlType::VarChar(Some(n)) | SqlType::NVarChar(Some(n)) | SqlType::Char(n) | SqlType::NChar(n),
+        ) => {
             let (length, limit) = (crate::engine::eval::text::units(s), usize::from(*n));
             if length > limit && crate::engine::eval::text::units(s.trim_end_matches(' ')) > limit {
                 return Err(too_long(s));

@@ -30,7 +30,13 @@ impl Session {
             return Err(err!(1801, create.name).into());
         }
         if create.attach {
-            return Err(crate::engine::errors::raw_error(40_002, 16, 1, "The stand-in cannot attach files: restore a backup.".to_owned()).into());
+            return Err(crate::engine::errors::raw_error(
+                40_002,
+                16,
+                1,
+                "The stand-in cannot attach files: restore a backup.".to_owned(),
+            )
+            .into());
         }
         let config = self.inst.config();
         let collation = create.collation.clone().unwrap_or_else(|| config.collation.clone());
@@ -39,7 +45,9 @@ impl Session {
             database.meta.owner_sid = login.sid;
         }
         for (spec, at) in [(&create.data, 0), (&create.log, 1)] {
-            let (Some(spec), Some(file)) = (spec, database.files.get_mut(at)) else { continue };
+            let (Some(spec), Some(file)) = (spec, database.files.get_mut(at)) else {
+                continue;
+            };
             if let Some(name) = &spec.name {
                 file.name.clone_from(name);
             }
@@ -112,7 +120,10 @@ impl Session {
 
     /// Makes a login the owner: 15151, 15110, 3906.
     pub(in crate::engine) fn change_owner(&mut self, database: &str, to: &str) -> Result<()> {
-        let handle = self.inst.find(database).ok_or_else(|| err!(15_151, "find", "database", database))?;
+        let handle = self
+            .inst
+            .find(database)
+            .ok_or_else(|| err!(15_151, "find", "database", database))?;
         self.inst.usable(database)?;
         let state = handle.database();
         if !self.has_server("ALTER ANY DATABASE") && self.login().is_none_or(|l| l.sid != state.meta.owner_sid) {
@@ -120,12 +131,18 @@ impl Session {
         }
         self.writable(&handle)?;
         let config = self.inst.config();
-        let login = config.login(to).filter(|l| matches!(l.kind, LoginKind::Sql | LoginKind::WindowsUser));
+        let login = config
+            .login(to)
+            .filter(|l| matches!(l.kind, LoginKind::Sql | LoginKind::WindowsUser));
         let login = login.ok_or_else(|| err!(15_151, "find", "principal", to))?;
         if !self.is_sysadmin() && !login.name.eq_ignore_ascii_case(self.login_name()) {
             return Err(err!(15_151, "find", "principal", to));
         }
-        if state.principals.iter().any(|p| p.principal_id > 4 && p.sid.as_deref() == Some(&login.sid)) {
+        if state
+            .principals
+            .iter()
+            .any(|p| p.principal_id > 4 && p.sid.as_deref() == Some(&login.sid))
+        {
             return Err(err!(15_110));
         }
         let sid = login.sid.clone();

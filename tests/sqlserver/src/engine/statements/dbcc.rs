@@ -19,7 +19,15 @@ impl Session {
         let quiet = dbcc.options.iter().any(|o| o == "NO_INFOMSGS");
         match dbcc.command.as_str() {
             "CHECKDB" | "CHECKALLOC" | "CHECKTABLE" => return self.check(out, dbcc, quiet).await,
-            "OPENTRAN" => out.info(crate::engine::errors::raw(7969, 10, 1, "No active open transactions.".to_owned())).await?,
+            "OPENTRAN" => {
+                out.info(crate::engine::errors::raw(
+                    7969,
+                    10,
+                    1,
+                    "No active open transactions.".to_owned(),
+                ))
+                .await?
+            }
             "USEROPTIONS" => return self.user_options(out).await,
             "INPUTBUFFER" => return self.input_buffer(out, dbcc).await,
             "TRACESTATUS" | "SQLPERF" | "TRACEON" | "TRACEOFF" | "FREEPROCCACHE" | "DROPCLEANBUFFERS" => {
@@ -40,7 +48,10 @@ impl Session {
             None => self.handle()?,
             Some(arg) => match self.evaluate(arg)?.0 {
                 Value::Int(0) => self.handle()?,
-                Value::Int(id) => i32::try_from(id).ok().and_then(|id| self.inst.handle(id)).ok_or_else(|| err!(2520, id))?,
+                Value::Int(id) => i32::try_from(id)
+                    .ok()
+                    .and_then(|id| self.inst.handle(id))
+                    .ok_or_else(|| err!(2520, id))?,
                 Value::Str(name) => self.inst.find(&name).ok_or_else(|| err!(2520, name))?,
                 _ => return Err(err!(2571_001)),
             },
@@ -48,7 +59,9 @@ impl Session {
         self.inst.usable(&handle.name())?;
         let database = handle.database();
         if !self.may_alter(&database, handle.id) {
-            let user = self.user_in(&database, handle.id).map_or_else(|| "guest".to_owned(), |u| u.name);
+            let user = self
+                .user_in(&database, handle.id)
+                .map_or_else(|| "guest".to_owned(), |u| u.name);
             return Err(err!(2571, user, dbcc.command));
         }
         Ok(handle)
@@ -62,7 +75,15 @@ impl Session {
         let total = u64::from(handle.used_pages());
         let mut pace = Pace::new(self, 0, command::DBCC, "dbcc", &database.meta.name);
         for done in [0, total / 2, total] {
-            pace.step(self, out, Progress { done, total: total.max(1) }).await?;
+            pace.step(
+                self,
+                out,
+                Progress {
+                    done,
+                    total: total.max(1),
+                },
+            )
+            .await?;
         }
         let damaged = {
             let file = handle.file();
@@ -84,7 +105,11 @@ impl Session {
         }
         if errors > 0 {
             let level = "repair_allow_data_loss";
-            said.push(msg!(8958, level, format!("DBCC {} ({})", dbcc.command, database.meta.name)));
+            said.push(msg!(
+                8958,
+                level,
+                format!("DBCC {} ({})", dbcc.command, database.meta.name)
+            ));
         }
         if !quiet {
             said.push(msg!(2528));
@@ -93,12 +118,24 @@ impl Session {
             let now = self.inst.now();
             self.inst.change(&handle, |d| d.meta.last_good_checkdb = Some(now))?;
         }
-        self.inst.effect("DBCC CHECKDB", &database.meta.name, &errors.to_string(), self.login_name());
+        self.inst.effect(
+            "DBCC CHECKDB",
+            &database.meta.name,
+            &errors.to_string(),
+            self.login_name(),
+        );
         self.report(out, dbcc, &handle, said, &damaged).await
     }
 
     /// As messages, or with TABLERESULTS as rows. Clean and without messages is nothing at all.
-    async fn report(&mut self, out: &mut Out<'_>, dbcc: &Dbcc, handle: &Handle, said: Vec<Message>, damaged: &[PageDamage]) -> Run<Outcome> {
+    async fn report(
+        &mut self,
+        out: &mut Out<'_>,
+        dbcc: &Dbcc,
+        handle: &Handle,
+        said: Vec<Message>,
+        damaged: &[PageDamage],
+    ) -> Run<Outcome> {
         if dbcc.options.iter().any(|o| o == "TABLERESULTS") {
             if said.is_empty() {
                 return Ok(DONE);
@@ -115,7 +152,10 @@ impl Session {
             }
             return Ok(DONE);
         }
-        let error = SqlError { messages: said, reach: crate::engine::errors::Reach::Statement };
+        let error = SqlError {
+            messages: said,
+            reach: crate::engine::errors::Reach::Statement,
+        };
         self.error = failed.last().map_or(0, |m| m.number);
         out.error(&error).await?;
         // CHECKDB goes on behind its errors: they do not end the batch.
@@ -125,7 +165,13 @@ impl Session {
 
     async fn user_options(&self, out: &mut Out<'_>) -> Run<Outcome> {
         let o = &self.options;
-        let level = ["read uncommitted", "read committed", "repeatable read", "serializable", "snapshot"];
+        let level = [
+            "read uncommitted",
+            "read committed",
+            "repeatable read",
+            "serializable",
+            "snapshot",
+        ];
         let mut all = vec![
             ("textsize".to_owned(), o.textsize.to_string()),
             ("language".to_owned(), o.language.clone()),
@@ -133,15 +179,32 @@ impl Session {
             ("datefirst".to_owned(), o.datefirst.to_string()),
             ("lock_timeout".to_owned(), o.lock_timeout.to_string()),
         ];
-        for (name, on) in [("quoted_identifier", o.quoted_identifier), ("arithabort", o.arithabort), ("nocount", o.nocount), ("xact_abort", o.xact_abort), ("ansi_nulls", o.ansi_nulls), ("concat_null_yields_null", o.concat_null)] {
+        for (name, on) in [
+            ("quoted_identifier", o.quoted_identifier),
+            ("arithabort", o.arithabort),
+            ("nocount", o.nocount),
+            ("xact_abort", o.xact_abort),
+            ("ansi_nulls", o.ansi_nulls),
+            ("concat_null_yields_null", o.concat_null),
+        ] {
             if on {
                 all.push((name.to_owned(), "SET".to_owned()));
             }
         }
-        all.push(("isolation level".to_owned(), level[usize::from(o.isolation.clamp(1, 5)) - 1].to_owned()));
+        all.push((
+            "isolation level".to_owned(),
+            level[usize::from(o.isolation.clamp(1, 5)) - 1].to_owned(),
+        ));
         let wide = || SqlType::NVarChar(Some(128));
-        let column = |name: &str| Column { name: name.to_owned(), ty: wide(), nullable: true };
-        let rows = all.into_iter().map(|(k, v)| vec![Value::Str(k.into()), Value::Str(v.into())]).collect();
+        let column = |name: &str| Column {
+            name: name.to_owned(),
+            ty: wide(),
+            nullable: true,
+        };
+        let rows = all
+            .into_iter()
+            .map(|(k, v)| vec![Value::Str(k.into()), Value::Str(v.into())])
+            .collect();
         let count = out.rows(vec![column("Set Option"), column("Value")], rows).await?;
         Ok(Outcome::Done(Some(count), command::DBCC))
     }
@@ -157,11 +220,31 @@ impl Session {
         };
         let text = found.activity().text.clone();
         let columns = vec![
-            Column { name: "EventType".to_owned(), ty: SqlType::NVarChar(Some(30)), nullable: true },
-            Column { name: "Parameters".to_owned(), ty: SqlType::SmallInt, nullable: true },
-            Column { name: "EventInfo".to_owned(), ty: SqlType::NVarChar(Some(4000)), nullable: true },
+            Column {
+                name: "EventType".to_owned(),
+                ty: SqlType::NVarChar(Some(30)),
+                nullable: true,
+            },
+            Column {
+                name: "Parameters".to_owned(),
+                ty: SqlType::SmallInt,
+                nullable: true,
+            },
+            Column {
+                name: "EventInfo".to_owned(),
+                ty: SqlType::NVarChar(Some(4000)),
+                nullable: true,
+            },
         ];
-        out.rows(columns, vec![vec![Value::Str("Language Event".into()), Value::Int(0), Value::Str(text.into())]]).await?;
+        out.rows(
+            columns,
+            vec![vec![
+                Value::Str("Language Event".into()),
+                Value::Int(0),
+                Value::Str(text.into()),
+            ]],
+        )
+        .await?;
         Ok(Outcome::Done(Some(1), command::DBCC))
     }
 }
@@ -173,12 +256,26 @@ fn damage_messages(database: &Database, damage: &PageDamage) -> Vec<Message> {
     let index = i32::from(object_by_id(database, object).is_some());
     vec![
         msg!(8928, object, index, partition, partition, 1, damage.page_id),
-        msg!(8939, object, index, partition, partition, 1, damage.page_id, 12_716_041, -4),
+        msg!(
+            8939,
+            object,
+            index,
+            partition,
+            partition,
+            1,
+            damage.page_id,
+            12_716_041,
+            -4
+        ),
     ]
 }
 
 fn table_columns() -> Vec<Column> {
-    let column = |name: &str, ty: SqlType| Column { name: name.to_owned(), ty, nullable: true };
+    let column = |name: &str, ty: SqlType| Column {
+        name: name.to_owned(),
+        ty,
+        nullable: true,
+    };
     let mut columns = vec![
         column("Error", SqlType::Int),
         column("Level", SqlType::Int),
@@ -215,7 +312,11 @@ fn table_row(message: &Message, database_id: i32, page: u32) -> Row {
         int(message.class.into()),
         int(message.state.into()),
         Value::Str(message.text.as_str().into()),
-        if failed { Value::Str("repair_allow_data_loss".into()) } else { Value::Null },
+        if failed {
+            Value::Str("repair_allow_data_loss".into())
+        } else {
+            Value::Null
+        },
         int(if failed { 2 } else { 0 }),
         int(database_id.into()),
         int(1),
@@ -224,6 +325,18 @@ fn table_row(message: &Message, database_id: i32, page: u32) -> Row {
         int(0),
         int(0),
     ];
-    row.extend([int(database_id.into()), int(0), int(1), int(page.into()), int(0), int(database_id.into()), int(0), int(1), int(0), int(0), int(1)]);
+    row.extend([
+        int(database_id.into()),
+        int(0),
+        int(1),
+        int(page.into()),
+        int(0),
+        int(database_id.into()),
+        int(0),
+        int(1),
+        int(0),
+        int(0),
+        int(1),
+    ]);
     row
 }

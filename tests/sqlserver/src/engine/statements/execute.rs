@@ -35,14 +35,23 @@ impl Session {
                 crate::engine::catalog::split_name(&written).ok_or_else(|| err!(2812, written))?
             }
         };
-        let mut call = Call { args: Vec::new(), outputs: Vec::new() };
+        let mut call = Call {
+            args: Vec::new(),
+            outputs: Vec::new(),
+        };
         for argument in &execute.args {
             let (value, ty) = match &argument.value {
                 Expr::Default => (Value::Null, SqlType::Int),
                 value => self.evaluate(value)?,
             };
             let default = argument.value == Expr::Default;
-            call.args.push(Arg { name: argument.name.clone(), value, ty, output: argument.output, default });
+            call.args.push(Arg {
+                name: argument.name.clone(),
+                value,
+                ty,
+                output: argument.output,
+                default,
+            });
         }
         let ended = self.run_procedure(out, &name, &mut call).await?;
         for (at, value, ty) in std::mem::take(&mut call.outputs) {
@@ -69,7 +78,11 @@ impl Session {
         let text = self.evaluate_text(text)?.unwrap_or_default();
         let flow = self.run_text(out, &text, &[], &mut Vec::new()).await?;
         out.done_proc(false).await?;
-        let flow = if flow == Flow::EndBatch { Flow::EndBatch } else { Flow::Next };
+        let flow = if flow == Flow::EndBatch {
+            Flow::EndBatch
+        } else {
+            Flow::Next
+        };
         Ok((Outcome::Sent, flow))
     }
 
@@ -80,7 +93,9 @@ impl Session {
             self.database_id = self.enter(database).map_err(SqlError::ends_batch)?.id;
         }
         out.depth += 1;
-        let system = name.schema().is_none_or(|s| s.eq_ignore_ascii_case("sys") || s.eq_ignore_ascii_case("dbo"));
+        let system = name
+            .schema()
+            .is_none_or(|s| s.eq_ignore_ascii_case("sys") || s.eq_ignore_ascii_case("dbo"));
         let result = match procs::find(name.object()).filter(|_| system) {
             Some(found) => Box::pin(procs::run(self, out, found, call)).await,
             None => self.run_user_procedure(out, name, call).await,
@@ -94,15 +109,27 @@ impl Session {
     async fn run_user_procedure(&mut self, out: &mut Out<'_>, name: &Name, call: &mut Call) -> Run<Flow> {
         let database = self.current()?;
         let found = database.procedure(name.schema().unwrap_or("dbo"), name.object());
-        let Some(procedure) = found.cloned() else { return Err(err!(2812, name).into()) };
+        let Some(procedure) = found.cloned() else {
+            return Err(err!(2812, name).into());
+        };
         if !self.may(&database, self.database_id, "EXECUTE", Some(procedure.object_id)) {
             return Err(err!(229, "EXECUTE", procedure.name, database.meta.name, procedure.schema).into());
         }
         let parsed = super::procedure::parse(&procedure.definition)?;
         let bound = bind(&procedure.name, &parsed.params, &call.args)?;
-        let mut scope = Scope { procedure: procedure.name.clone(), procedure_id: procedure.object_id, ..Scope::default() };
+        let mut scope = Scope {
+            procedure: procedure.name.clone(),
+            procedure_id: procedure.object_id,
+            ..Scope::default()
+        };
         for (param, value) in parsed.params.iter().zip(self.values(&parsed.params, &bound, call)?) {
-            scope.variables.insert(param.name.to_lowercase(), Variable { ty: param.ty.clone(), value });
+            scope.variables.insert(
+                param.name.to_lowercase(),
+                Variable {
+                    ty: param.ty.clone(),
+                    value,
+                },
+            );
         }
         let (flow, scope) = self.run_scoped(out, scope, &parsed.body).await?;
         outputs(&parsed.params, &bound, &scope, &mut call.outputs);
@@ -131,7 +158,12 @@ impl Session {
     }
 
     /// Runs statements in a scope of their own; SET options are put back behind it.
-    async fn run_scoped(&mut self, out: &mut Out<'_>, scope: Scope, body: &[crate::engine::ast::Statement]) -> Run<(Flow, Scope)> {
+    async fn run_scoped(
+        &mut self,
+        out: &mut Out<'_>,
+        scope: Scope,
+        body: &[crate::engine::ast::Statement],
+    ) -> Run<(Flow, Scope)> {
         if self.scopes.len() > MAX_NESTING {
             return Err(err!(217).into());
         }
@@ -142,7 +174,11 @@ impl Session {
         let result = self.statements(out, body).await;
         // An error that went through has cut the scopes already.
         self.scopes.truncate(depth);
-        let scope = if self.scopes.len() == depth { self.scopes.pop().unwrap_or_default() } else { Scope::default() };
+        let scope = if self.scopes.len() == depth {
+            self.scopes.pop().unwrap_or_default()
+        } else {
+            Scope::default()
+        };
         self.options = options;
         self.database_id = database;
         let flow = result?;
@@ -169,7 +205,13 @@ impl Session {
         let body = parse_batch(text, &context)?;
         let mut scope = Scope::default();
         for (param, value) in params {
-            scope.variables.insert(param.name.to_lowercase(), Variable { ty: param.ty.clone(), value: value.clone() });
+            scope.variables.insert(
+                param.name.to_lowercase(),
+                Variable {
+                    ty: param.ty.clone(),
+                    value: value.clone(),
+                },
+            );
         }
         out.depth += 1;
         let result = self.run_scoped(out, scope, &body).await;
@@ -190,7 +232,12 @@ impl Session {
         let server = self.inst.config().server_name.clone();
         let mut out = Out::new(sink, &server, 0);
         let text = match (call.name.to_lowercase().as_str(), call.params.first()) {
-            ("sp_executesql", Some(Param { value: Value::Str(s), .. })) => s.to_string(),
+            (
+                "sp_executesql",
+                Some(Param {
+                    value: Value::Str(s), ..
+                }),
+            ) => s.to_string(),
             _ => call.name.clone(),
         };
         self.begin_request(&text);
@@ -205,7 +252,10 @@ impl Session {
         self.tries = 0;
         self.caught.clear();
         self.statement_now = self.inst.now();
-        let strike = self.inst.faults.strike("rpc", &self.handle().map(|h| h.name()).unwrap_or_default(), text, None);
+        let strike = self
+            .inst
+            .faults
+            .strike("rpc", &self.handle().map(|h| h.name()).unwrap_or_default(), text, None);
         if let Some(error) = self.suffer(strike).await? {
             out.error(&error).await?;
             return Ok(true);
@@ -217,7 +267,10 @@ impl Session {
             output: p.output,
             default: false,
         };
-        let mut procedure = Call { args: call.params.iter().map(arg).collect(), outputs: Vec::new() };
+        let mut procedure = Call {
+            args: call.params.iter().map(arg).collect(),
+            outputs: Vec::new(),
+        };
         let name = crate::engine::catalog::split_name(&call.name).unwrap_or_else(|| Name::one(&call.name));
         let ended = match self.run_procedure(out, &name, &mut procedure).await {
             Err(Stop::Sql(error)) if !error.is_cancelled() => self.failed(out, error, 1).await,
@@ -236,7 +289,12 @@ impl Session {
             out.send(Token::ReturnStatus(status)).await?;
             for (at, value, ty) in procedure.outputs {
                 if let Some(param) = call.params.get(at).filter(|p| p.output) {
-                    out.send(Token::ReturnValue { name: param.name.clone(), ty, value }).await?;
+                    out.send(Token::ReturnValue {
+                        name: param.name.clone(),
+                        ty,
+                        value,
+                    })
+                    .await?;
                 }
             }
         }
@@ -275,7 +333,12 @@ impl Session {
             }
         };
         let config = self.inst.config();
-        let Some(login) = config.login(&name).filter(|l| l.kind != crate::storage::LoginKind::ServerRole) else { return Err(err!(number, name)) };
+        let Some(login) = config
+            .login(&name)
+            .filter(|l| l.kind != crate::storage::LoginKind::ServerRole)
+        else {
+            return Err(err!(number, name));
+        };
         let own = self.login().is_some_and(|l| l.name.eq_ignore_ascii_case(&login.name));
         if !own && !self.is_sysadmin() && !self.has_server("IMPERSONATE ANY LOGIN") {
             return Err(err!(number, name));
@@ -305,7 +368,10 @@ fn bind(procedure: &str, params: &[ProcedureParam], args: &[Arg]) -> Result<Vec<
     let mut bound: Vec<Option<usize>> = vec![None; params.len()];
     for (i, arg) in args.iter().enumerate() {
         let at = match &arg.name {
-            Some(name) => params.iter().position(|p| p.name.eq_ignore_ascii_case(name)).ok_or_else(|| err!(8145, name, procedure))?,
+            Some(name) => params
+                .iter()
+                .position(|p| p.name.eq_ignore_ascii_case(name))
+                .ok_or_else(|| err!(8145, name, procedure))?,
             None if i < params.len() => i,
             None => return Err(err!(8144, procedure)),
         };

@@ -29,7 +29,9 @@ impl Session {
             return Err(err!(6107));
         }
         let found = self.inst.sessions().into_iter().find(|s| s.spid == number);
-        let Some(session) = found else { return Err(err!(6106, spid)) };
+        let Some(session) = found else {
+            return Err(err!(6106, spid));
+        };
         if status_only {
             return Err(err!(6120, spid));
         }

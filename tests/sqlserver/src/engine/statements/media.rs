@@ -62,7 +62,9 @@ impl With {
 
     pub(super) fn check_sizes(&self) -> Result<()> {
         self.in_range("BLOCKSIZE", |n| (512..=65_536).contains(&n) && n.count_ones() == 1)?;
-        self.in_range("MAXTRANSFERSIZE", |n| (65_536..=4_194_304).contains(&n) && n % 65_536 == 0)?;
+        self.in_range("MAXTRANSFERSIZE", |n| {
+            (65_536..=4_194_304).contains(&n) && n % 65_536 == 0
+        })?;
         self.in_range("BUFFERCOUNT", |n| n > 0)?;
         self.in_range("STATS", |n| (0..=100).contains(&n))?;
         self.exclusive(&[("CHECKSUM", "NO_CHECKSUM"), ("STOP_ON_ERROR", "CONTINUE_AFTER_ERROR")])
@@ -95,14 +97,22 @@ impl Session {
                 value => plain_text(&value, &ty, &SqlType::NVarChar(None), 0)?.to_string(),
             };
             if path.trim().is_empty() {
-                return Err(raw_error(3044, 16, 1, "Invalid zero-length device name. Reissue the BACKUP statement with a valid device name.".to_owned()));
+                return Err(raw_error(
+                    3044,
+                    16,
+                    1,
+                    "Invalid zero-length device name. Reissue the BACKUP statement with a valid device name."
+                        .to_owned(),
+                ));
             }
             match device.kind {
                 DeviceKind::Disk => {}
                 DeviceKind::Logical => return Err(err!(3206, path)),
                 DeviceKind::Tape => return Err(err!(3201, path, crate::storage::OsError::FileNotFound)),
                 DeviceKind::Url => {
-                    let text = format!("A nonrecoverable I/O error occurred on file \"{path}:\" Backup to URL received an exception from the remote endpoint. Exception Message: The remote name could not be resolved.");
+                    let text = format!(
+                        "A nonrecoverable I/O error occurred on file \"{path}:\" Backup to URL received an exception from the remote endpoint. Exception Message: The remote name could not be resolved."
+                    );
                     return Err(raw_error(3271, 16, 1, text));
                 }
             }
@@ -110,7 +120,11 @@ impl Session {
                 return Err(err!(3057, 259));
             }
             let absolute = path.contains(":\\") || path.contains(":/") || path.starts_with("\\\\");
-            paths.push(if absolute { path.replace('/', "\\") } else { format!("{}{path}", self.inst.config().backup_path) });
+            paths.push(if absolute {
+                path.replace('/', "\\")
+            } else {
+                format!("{}{path}", self.inst.config().backup_path)
+            });
         }
         Ok(paths)
     }
@@ -132,7 +146,13 @@ fn folder(path: &str) -> &str {
 }
 
 /// A media error as SQL Server says it. `restoring` decides the state of 3201.
-pub(super) fn media_error(error: &BackupError, database: &str, database_id: i32, device: &str, restoring: bool) -> SqlError {
+pub(super) fn media_error(
+    error: &BackupError,
+    database: &str,
+    database_id: i32,
+    device: &str,
+    restoring: bool,
+) -> SqlError {
     match error {
         BackupError::Open { device, error } => err!(3201, device, error).state(if restoring { 2 } else { 1 }),
         BackupError::Write { device, error } => err!(3202, device, error),
@@ -162,7 +182,11 @@ pub(super) fn media_error(error: &BackupError, database: &str, database_id: i32,
         BackupError::SetDamaged(_) => err!(3189),
         BackupError::NoChecksums => err!(3187),
         BackupError::NoSuchFile(logical) => err!(3234, logical, database),
-        BackupError::NoSpace { volume, needed, available } => err!(3257, volume, needed, available).then(err!(3119)),
+        BackupError::NoSpace {
+            volume,
+            needed,
+            available,
+        } => err!(3257, volume, needed, available).then(err!(3119)),
         BackupError::FileExists(path) => err!(3142, path, path).then(err!(3119)),
         BackupError::ClaimedTwice(path) => err!(3176, path, "", 2, "", 1).then(err!(3119)),
         BackupError::File(file) => target_error(file, database_id),

@@ -22,7 +22,11 @@ impl Session {
         let (template, _) = self.evaluate(&raise.message)?;
         let severity = self.evaluate_int(&raise.severity)?.unwrap_or(0).clamp(0, 25);
         let state = u8::try_from(self.evaluate_int(&raise.state)?.unwrap_or(1).clamp(0, 255)).unwrap_or(1);
-        let args = raise.args.iter().map(|a| Ok(self.evaluate(a)?.0)).collect::<Result<Vec<Value>>>()?;
+        let args = raise
+            .args
+            .iter()
+            .map(|a| Ok(self.evaluate(a)?.0))
+            .collect::<Result<Vec<Value>>>()?;
         let (number, template) = match template {
             Value::Int(n) => {
                 let number = i32::try_from(n).unwrap_or(50_000);
@@ -48,15 +52,27 @@ impl Session {
 
     pub(super) fn throw(&mut self, throw: Option<&(Expr, Expr, Expr)>) -> Result<Outcome> {
         let Some((number, text, state)) = throw else {
-            let Some(caught) = self.caught.last().cloned() else { return Err(err!(10704)) };
-            return Err(SqlError { messages: vec![caught], reach: Reach::Batch });
+            let Some(caught) = self.caught.last().cloned() else {
+                return Err(err!(10704));
+            };
+            return Err(SqlError {
+                messages: vec![caught],
+                reach: Reach::Batch,
+            });
         };
         let number = match self.evaluate_as(number, &SqlType::Int)? {
             Value::Int(n) => i32::try_from(n).unwrap_or(0),
             _ => 0,
         };
         if number < 50_000 {
-            return Err(raw_error(35_100, 16, 10, format!("Error number {number} in the THROW statement is outside the valid range. Specify an error number in the valid range of 50000 to 2147483647.")));
+            return Err(raw_error(
+                35_100,
+                16,
+                10,
+                format!(
+                    "Error number {number} in the THROW statement is outside the valid range. Specify an error number in the valid range of 50000 to 2147483647."
+                ),
+            ));
         }
         let text = self.evaluate_text(text)?.unwrap_or_default();
         let state = u8::try_from(self.evaluate_int(state)?.unwrap_or(1).clamp(0, 255)).unwrap_or(1);
@@ -70,6 +86,10 @@ impl Session {
         self.info.activity().wait = Some("WAITFOR");
         let slept = self.sleep(time.try_into().unwrap_or_default()).await;
         self.info.activity().wait = None;
-        if slept { Ok(DONE) } else { Err(SqlError::cancelled().into()) }
+        if slept {
+            Ok(DONE)
+        } else {
+            Err(SqlError::cancelled().into())
+        }
     }
 }

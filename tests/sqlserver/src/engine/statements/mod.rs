@@ -85,7 +85,13 @@ impl Session {
             Kind::Permission(permission) => self.permission(permission).await?,
             Kind::Checkpoint | Kind::Reconfigure => other,
             // The interpreter runs these itself.
-            Kind::Block(_) | Kind::If(..) | Kind::While(..) | Kind::Break | Kind::Continue | Kind::Return(_) | Kind::TryCatch(..) => other,
+            Kind::Block(_)
+            | Kind::If(..)
+            | Kind::While(..)
+            | Kind::Break
+            | Kind::Continue
+            | Kind::Return(_)
+            | Kind::TryCatch(..) => other,
         };
         Ok((outcome, Flow::Next))
     }

@@ -55,7 +55,14 @@ impl Session {
     }
 
     /// The rows of a restore: also the set's own, which this server may never have seen.
-    pub(super) fn record_restore(&self, set: &BackupSet, medium: &super::restore::Medium, name: &str, with: &super::media::With, log: bool) -> Result<()> {
+    pub(super) fn record_restore(
+        &self,
+        set: &BackupSet,
+        medium: &super::restore::Medium,
+        name: &str,
+        with: &super::media::With,
+        log: bool,
+    ) -> Result<()> {
         let (labels, devices) = medium.origin();
         let msdb = self.msdb()?;
         let now = self.inst.now();
@@ -102,7 +109,10 @@ impl Session {
             ("catalog_family_number", int(1)),
             ("catalog_media_number", int(1)),
             ("position", int(h.position)),
-            ("expiration_date", h.expiration_date.map_or(Value::Null, |d| self.local(d))),
+            (
+                "expiration_date",
+                h.expiration_date.map_or(Value::Null, |d| self.local(d)),
+            ),
             ("software_vendor_id", int(h.software_vendor_id)),
             ("name", text(h.backup_name.as_deref())),
             ("description", text(h.backup_description.as_deref())),
@@ -146,11 +156,20 @@ impl Session {
             ("is_copy_only", Value::Bit(h.is_copy_only)),
             ("first_recovery_fork_guid", Value::Guid(h.first_recovery_fork_id)),
             ("last_recovery_fork_guid", Value::Guid(h.recovery_fork_id)),
-            ("fork_point_lsn", h.fork_point_lsn.map_or(Value::Null, |l| decimal(l.as_i128()))),
+            (
+                "fork_point_lsn",
+                h.fork_point_lsn.map_or(Value::Null, |l| decimal(l.as_i128())),
+            ),
             ("database_guid", Value::Guid(h.binding_id)),
             ("family_guid", Value::Guid(h.family_guid)),
-            ("differential_base_lsn", h.differential_base_lsn.map_or(Value::Null, |l| decimal(l.as_i128()))),
-            ("differential_base_guid", h.differential_base_guid.map_or(Value::Null, Value::Guid)),
+            (
+                "differential_base_lsn",
+                h.differential_base_lsn.map_or(Value::Null, |l| decimal(l.as_i128())),
+            ),
+            (
+                "differential_base_guid",
+                h.differential_base_guid.map_or(Value::Null, Value::Guid),
+            ),
             ("compressed_backup_size", decimal(h.compressed_backup_size)),
         ];
         insert(database, "backupset", values).unwrap_or(0)

@@ -55,7 +55,12 @@ impl Session {
                 o.ansi_nulls = on;
                 o.quoted_identifier = on;
                 o.implicit = on;
-                for other in ["ANSI_NULL_DFLT_ON", "ANSI_PADDING", "ANSI_WARNINGS", "CURSOR_CLOSE_ON_COMMIT"] {
+                for other in [
+                    "ANSI_NULL_DFLT_ON",
+                    "ANSI_PADDING",
+                    "ANSI_WARNINGS",
+                    "CURSOR_CLOSE_ON_COMMIT",
+                ] {
                     o.others.insert(other.to_owned(), on);
                 }
             }
@@ -81,7 +86,12 @@ impl Session {
             "DATEFORMAT" => {
                 let format = self.evaluate_text(value)?.unwrap_or_default().to_lowercase();
                 if !["mdy", "dmy", "ymd", "ydm", "myd", "dym"].contains(&format.as_str()) {
-                    return Err(raw_error(2741, 16, 1, format!("SET DATEFORMAT date order '{format}' is invalid.")));
+                    return Err(raw_error(
+                        2741,
+                        16,
+                        1,
+                        format!("SET DATEFORMAT date order '{format}' is invalid."),
+                    ));
                 }
                 self.options.date_format = format;
             }
@@ -93,7 +103,9 @@ impl Session {
 
     async fn set_language(&mut self, out: &mut Out<'_>, value: &Expr) -> Run<()> {
         let wanted = self.evaluate_text(value)?.unwrap_or_default();
-        let found = LANGUAGES.iter().find(|l| l.0.to_lowercase() == wanted.to_lowercase() || l.1 == wanted.to_lowercase());
+        let found = LANGUAGES
+            .iter()
+            .find(|l| l.0.to_lowercase() == wanted.to_lowercase() || l.1 == wanted.to_lowercase());
         let Some((name, _, format)) = found else {
             let text = format!("'{wanted}' is not an official language name or a language alias on this SQL Server.");
             return Err(raw_error(2740, 16, 1, text).into());
@@ -105,7 +117,9 @@ impl Session {
     }
 
     fn identity_insert(&mut self, name: &crate::engine::ast::Name, on: bool) -> Result<()> {
-        let (handle, table) = crate::engine::query::bind::Binder::new(self).target(name).map_err(|e| if e.number() == 208 { err!(1088, name) } else { e })?;
+        let (handle, table) = crate::engine::query::bind::Binder::new(self)
+            .target(name)
+            .map_err(|e| if e.number() == 208 { err!(1088, name) } else { e })?;
         let this = (handle.id, table.object_id);
         if on {
             self.options.identity_insert = Some(this);

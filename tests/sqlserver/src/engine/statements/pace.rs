@@ -27,7 +27,15 @@ pub(super) struct Pace {
 impl Pace {
     pub(super) fn new(session: &Session, every: u8, cur_cmd: u16, occasion: &'static str, database: &str) -> Pace {
         let mb_per_s = session.inst.settings().io_mb_per_s;
-        Pace { began: Instant::now(), mb_per_s, every, said: 0, cur_cmd, occasion, database: database.to_owned() }
+        Pace {
+            began: Instant::now(),
+            mb_per_s,
+            every,
+            said: 0,
+            cur_cmd,
+            occasion,
+            database: database.to_owned(),
+        }
     }
 
     /// Seconds since it began, never zero.
@@ -44,7 +52,10 @@ impl Pace {
             out.info(msg!(3211, percent)).await?;
             out.done_more(self.cur_cmd).await?;
         }
-        let strike = session.inst.faults.strike(self.occasion, &self.database, "", Some(percent));
+        let strike = session
+            .inst
+            .faults
+            .strike(self.occasion, &self.database, "", Some(percent));
         if let Some(error) = session.suffer(strike).await? {
             return Err(error.into());
         }
@@ -58,7 +69,11 @@ impl Pace {
         }
         // Steps are synchronous: let the other sessions run between them.
         tokio::task::yield_now().await;
-        if session.stopped() { Err(SqlError::cancelled().into()) } else { Ok(()) }
+        if session.stopped() {
+            Err(SqlError::cancelled().into())
+        } else {
+            Ok(())
+        }
     }
 
     /// The last percentage, if a step has not said it.
@@ -84,5 +99,7 @@ impl Pace {
 /// A fault plan's full disk.
 pub(super) fn full_disk(session: &Session, database: &str, device: &str) -> Option<SqlError> {
     let strike = session.inst.faults.strike("disk_full", database, "", None)?;
-    strike.disk_full.then(|| err!(3202, device, crate::storage::OsError::DiskFull))
+    strike
+        .disk_full
+        .then(|| err!(3202, device, crate::storage::OsError::DiskFull))
 }

@@ -11,7 +11,10 @@ use crate::storage::Procedure;
 
 /// A stored definition as a tree.
 pub(crate) fn parse(definition: &str) -> Result<CreateProcedure> {
-    let context = Context { quoted_identifiers: true, ..Context::default() };
+    let context = Context {
+        quoted_identifiers: true,
+        ..Context::default()
+    };
     let statements = parse_batch(definition, &context)?;
     for statement in statements {
         if let Kind::CreateProcedure(create) = statement.kind {
@@ -34,7 +37,8 @@ impl Session {
         if !self.may(&database, handle.id, "CREATE PROCEDURE", None) {
             return Err(err!(262, "CREATE PROCEDURE", database.meta.name).into());
         }
-        self.lock(Resource::Part(handle.id, Part::Schema), Mode::Exclusive).await?;
+        self.lock(Resource::Part(handle.id, Part::Schema), Mode::Exclusive)
+            .await?;
         let database = self.view(&handle);
         let (schema, name) = (create.name.schema().unwrap_or("dbo"), create.name.object());
         let existing = database.procedure(schema, name).map(|p| p.object_id);

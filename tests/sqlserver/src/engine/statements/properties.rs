@@ -1,8 +1,8 @@
 //! Extended properties: the marks that a database carries, also in its backups.
 
 use crate::engine::errors::{Result, err};
-use crate::engine::locks::{Mode, Part, Resource};
 use crate::engine::interpreter::Run;
+use crate::engine::locks::{Mode, Part, Resource};
 use crate::engine::session::Session;
 use crate::storage::ExtendedProperty;
 use crate::types::Value;
@@ -29,22 +29,37 @@ pub(crate) enum PropertyChange {
 
 impl Session {
     /// Adds, changes or drops a property in the current database: 15233, 15217, 15135.
-    pub(in crate::engine) async fn change_property(&mut self, name: &str, change: PropertyChange, target: &PropertyTarget) -> Run<()> {
+    pub(in crate::engine) async fn change_property(
+        &mut self,
+        name: &str,
+        change: PropertyChange,
+        target: &PropertyTarget,
+    ) -> Run<()> {
         let handle = self.handle()?;
         self.writable(&handle)?;
         let database = self.view(&handle);
         if !self.may_alter(&database, handle.id) {
             return Err(err!(15_247).into());
         }
-        self.lock(Resource::Part(handle.id, Part::Properties), Mode::Exclusive).await?;
+        self.lock(Resource::Part(handle.id, Part::Properties), Mode::Exclusive)
+            .await?;
         let database = self.view(&handle);
         let object_id = self.property_object(target)?;
-        let shown = target.object.clone().map_or_else(|| "object specified".to_owned(), |o| format!("{}.{o}", target.schema.clone().unwrap_or_default()));
+        let shown = target.object.clone().map_or_else(
+            || "object specified".to_owned(),
+            |o| format!("{}.{o}", target.schema.clone().unwrap_or_default()),
+        );
         let mut properties = database.extended_properties.clone();
-        let at = properties.iter().position(|p| p.object_id == object_id && p.name.eq_ignore_ascii_case(name));
+        let at = properties
+            .iter()
+            .position(|p| p.object_id == object_id && p.name.eq_ignore_ascii_case(name));
         match (change, at) {
             (PropertyChange::Add(_), Some(_)) => return Err(err!(15_233, name, shown).into()),
-            (PropertyChange::Add(value), None) => properties.push(ExtendedProperty { object_id, name: name.to_owned(), value: sized(value)? }),
+            (PropertyChange::Add(value), None) => properties.push(ExtendedProperty {
+                object_id,
+                name: name.to_owned(),
+                value: sized(value)?,
+            }),
             (_, None) => return Err(err!(15_217, name, shown).into()),
             (PropertyChange::Update(value), Some(at)) => properties[at].value = sized(value)?,
             (PropertyChange::Drop, Some(at)) => drop(properties.remove(at)),
@@ -57,8 +72,13 @@ impl Session {
         let Some(object) = &target.object else { return Ok(None) };
         let schema = target.schema.as_deref().unwrap_or("dbo");
         let database = self.current()?;
-        let found = database.table(schema, object).map(|t| t.object_id).or_else(|| database.procedure(schema, object).map(|p| p.object_id));
-        found.map(Some).ok_or_else(|| err!(15_135, format!("{schema}.{object}")))
+        let found = database
+            .table(schema, object)
+            .map(|t| t.object_id)
+            .or_else(|| database.procedure(schema, object).map(|p| p.object_id));
+        found
+            .map(Some)
+            .ok_or_else(|| err!(15_135, format!("{schema}.{object}")))
     }
 }
 

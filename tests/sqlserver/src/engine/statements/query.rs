@@ -16,7 +16,11 @@ use crate::types::Value;
 impl Session {
     pub(super) async fn select(&mut self, out: &mut Out<'_>, query: &Query) -> Run<Outcome> {
         let (plan, used) = self.bind_query(query)?;
-        let plan = if self.wait_for_writers(&used).await? { self.bind_query(query)?.0 } else { plan };
+        let plan = if self.wait_for_writers(&used).await? {
+            self.bind_query(query)?.0
+        } else {
+            plan
+        };
         self.begin_implicit(out, !used.is_empty()).await?;
         if !plan.shape.assigns().is_empty() {
             return Ok(self.assign_from(&plan)?);
@@ -27,7 +31,11 @@ impl Session {
             let Rows { rows } = self.run_plan(&plan)?;
             return self.select_into(into, &plan.columns, rows).await;
         }
-        let mut rows = if self.options.fmtonly { Vec::new() } else { self.run_plan(&plan)?.rows };
+        let mut rows = if self.options.fmtonly {
+            Vec::new()
+        } else {
+            self.run_plan(&plan)?.rows
+        };
         if self.options.rowcount > 0 {
             rows.truncate(usize::try_from(self.options.rowcount).unwrap_or(usize::MAX));
         }
@@ -48,7 +56,10 @@ impl Session {
         }
         let mut waited = false;
         for table in used.iter().filter(|t| !t.dirty) {
-            let snapshot = self.inst.handle(table.database_id).is_some_and(|h| h.database().meta.is_read_committed_snapshot_on);
+            let snapshot = self
+                .inst
+                .handle(table.database_id)
+                .is_some_and(|h| h.database().meta.is_read_committed_snapshot_on);
             let resource = Resource::Table(table.database_id, table.object_id);
             if snapshot || self.inst.locks.would_grant(self.info.spid, &resource, Mode::Shared) {
                 continue;
@@ -64,7 +75,13 @@ impl Session {
     /// Takes a lock for the transaction, within LOCK_TIMEOUT: 1222, 1205.
     pub(super) async fn lock(&self, resource: Resource, mode: Mode) -> Result<()> {
         let timeout = u64::try_from(self.options.lock_timeout).ok().map(Duration::from_millis);
-        let request = Request { session: self.info.spid, resource, mode, owner: Owner::Transaction, timeout };
+        let request = Request {
+            session: self.info.spid,
+            resource,
+            mode,
+            owner: Owner::Transaction,
+            timeout,
+        };
         match self.inst.locks.acquire(request, &self.info.cancel).await {
             Locked::Granted | Locked::GrantedAfterWait => Ok(()),
             Locked::Timeout => Err(err!(1222)),
@@ -85,14 +102,22 @@ impl Session {
         Ok(Outcome::Done(Some(count), command::SELECT))
     }
 
-    async fn select_into(&mut self, name: &crate::engine::ast::Name, columns: &[crate::types::Column], rows: Vec<Vec<Value>>) -> Run<Outcome> {
+    async fn select_into(
+        &mut self,
+        name: &crate::engine::ast::Name,
+        columns: &[crate::types::Column],
+        rows: Vec<Vec<Value>>,
+    ) -> Run<Outcome> {
         let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
         let mut defined = Vec::new();
         for (i, column) in columns.iter().enumerate() {
             if column.name.is_empty() {
                 return Err(err!(8155, i + 1, name).into());
             }
-            defined.push(crate::storage::ColumnDef { nullable: column.nullable, ..crate::storage::ColumnDef::null(&column.name, column.ty.clone()) });
+            defined.push(crate::storage::ColumnDef {
+                nullable: column.nullable,
+                ..crate::storage::ColumnDef::null(&column.name, column.ty.clone())
+            });
         }
         self.add_table(name, |id, schema, object, at| {
             let mut table = crate::storage::Table::new(id, schema, object, defined, at);

@@ -31,7 +31,10 @@ impl Medium {
 
     /// The labels and devices of the medium, in the order of its families.
     pub(super) fn origin(&self) -> (Vec<crate::storage::backup::MediaLabel>, Vec<String>) {
-        (self.media.labels(), self.media.devices().into_iter().map(str::to_owned).collect())
+        (
+            self.media.labels(),
+            self.media.devices().into_iter().map(str::to_owned).collect(),
+        )
     }
 
     fn set(&self) -> Result<&BackupSet> {
@@ -57,13 +60,23 @@ impl Session {
         }
     }
 
-    async fn run_restore(&mut self, out: &mut Out<'_>, restore: &Restore, statement: &'static str, occasion: &'static str) -> Run<Outcome> {
+    async fn run_restore(
+        &mut self,
+        out: &mut Out<'_>,
+        restore: &Restore,
+        statement: &'static str,
+        occasion: &'static str,
+    ) -> Run<Outcome> {
         if self.transaction.count > 0 && matches!(restore.kind, RestoreKind::Database | RestoreKind::Log) {
             return Err(err!(3021).into());
         }
         let with = self.with_options(&restore.options)?;
         with.check_sizes()?;
-        with.exclusive(&[("RECOVERY", "NORECOVERY"), ("RECOVERY", "STANDBY"), ("NORECOVERY", "STANDBY")])?;
+        with.exclusive(&[
+            ("RECOVERY", "NORECOVERY"),
+            ("RECOVERY", "STANDBY"),
+            ("NORECOVERY", "STANDBY"),
+        ])?;
         let devices = self.devices(&restore.devices)?;
         let name = match &restore.database {
             Some(name) => self.evaluate_text(name)?.unwrap_or_default(),
@@ -71,7 +84,9 @@ impl Session {
         };
         self.fault(occasion, &name, &devices.join(";")).await?;
         if matches!(restore.kind, RestoreKind::Database | RestoreKind::Log) {
-            return self.restore_database(out, restore, &name, devices, &with, statement).await;
+            return self
+                .restore_database(out, restore, &name, devices, &with, statement)
+                .await;
         }
         if !self.has_server("CREATE ANY DATABASE") {
             return Err(err!(262, "CREATE DATABASE", "master").into());
@@ -88,10 +103,19 @@ impl Session {
         let first = devices.first().cloned().unwrap_or_default();
         let opened = MediaSet::open(&self.inst.drives(), &devices);
         let media = opened.map_err(|e| media_error(&e, database, 0, &first, true))?;
-        let position = u16::try_from(with.int("FILE").unwrap_or(1)).map_err(|_| err!(3250, with.int("FILE").unwrap_or(0), "FILE"))?;
-        let medium = Medium { media, devices, position };
+        let position = u16::try_from(with.int("FILE").unwrap_or(1))
+            .map_err(|_| err!(3250, with.int("FILE").unwrap_or(0), "FILE"))?;
+        let medium = Medium {
+            media,
+            devices,
+            position,
+        };
         if let Some(wanted) = with.text("MEDIANAME") {
-            let foreign = medium.media.labels().iter().any(|l| l.media_name.as_deref() != Some(wanted.as_str()));
+            let foreign = medium
+                .media
+                .labels()
+                .iter()
+                .any(|l| l.media_name.as_deref() != Some(wanted.as_str()));
             if foreign {
                 return Err(err!(3258, first));
             }
@@ -120,13 +144,19 @@ impl Session {
             return Err(err!(3254, device).into());
         }
         let wanted = with.int("FILE");
-        let listed: Vec<_> = sets.iter().filter(|(s, _)| wanted.is_none_or(|w| w == i64::from(s.header.position))).collect();
+        let listed: Vec<_> = sets
+            .iter()
+            .filter(|(s, _)| wanted.is_none_or(|w| w == i64::from(s.header.position)))
+            .collect();
         if listed.is_empty() {
             return Err(err!(3287, wanted.unwrap_or(0), device).into());
         }
         let major = self.inst.config().version().0;
         let columns = columns::header_columns(major);
-        let rows: Vec<_> = listed.iter().map(|(s, complete)| columns::header_row(self, s, *complete, major)).collect();
+        let rows: Vec<_> = listed
+            .iter()
+            .map(|(s, complete)| columns::header_row(self, s, *complete, major))
+            .collect();
         let count = out.rows(columns, rows).await?;
         out.done(false, Some(count), command::RESTORE_HEADERONLY).await?;
         out.starting().await?;
@@ -136,12 +166,23 @@ impl Session {
     async fn file_list_only(&self, out: &mut Out<'_>, devices: Vec<String>, with: &With) -> Run<Outcome> {
         let medium = self.open_medium(devices, with, "")?;
         let major = self.inst.config().version().0;
-        let rows: Vec<_> = medium.set()?.files.iter().map(|f| columns::file_row(f, major)).collect();
+        let rows: Vec<_> = medium
+            .set()?
+            .files
+            .iter()
+            .map(|f| columns::file_row(f, major))
+            .collect();
         let count = out.rows(columns::file_columns(major), rows).await?;
         Ok(Outcome::Done(Some(count), command::RESTORE_FILELISTONLY))
     }
 
-    async fn verify_only(&self, out: &mut Out<'_>, restore: &Restore, devices: Vec<String>, with: &With) -> Run<Outcome> {
+    async fn verify_only(
+        &self,
+        out: &mut Out<'_>,
+        restore: &Restore,
+        devices: Vec<String>,
+        with: &With,
+    ) -> Run<Outcome> {
         let medium = self.open_medium(devices, with, "")?;
         let name = medium.set()?.header.database_name.clone();
         if !restore.moves.is_empty() {
@@ -149,7 +190,10 @@ impl Session {
             let checked = RestoreJob::check_targets(&medium.media, medium.position, &self.inst.drives(), &moves);
             checked.map_err(|e| medium.error(&e, &name, 0))?;
         }
-        let mut job = medium.media.verify(medium.position).map_err(|e| medium.error(&e, &name, 0))?;
+        let mut job = medium
+            .media
+            .verify(medium.position)
+            .map_err(|e| medium.error(&e, &name, 0))?;
         let mut pace = Pace::new(self, with.stats(), command::RESTORE_DATABASE, "verify", &name);
         while let Some(progress) = job.step().map_err(|e| medium.error(&e, &name, 0))? {
             pace.step(self, out, progress).await?;
@@ -161,6 +205,9 @@ impl Session {
 
     fn moves(&self, moves: &[(crate::engine::ast::Expr, crate::engine::ast::Expr)]) -> Result<Vec<(String, String)>> {
         let text = |e: &crate::engine::ast::Expr| Ok(self.evaluate_text(e)?.unwrap_or_default());
-        moves.iter().map(|(logical, physical)| Ok((text(logical)?, text(physical)?))).collect()
+        moves
+            .iter()
+            .map(|(logical, physical)| Ok((text(logical)?, text(physical)?)))
+            .collect()
     }
 }

@@ -36,20 +36,47 @@ pub(super) fn build(
     let mut table = Table::new(id, schema, name, defined, at);
     for (i, column) in columns.iter().enumerate() {
         if let Some((seed, increment)) = column.identity {
-            if !matches!(column.ty, SqlType::TinyInt | SqlType::SmallInt | SqlType::Int | SqlType::BigInt | SqlType::Numeric { scale: 0, .. }) {
+            if !matches!(
+                column.ty,
+                SqlType::TinyInt
+                    | SqlType::SmallInt
+                    | SqlType::Int
+                    | SqlType::BigInt
+                    | SqlType::Numeric { scale: 0, .. }
+            ) {
                 return Err(err!(2749, column.name));
             }
-            table.identity = Some(Identity { column: i, seed, increment, last: None });
+            table.identity = Some(Identity {
+                column: i,
+                seed,
+                increment,
+                last: None,
+            });
             table.columns[i].nullable = false;
         }
         if column.primary_key {
-            table.primary_key = Some(PrimaryKey { name: key_name(name, id), columns: vec![i] });
+            table.primary_key = Some(PrimaryKey {
+                name: key_name(name, id),
+                columns: vec![i],
+            });
         }
     }
     if let Some((key, names)) = primary_key {
-        let find = |n: &String| table.column(n).ok_or_else(|| crate::engine::errors::raw_error(1911, 16, 1, format!("Column name '{n}' does not exist in the target table or view.")));
+        let find = |n: &String| {
+            table.column(n).ok_or_else(|| {
+                crate::engine::errors::raw_error(
+                    1911,
+                    16,
+                    1,
+                    format!("Column name '{n}' does not exist in the target table or view."),
+                )
+            })
+        };
         let columns = names.iter().map(find).collect::<Result<Vec<_>>>()?;
-        table.primary_key = Some(PrimaryKey { name: key.clone().unwrap_or_else(|| key_name(name, id)), columns });
+        table.primary_key = Some(PrimaryKey {
+            name: key.clone().unwrap_or_else(|| key_name(name, id)),
+            columns,
+        });
     }
     if let Some(key) = table.primary_key.clone() {
         for at in key.columns {
@@ -61,7 +88,10 @@ pub(super) fn build(
 
 fn key_name(table: &str, id: i32) -> String {
     let short: String = table.chars().take(9).collect();
-    format!("PK__{short}__{:016X}", crc32fast::hash(format!("{table}{id}").as_bytes()))
+    format!(
+        "PK__{short}__{:016X}",
+        crc32fast::hash(format!("{table}{id}").as_bytes())
+    )
 }
 
 fn stored_column(column: &ColumnDef) -> crate::storage::ColumnDef {
@@ -117,7 +147,8 @@ impl Session {
         if !self.may(&database, handle.id, permission, None) {
             return Err(err!(262, permission, database.meta.name).into());
         }
-        self.lock(Resource::Part(handle.id, Part::Schema), Mode::Exclusive).await?;
+        self.lock(Resource::Part(handle.id, Part::Schema), Mode::Exclusive)
+            .await?;
         Ok(self.view(handle))
     }
 
@@ -139,7 +170,10 @@ impl Session {
         let handle = self.database_of(name)?;
         let database = self.lock_schema(&handle, "CREATE TABLE").await?;
         let schema = name.schema().unwrap_or("dbo");
-        if !crate::engine::catalog::schemas(&database).iter().any(|s| same(&s.1, schema)) {
+        if !crate::engine::catalog::schemas(&database)
+            .iter()
+            .any(|s| same(&s.1, schema))
+        {
             return Err(err!(2760, schema).into());
         }
         if database.table(schema, name.object()).is_some() || database.procedure(schema, name.object()).is_some() {
@@ -152,14 +186,20 @@ impl Session {
 
     pub(super) async fn create_table(&mut self, create: &CreateTable) -> Run<Outcome> {
         let (columns, key) = (create.columns.clone(), create.primary_key.clone());
-        self.add_table(&create.name, move |id, schema, name, at| self::build(id, schema, name, &columns, key.as_ref(), at)).await?;
+        self.add_table(&create.name, move |id, schema, name, at| {
+            self::build(id, schema, name, &columns, key.as_ref(), at)
+        })
+        .await?;
         Ok(Outcome::Done(None, command::CREATE_TABLE))
     }
 
     pub(super) async fn alter_table(&mut self, name: &Name, alter: &AlterTable) -> Run<Outcome> {
-        let (handle, table) = Binder::new(self).target(name).map_err(|e| if e.number() == 208 { err!(4902, name) } else { e })?;
+        let (handle, table) = Binder::new(self)
+            .target(name)
+            .map_err(|e| if e.number() == 208 { err!(4902, name) } else { e })?;
         self.lock_schema(&handle, "ALTER").await?;
-        self.lock(Resource::Table(handle.id, table.object_id), Mode::Exclusive).await?;
+        self.lock(Resource::Table(handle.id, table.object_id), Mode::Exclusive)
+            .await?;
         let (_, table) = Binder::new(self).target(name)?;
         let mut table = (*table).clone();
         table.modify_date = self.inst.now();
@@ -189,7 +229,10 @@ impl Session {
         }
         let stored = stored_column(column);
         if !stored.nullable && stored.default.is_none() && !table.rows.is_empty() {
-            let text = format!("ALTER TABLE only allows columns to be added that can contain nulls, or have a DEFAULT definition specified, or the column being added is an identity or timestamp column, or alternatively if none of the previous conditions are satisfied the table must be empty to allow addition of this column. Column '{}' cannot be added to non-empty table '{}' because it does not satisfy these conditions.", column.name, table.name);
+            let text = format!(
+                "ALTER TABLE only allows columns to be added that can contain nulls, or have a DEFAULT definition specified, or the column being added is an identity or timestamp column, or alternatively if none of the previous conditions are satisfied the table must be empty to allow addition of this column. Column '{}' cannot be added to non-empty table '{}' because it does not satisfy these conditions.",
+                column.name, table.name
+            );
             return Err(crate::engine::errors::raw_error(4901, 16, 1, text));
         }
         let value = match &column.default {
@@ -219,10 +262,18 @@ impl Session {
         if self.temp.remove(&name.object().to_lowercase()).is_some() {
             return Ok(());
         }
-        let quoted: Vec<String> = name.parts.iter().map(|p| crate::engine::eval::text::quote_name(p)).collect();
+        let quoted: Vec<String> = name
+            .parts
+            .iter()
+            .map(|p| crate::engine::eval::text::quote_name(p))
+            .collect();
         let found = find_object(self, &quoted.join(".")).filter(|o| o.kind == code && o.id > 0);
         let Some(object) = found else {
-            return if exists { Ok(()) } else { Err(err!(3701, word, name).into()) };
+            return if exists {
+                Ok(())
+            } else {
+                Err(err!(3701, word, name).into())
+            };
         };
         let handle = self.database_of(name)?;
         self.lock_schema(&handle, "ALTER").await?;
@@ -232,24 +283,35 @@ impl Session {
             self.transaction.work(handle.id).put_procedures(procedures);
             return Ok(());
         }
-        self.lock(Resource::Table(handle.id, object.id), Mode::Exclusive).await?;
+        self.lock(Resource::Table(handle.id, object.id), Mode::Exclusive)
+            .await?;
         self.transaction.work(handle.id).drop_table(object.id);
         Ok(())
     }
 
     /// An index is checked and has no effect: there is no plan that could use it. UNIQUE over existing duplicates is 1505.
     pub(super) fn create_index(&mut self, index: &CreateIndex) -> Result<Outcome> {
-        let (_, table) = Binder::new(self).target(&index.table).map_err(|e| if e.number() == 208 { err!(1088, index.table) } else { e })?;
+        let (_, table) = Binder::new(self)
+            .target(&index.table)
+            .map_err(|e| if e.number() == 208 { err!(1088, index.table) } else { e })?;
         let mut columns = Vec::new();
         for name in &index.columns {
             columns.push(table.column(name).ok_or_else(|| {
-                crate::engine::errors::raw_error(1911, 16, 1, format!("Column name '{name}' does not exist in the target table or view."))
+                crate::engine::errors::raw_error(
+                    1911,
+                    16,
+                    1,
+                    format!("Column name '{name}' does not exist in the target table or view."),
+                )
             })?);
         }
         let mut seen = std::collections::HashSet::new();
         let collation = self.collation();
         for row in table.rows.iter().filter(|_| index.unique) {
-            let key: Vec<_> = columns.iter().map(|c| crate::engine::eval::compare::key(&row[*c], collation)).collect();
+            let key: Vec<_> = columns
+                .iter()
+                .map(|c| crate::engine::eval::compare::key(&row[*c], collation))
+                .collect();
             if !seen.insert(key) {
                 return Err(err!(1505, format!("{}.{}", table.schema, table.name), index.name, ""));
             }
@@ -263,16 +325,27 @@ impl Session {
         if !self.may(&database, self.database_id, "CREATE SCHEMA", None) {
             return Err(err!(262, "CREATE SCHEMA", database.meta.name));
         }
-        if crate::engine::catalog::schemas(&database).iter().any(|s| same(&s.1, name)) {
+        if crate::engine::catalog::schemas(&database)
+            .iter()
+            .any(|s| same(&s.1, name))
+        {
             return Err(err!(2714, name).then(err!(2759)));
         }
-        Err(crate::engine::errors::raw_error(40_001, 16, 1, "The stand-in has no schemas of one's own: objects live in dbo.".to_owned()))
+        Err(crate::engine::errors::raw_error(
+            40_001,
+            16,
+            1,
+            "The stand-in has no schemas of one's own: objects live in dbo.".to_owned(),
+        ))
     }
 }
 
 fn drop_column(table: &mut Table, name: &str) -> Result<()> {
     let at = table.column(name).ok_or_else(|| {
-        let text = format!("ALTER TABLE DROP COLUMN failed because column '{name}' does not exist in table '{}'.", table.name);
+        let text = format!(
+            "ALTER TABLE DROP COLUMN failed because column '{name}' does not exist in table '{}'.",
+            table.name
+        );
         crate::engine::errors::raw_error(4924, 16, 1, text)
     })?;
     let used = table.primary_key.as_ref().is_some_and(|k| k.columns.contains(&at));

@@ -64,7 +64,8 @@ impl Session {
         if self.transaction.count == 1 {
             self.transaction.descriptor = self.inst.next_transaction();
             name.clone_into(&mut self.transaction.name);
-            out.change(EnvChange::BeginTransaction(self.transaction.descriptor)).await?;
+            out.change(EnvChange::BeginTransaction(self.transaction.descriptor))
+                .await?;
         }
         self.publish();
         Ok(())
@@ -72,7 +73,11 @@ impl Session {
 
     /// IMPLICIT_TRANSACTIONS begins one with the first statement that reads or writes a table.
     pub(super) async fn begin_implicit(&mut self, out: &mut Out<'_>, touches: bool) -> io::Result<()> {
-        if self.options.implicit && touches && self.transaction.count == 0 { self.begin(out, "").await } else { Ok(()) }
+        if self.options.implicit && touches && self.transaction.count == 0 {
+            self.begin(out, "").await
+        } else {
+            Ok(())
+        }
     }
 
     pub(super) async fn commit(&mut self, out: &mut Out<'_>) -> Run<Outcome> {
@@ -123,7 +128,12 @@ impl Session {
 
     pub(super) fn save_transaction(&mut self, name: &NameOrVar) -> Result<Outcome> {
         if self.transaction.count == 0 {
-            return Err(crate::engine::errors::raw_error(628, 16, 0, "Cannot issue SAVE TRANSACTION when there is no active transaction.".to_owned()));
+            return Err(crate::engine::errors::raw_error(
+                628,
+                16,
+                0,
+                "Cannot issue SAVE TRANSACTION when there is no active transaction.".to_owned(),
+            ));
         }
         let name = self.transaction_name(Some(name));
         self.transaction.save(&name);

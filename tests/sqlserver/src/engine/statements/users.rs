@@ -14,9 +14,23 @@ const DONE: Outcome = Outcome::Done(None, command::OTHER);
 
 /// Permissions on the server, not on a database.
 const SERVER: &[&str] = &[
-    "VIEW SERVER STATE", "VIEW SERVER PERFORMANCE STATE", "VIEW SERVER SECURITY STATE", "VIEW ANY DEFINITION", "VIEW ANY DATABASE",
-    "ALTER ANY CONNECTION", "ALTER ANY DATABASE", "ALTER ANY LOGIN", "ALTER TRACE", "ALTER SETTINGS", "CREATE ANY DATABASE",
-    "CONNECT ANY DATABASE", "CONNECT SQL", "CONTROL SERVER", "ADMINISTER BULK OPERATIONS", "UNSAFE ASSEMBLY", "SHUTDOWN",
+    "VIEW SERVER STATE",
+    "VIEW SERVER PERFORMANCE STATE",
+    "VIEW SERVER SECURITY STATE",
+    "VIEW ANY DEFINITION",
+    "VIEW ANY DATABASE",
+    "ALTER ANY CONNECTION",
+    "ALTER ANY DATABASE",
+    "ALTER ANY LOGIN",
+    "ALTER TRACE",
+    "ALTER SETTINGS",
+    "CREATE ANY DATABASE",
+    "CONNECT ANY DATABASE",
+    "CONNECT SQL",
+    "CONTROL SERVER",
+    "ADMINISTER BULK OPERATIONS",
+    "UNSAFE ASSEMBLY",
+    "SHUTDOWN",
 ];
 
 impl Session {
@@ -28,7 +42,8 @@ impl Session {
         if !self.may(&database, handle.id, permission, None) {
             return Err(err!(15_247).into());
         }
-        self.lock(Resource::Part(handle.id, Part::Principals), Mode::Exclusive).await?;
+        self.lock(Resource::Part(handle.id, Part::Principals), Mode::Exclusive)
+            .await?;
         let database = self.view(&handle);
         Ok((handle, database))
     }
@@ -43,11 +58,17 @@ impl Session {
         } else {
             let wanted = create.login.as_deref().unwrap_or(&create.name);
             let config = self.inst.config();
-            let found = config.login(wanted).filter(|l| l.kind != LoginKind::ServerRole).cloned();
+            let found = config
+                .login(wanted)
+                .filter(|l| l.kind != LoginKind::ServerRole)
+                .cloned();
             Some(found.ok_or_else(|| err!(15_007, wanted))?)
         };
         if let Some(login) = &login {
-            let taken = database.principals.iter().any(|p| p.principal_id > 4 && p.sid.as_deref() == Some(&login.sid));
+            let taken = database
+                .principals
+                .iter()
+                .any(|p| p.principal_id > 4 && p.sid.as_deref() == Some(&login.sid));
             if taken || login.sid == database.meta.owner_sid {
                 return Err(err!(15_063).into());
             }
@@ -70,7 +91,12 @@ impl Session {
             create_date: self.inst.now(),
         });
         let mut permissions = database.permissions.clone();
-        permissions.push(DatabasePermission { grantee: id, permission: "CONNECT".to_owned(), state: PermissionState::Grant, object_id: None });
+        permissions.push(DatabasePermission {
+            grantee: id,
+            permission: "CONNECT".to_owned(),
+            state: PermissionState::Grant,
+            object_id: None,
+        });
         let work = self.transaction.work(handle.id);
         work.put_principals(principals);
         work.put_permissions(permissions);
@@ -79,13 +105,19 @@ impl Session {
 
     pub(super) async fn alter_user(&mut self, name: &str, alter: &AlterUser) -> Run<Outcome> {
         let (handle, database) = self.lock_principals("ALTER ANY USER").await?;
-        let found = database.principal(name).filter(|p| p.kind != PrincipalKind::Role && p.principal_id > 4);
-        let Some(user) = found else { return Err(err!(15_151, "alter", "user", name).into()) };
+        let found = database
+            .principal(name)
+            .filter(|p| p.kind != PrincipalKind::Role && p.principal_id > 4);
+        let Some(user) = found else {
+            return Err(err!(15_151, "alter", "user", name).into());
+        };
         let mut user = user.clone();
         if let Some(wanted) = &alter.login {
             let config = self.inst.config();
             let login = config.login(wanted).ok_or_else(|| err!(15_007, wanted))?;
-            let taken = database.principals.iter().any(|p| p.principal_id != user.principal_id && p.principal_id > 4 && p.sid.as_deref() == Some(&login.sid));
+            let taken = database.principals.iter().any(|p| {
+                p.principal_id != user.principal_id && p.principal_id > 4 && p.sid.as_deref() == Some(&login.sid)
+            });
             if taken || login.sid == database.meta.owner_sid {
                 return Err(err!(15_063).into());
             }
@@ -111,12 +143,23 @@ impl Session {
     /// Drops a user or a role of one's own.
     pub(super) async fn drop_user(&mut self, exists: bool, name: &str) -> Run<Outcome> {
         let (handle, database) = self.lock_principals("ALTER ANY USER").await?;
-        let found = database.principal(name).filter(|p| p.principal_id > 4 && !p.is_fixed_role);
+        let found = database
+            .principal(name)
+            .filter(|p| p.principal_id > 4 && !p.is_fixed_role);
         let Some(user) = found else {
-            return if exists { Ok(DONE) } else { Err(err!(15_151, "drop", "user", name).into()) };
+            return if exists {
+                Ok(DONE)
+            } else {
+                Err(err!(15_151, "drop", "user", name).into())
+            };
         };
         let id = user.principal_id;
-        if user.kind == PrincipalKind::Role && database.principals.iter().any(|p| p.roles.iter().any(|r| r.eq_ignore_ascii_case(name))) {
+        if user.kind == PrincipalKind::Role
+            && database
+                .principals
+                .iter()
+                .any(|p| p.roles.iter().any(|r| r.eq_ignore_ascii_case(name)))
+        {
             let text = "The role has members. It must be empty before it can be dropped.";
             return Err(crate::engine::errors::raw_error(15_144, 16, 1, text.to_owned()).into());
         }
@@ -155,14 +198,20 @@ impl Session {
             return Ok(self.alter_server_role(alter)?);
         }
         let (handle, database) = self.lock_principals("ALTER ANY ROLE").await?;
-        let role = database.principal(&alter.role).filter(|p| p.kind == PrincipalKind::Role && p.principal_id != 0);
-        let Some(role) = role.map(|r| r.name.clone()) else { return Err(err!(15_151, "alter", "role", alter.role).into()) };
+        let role = database
+            .principal(&alter.role)
+            .filter(|p| p.kind == PrincipalKind::Role && p.principal_id != 0);
+        let Some(role) = role.map(|r| r.name.clone()) else {
+            return Err(err!(15_151, "alter", "role", alter.role).into());
+        };
         // Only owners make owners.
         if role == "db_owner" && !self.may_alter(&database, handle.id) {
             return Err(err!(15_151, "alter", "role", alter.role).into());
         }
         let member = database.principal(&alter.member).filter(|p| p.principal_id > 4);
-        let Some(member) = member.map(|m| m.principal_id) else { return Err(err!(15_151, "add", "principal", alter.member).into()) };
+        let Some(member) = member.map(|m| m.principal_id) else {
+            return Err(err!(15_151, "add", "principal", alter.member).into());
+        };
         let mut principals = database.principals.clone();
         for principal in principals.iter_mut().filter(|p| p.principal_id == member) {
             principal.roles.retain(|r| !r.eq_ignore_ascii_case(&role));
@@ -200,7 +249,11 @@ impl Session {
         self.change_database_permission(permission, state).await
     }
 
-    async fn change_database_permission(&mut self, permission: &Permission, state: Option<PermissionState>) -> Run<Outcome> {
+    async fn change_database_permission(
+        &mut self,
+        permission: &Permission,
+        state: Option<PermissionState>,
+    ) -> Run<Outcome> {
         let before = self.database_id;
         let object_id = match &permission.securable {
             Securable::Scope => None,
@@ -213,7 +266,11 @@ impl Session {
                 None
             }
             Securable::Object(name) => {
-                let quoted: Vec<String> = name.parts.iter().map(|p| crate::engine::eval::text::quote_name(p)).collect();
+                let quoted: Vec<String> = name
+                    .parts
+                    .iter()
+                    .map(|p| crate::engine::eval::text::quote_name(p))
+                    .collect();
                 let found = crate::engine::catalog::find_object(self, &quoted.join(".")).filter(|o| o.id > 0);
                 Some(found.ok_or_else(|| err!(15_151, "find", "object", name.object()))?.id)
             }
@@ -232,20 +289,30 @@ impl Session {
         if !self.may_alter(&database, handle.id) {
             return Err(err!(15_151, "find", "object", permission.permissions.join(", ")).into());
         }
-        self.lock(Resource::Part(handle.id, Part::Principals), Mode::Exclusive).await?;
+        self.lock(Resource::Part(handle.id, Part::Principals), Mode::Exclusive)
+            .await?;
         let database = self.view(&handle);
         let mut permissions = database.permissions.clone();
         for name in &permission.principals {
-            let principal = database.principal(name).ok_or_else(|| err!(15_151, "find", "user", name))?;
+            let principal = database
+                .principal(name)
+                .ok_or_else(|| err!(15_151, "find", "user", name))?;
             let id = principal.principal_id;
             if id == 1 {
                 let text = "Cannot grant, deny, or revoke permissions to sa, dbo, entity owner, information_schema, sys, or yourself.";
                 return Err(crate::engine::errors::raw_error(4617, 16, 1, text.to_owned()).into());
             }
             for what in &permission.permissions {
-                permissions.retain(|p| !(p.grantee == id && p.object_id == object_id && p.permission.eq_ignore_ascii_case(what)));
+                permissions.retain(|p| {
+                    !(p.grantee == id && p.object_id == object_id && p.permission.eq_ignore_ascii_case(what))
+                });
                 if let Some(state) = state {
-                    permissions.push(DatabasePermission { grantee: id, permission: what.clone(), state, object_id });
+                    permissions.push(DatabasePermission {
+                        grantee: id,
+                        permission: what.clone(),
+                        state,
+                        object_id,
+                    });
                 }
             }
         }
@@ -256,7 +323,12 @@ impl Session {
             PermissionVerb::Revoke => "REVOKE",
         };
         let what = format!("{verb} {}", permission.permissions.join(", "));
-        self.inst.effect(&what, &database.meta.name, &permission.principals.join(", "), self.login_name());
+        self.inst.effect(
+            &what,
+            &database.meta.name,
+            &permission.principals.join(", "),
+            self.login_name(),
+        );
         Ok(DONE)
     }
 
@@ -269,8 +341,14 @@ impl Session {
     }
 
     /// Binds a query given as text, for procedures that are queries.
-    pub(in crate::engine) fn bind_text(&self, text: &str) -> Result<(crate::engine::query::Plan, Vec<crate::engine::query::bind::Used>)> {
-        let context = crate::engine::parser::Context { quoted_identifiers: true, ..Default::default() };
+    pub(in crate::engine) fn bind_text(
+        &self,
+        text: &str,
+    ) -> Result<(crate::engine::query::Plan, Vec<crate::engine::query::bind::Used>)> {
+        let context = crate::engine::parser::Context {
+            quoted_identifiers: true,
+            ..Default::default()
+        };
         for statement in crate::engine::parser::parse_batch(text, &context)? {
             if let crate::engine::ast::Kind::Select(query) = &statement.kind {
                 return self.bind_query(query);

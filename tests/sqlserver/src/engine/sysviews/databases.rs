@@ -4,7 +4,7 @@ use super::{LSN, NVARCHAR60, SID, SYSNAME, Scan, View, bit, bytes, columns, int,
 use crate::engine::errors::Result;
 use crate::engine::instance::Handle;
 use crate::storage::{DatabaseState, RecoveryModel, Row};
-use crate::types::SqlType::{Bit, DateTime, Guid, Int, SmallInt, TinyInt, BigInt, NVarChar};
+use crate::types::SqlType::{BigInt, Bit, DateTime, Guid, Int, NVarChar, SmallInt, TinyInt};
 use crate::types::Value;
 
 pub(super) static VIEWS: &[View] = &[
@@ -138,7 +138,12 @@ fn nothing(_: &Scan<'_>) -> Result<Vec<Row>> {
 /// Databases that the session may know of: its own, the public system ones, and all with VIEW ANY DATABASE.
 fn seen(scan: &Scan<'_>) -> Vec<std::sync::Arc<Handle>> {
     let any = scan.session.has_server("VIEW ANY DATABASE");
-    scan.session.inst.handles().into_iter().filter(|h| any || h.id < 3 || h.id == scan.session.database_id).collect()
+    scan.session
+        .inst
+        .handles()
+        .into_iter()
+        .filter(|h| any || h.id < 3 || h.id == scan.session.database_id)
+        .collect()
 }
 
 fn databases(scan: &Scan<'_>) -> Result<Vec<Row>> {
@@ -156,8 +161,14 @@ fn database_row(scan: &Scan<'_>, handle: &Handle) -> Row {
         "TORN_PAGE_DETECTION" => 1,
         _ => 0,
     };
-    let waits_for_log = m.recovery_model != RecoveryModel::Simple && m.last_log_backup_lsn.is_none() && m.differential_base_lsn.is_some();
-    let (wait, wait_desc) = if waits_for_log { (2, "LOG_BACKUP") } else { (0, "NOTHING") };
+    let waits_for_log = m.recovery_model != RecoveryModel::Simple
+        && m.last_log_backup_lsn.is_none()
+        && m.differential_base_lsn.is_some();
+    let (wait, wait_desc) = if waits_for_log {
+        (2, "LOG_BACKUP")
+    } else {
+        (0, "NOTHING")
+    };
     let snapshot = m.allow_snapshot_isolation || handle.id == 1 || handle.id == 4;
     let off = || bit(false);
     vec![
@@ -290,5 +301,8 @@ fn sysdatabases(scan: &Scan<'_>) -> Result<Vec<Row>> {
 }
 
 fn mirroring(scan: &Scan<'_>) -> Result<Vec<Row>> {
-    Ok(seen(scan).iter().map(|h| vec![int(h.id), Value::Null, Value::Null, Value::Null, Value::Null]).collect())
+    Ok(seen(scan)
+        .iter()
+        .map(|h| vec![int(h.id), Value::Null, Value::Null, Value::Null, Value::Null])
+        .collect())
 }

@@ -104,8 +104,16 @@ fn file_row(handle: &Handle, file: &FileMeta) -> Row {
         Value::Null,
         Value::Null,
         Value::Null,
-        if data { lsn(m.differential_base_lsn) } else { Value::Null },
-        if data { m.differential_base_guid.map_or(Value::Null, Value::Guid) } else { Value::Null },
+        if data {
+            lsn(m.differential_base_lsn)
+        } else {
+            Value::Null
+        },
+        if data {
+            m.differential_base_guid.map_or(Value::Null, Value::Guid)
+        } else {
+            Value::Null
+        },
         Value::Null,
         Value::Null,
         Value::Null,
@@ -138,7 +146,14 @@ fn database_files(scan: &Scan<'_>) -> Result<Vec<Row>> {
 }
 
 fn filegroups(_: &Scan<'_>) -> Result<Vec<Row>> {
-    Ok(vec![vec![text("PRIMARY"), int(1), text("FG"), text("ROWS_FILEGROUP"), bit(true), bit(false)]])
+    Ok(vec![vec![
+        text("PRIMARY"),
+        int(1),
+        text("FG"),
+        text("ROWS_FILEGROUP"),
+        bit(true),
+        bit(false),
+    ]])
 }
 
 fn arg(scan: &Scan<'_>, n: usize) -> Option<i64> {
@@ -156,7 +171,13 @@ fn files_of<'a>(scan: &'a Scan<'_>) -> Vec<(i32, FileMeta)> {
             continue;
         }
         let database = handle.database();
-        found.extend(database.files.iter().filter(|f| wanted.1.is_none_or(|w| w == i64::from(f.file_id))).map(|f| (handle.id, f.clone())));
+        found.extend(
+            database
+                .files
+                .iter()
+                .filter(|f| wanted.1.is_none_or(|w| w == i64::from(f.file_id)))
+                .map(|f| (handle.id, f.clone())),
+        );
     }
     found
 }
@@ -169,7 +190,9 @@ fn volume_stats(scan: &Scan<'_>) -> Result<Vec<Row>> {
     let drives = scan.session.inst.drives();
     let mut rows = Vec::new();
     for (database_id, file) in files_of(scan) {
-        let Ok(volume) = drives.volume(&file.physical_name) else { continue };
+        let Ok(volume) = drives.volume(&file.physical_name) else {
+            continue;
+        };
         let big = |n: u64| int(i64::try_from(n).unwrap_or(i64::MAX));
         rows.push(vec![
             int(database_id),
@@ -194,7 +217,16 @@ fn file_stats(scan: &Scan<'_>) -> Result<Vec<Row>> {
     scan.needs_state()?;
     let row = |(id, file): (i32, FileMeta)| {
         let size = i64::from(file.size_pages) * 8192;
-        vec![int(id), int(file.file_id), int(0), int(0), int(0), int(0), int(0), int(size)]
+        vec![
+            int(id),
+            int(file.file_id),
+            int(0),
+            int(0),
+            int(0),
+            int(0),
+            int(0),
+            int(size),
+        ]
     };
     Ok(files_of(scan).into_iter().map(row).collect())
 }

@@ -54,7 +54,10 @@ pub(super) static VIEWS: &[View] = &[
 ];
 
 fn seen<'a>(scan: &'a Scan<'_>) -> impl Iterator<Item = &'a Table> {
-    scan.database.tables.iter().map(|t| &**t).filter(|t| scan.session.may(scan.database, scan.handle.id, "SELECT", Some(t.object_id)))
+    scan.database.tables.iter().map(|t| &**t).filter(|t| {
+        scan.session
+            .may(scan.database, scan.handle.id, "SELECT", Some(t.object_id))
+    })
 }
 
 fn catalog(scan: &Scan<'_>) -> Value {
@@ -62,7 +65,16 @@ fn catalog(scan: &Scan<'_>) -> Value {
 }
 
 fn tables(scan: &Scan<'_>) -> Result<Vec<Row>> {
-    Ok(seen(scan).map(|t| vec![catalog(scan), text(t.schema.as_str()), text(t.name.as_str()), text("BASE TABLE")]).collect())
+    Ok(seen(scan)
+        .map(|t| {
+            vec![
+                catalog(scan),
+                text(t.schema.as_str()),
+                text(t.name.as_str()),
+                text("BASE TABLE"),
+            ]
+        })
+        .collect())
 }
 
 fn table_columns(scan: &Scan<'_>) -> Result<Vec<Row>> {
@@ -74,8 +86,16 @@ fn table_columns(scan: &Scan<'_>) -> Result<Vec<Row>> {
             let texts = kind == Family::Text;
             let national = is_national(&column.ty);
             let (_, precision, scale) = storage(&column.ty);
-            let characters = if texts || kind == Family::Binary { length(&column.ty).map_or(-1, i64::from) } else { 0 };
-            let octets = if national && characters > 0 { characters * 2 } else { characters };
+            let characters = if texts || kind == Family::Binary {
+                length(&column.ty).map_or(-1, i64::from)
+            } else {
+                0
+            };
+            let octets = if national && characters > 0 {
+                characters * 2
+            } else {
+                characters
+            };
             let when = |on: bool, value: Value| if on { value } else { Value::Null };
             let number = crate::engine::eval::types::is_numeric(&column.ty) && column.ty != crate::types::SqlType::Bit;
             rows.push(vec![
@@ -103,12 +123,21 @@ fn table_columns(scan: &Scan<'_>) -> Result<Vec<Row>> {
 
 fn routines(scan: &Scan<'_>) -> Result<Vec<Row>> {
     let row = |p: &crate::storage::Procedure| {
-        vec![catalog(scan), text(p.schema.as_str()), text(p.name.as_str()), text("PROCEDURE"), text(p.definition.as_str())]
+        vec![
+            catalog(scan),
+            text(p.schema.as_str()),
+            text(p.name.as_str()),
+            text("PROCEDURE"),
+            text(p.definition.as_str()),
+        ]
     };
     Ok(scan.database.procedures.iter().map(row).collect())
 }
 
 fn schemata(scan: &Scan<'_>) -> Result<Vec<Row>> {
     let all = crate::engine::catalog::schemas(scan.database);
-    Ok(all.into_iter().map(|(_, name)| vec![catalog(scan), text(name), text("dbo")]).collect())
+    Ok(all
+        .into_iter()
+        .map(|(_, name)| vec![catalog(scan), text(name), text("dbo")])
+        .collect())
 }

@@ -90,7 +90,10 @@ pub(crate) use columns;
 pub(crate) const SYSNAME: SqlType = SqlType::NVarChar(Some(128));
 pub(crate) const NVARCHAR60: SqlType = SqlType::NVarChar(Some(60));
 pub(crate) const SID: SqlType = SqlType::VarBinary(Some(85));
-pub(crate) const LSN: SqlType = SqlType::Numeric { precision: 25, scale: 0 };
+pub(crate) const LSN: SqlType = SqlType::Numeric {
+    precision: 25,
+    scale: 0,
+};
 
 fn all() -> impl Iterator<Item = &'static View> {
     [

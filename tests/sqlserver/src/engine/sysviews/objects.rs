@@ -225,11 +225,17 @@ fn nothing(_: &Scan<'_>) -> Result<Vec<Row>> {
 /// Metadata is shown to those who have some right on the object.
 fn seen(scan: &Scan<'_>, object_id: i32) -> bool {
     let id = scan.handle.id;
-    ["SELECT", "EXECUTE", "VIEW DEFINITION", "ALTER"].iter().any(|p| scan.session.may(scan.database, id, p, Some(object_id)))
+    ["SELECT", "EXECUTE", "VIEW DEFINITION", "ALTER"]
+        .iter()
+        .any(|p| scan.session.may(scan.database, id, p, Some(object_id)))
 }
 
 fn tables_seen<'a>(scan: &'a Scan<'_>) -> impl Iterator<Item = &'a Table> {
-    scan.database.tables.iter().map(|t| &**t).filter(|t| seen(scan, t.object_id))
+    scan.database
+        .tables
+        .iter()
+        .map(|t| &**t)
+        .filter(|t| seen(scan, t.object_id))
 }
 
 fn procedures_seen<'a>(scan: &'a Scan<'_>) -> impl Iterator<Item = &'a Procedure> {
@@ -272,22 +278,29 @@ fn procedure_object(scan: &Scan<'_>, p: &Procedure) -> Row {
 
 fn objects(scan: &Scan<'_>) -> Result<Vec<Row>> {
     let tables = tables_seen(scan).map(|t| table_object(scan, t));
-    let keys = tables_seen(scan).filter_map(|t| t.primary_key.as_ref().map(|k| (t, k))).map(|(t, k)| {
-        let mut row = table_object(scan, t);
-        row[0] = text(k.name.as_str());
-        row[1] = int(t.object_id + 1);
-        row[4] = int(t.object_id);
-        row[5] = text("PK");
-        row[6] = text("PRIMARY_KEY_CONSTRAINT");
-        row
-    });
-    Ok(tables.chain(keys).chain(procedures_seen(scan).map(|p| procedure_object(scan, p))).collect())
+    let keys = tables_seen(scan)
+        .filter_map(|t| t.primary_key.as_ref().map(|k| (t, k)))
+        .map(|(t, k)| {
+            let mut row = table_object(scan, t);
+            row[0] = text(k.name.as_str());
+            row[1] = int(t.object_id + 1);
+            row[4] = int(t.object_id);
+            row[5] = text("PK");
+            row[6] = text("PRIMARY_KEY_CONSTRAINT");
+            row
+        });
+    Ok(tables
+        .chain(keys)
+        .chain(procedures_seen(scan).map(|p| procedure_object(scan, p)))
+        .collect())
 }
 
 fn all_objects(scan: &Scan<'_>) -> Result<Vec<Row>> {
     let mut rows = objects(scan)?;
     for (schema, name) in super::names() {
-        let Some(object) = catalog::find_object(scan.session, &format!("{schema}.{name}")) else { continue };
+        let Some(object) = catalog::find_object(scan.session, &format!("{schema}.{name}")) else {
+            continue;
+        };
         let at = scan.moment(scan.session.inst.started);
         let schema = int(if schema == "sys" { 4 } else { 3 });
         rows.push(vec![
@@ -393,7 +406,10 @@ fn identity_columns(scan: &Scan<'_>) -> Result<Vec<Row>> {
 fn types(scan: &Scan<'_>) -> Result<Vec<Row>> {
     let collation = scan.database.meta.collation.as_str();
     let row = |t: &catalog::TypeRow| {
-        let texts = matches!(t.name, "text" | "ntext" | "varchar" | "char" | "nvarchar" | "nchar" | "sysname");
+        let texts = matches!(
+            t.name,
+            "text" | "ntext" | "varchar" | "char" | "nvarchar" | "nchar" | "sysname"
+        );
         vec![
             text(t.name),
             int(t.system_type_id),
@@ -417,7 +433,10 @@ fn types(scan: &Scan<'_>) -> Result<Vec<Row>> {
 
 fn schemas(scan: &Scan<'_>) -> Result<Vec<Row>> {
     let owner = |id: i32| if id > 4 && id < 16_384 { 1 } else { id };
-    Ok(catalog::schemas(scan.database).into_iter().map(|(id, name)| vec![text(name.as_str()), int(id), int(owner(id))]).collect())
+    Ok(catalog::schemas(scan.database)
+        .into_iter()
+        .map(|(id, name)| vec![text(name.as_str()), int(id), int(owner(id))])
+        .collect())
 }
 
 fn indexes(scan: &Scan<'_>) -> Result<Vec<Row>> {
@@ -447,7 +466,16 @@ fn index_columns(scan: &Scan<'_>) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for table in tables_seen(scan) {
         for (i, column) in table.primary_key.iter().flat_map(|k| k.columns.iter()).enumerate() {
-            rows.push(vec![int(table.object_id), int(1), number(i + 1), number(column + 1), number(i + 1), int(0), bit(false), bit(false)]);
+            rows.push(vec![
+                int(table.object_id),
+                int(1),
+                number(i + 1),
+                number(column + 1),
+                number(i + 1),
+                int(0),
+                bit(false),
+                bit(false),
+            ]);
         }
     }
     Ok(rows)
@@ -460,7 +488,17 @@ fn partition_id(t: &Table) -> Value {
 fn partitions(scan: &Scan<'_>) -> Result<Vec<Row>> {
     let row = |t: &Table| {
         let index = u8::from(t.primary_key.is_some());
-        vec![partition_id(t), int(t.object_id), int(index), int(1), partition_id(t), number(t.rows.len()), int(0), int(0), text("NONE")]
+        vec![
+            partition_id(t),
+            int(t.object_id),
+            int(index),
+            int(1),
+            partition_id(t),
+            number(t.rows.len()),
+            int(0),
+            int(0),
+            text("NONE"),
+        ]
     };
     Ok(tables_seen(scan).map(row).collect())
 }
@@ -506,7 +544,17 @@ fn extended_properties(scan: &Scan<'_>) -> Result<Vec<Row>> {
 
 fn sql_modules(scan: &Scan<'_>) -> Result<Vec<Row>> {
     let row = |p: &Procedure| {
-        vec![int(p.object_id), text(p.definition.as_str()), bit(true), bit(true), bit(false), bit(false), bit(false), bit(false), Value::Null]
+        vec![
+            int(p.object_id),
+            text(p.definition.as_str()),
+            bit(true),
+            bit(true),
+            bit(false),
+            bit(false),
+            bit(false),
+            bit(false),
+            Value::Null,
+        ]
     };
     Ok(procedures_seen(scan).map(row).collect())
 }
@@ -514,7 +562,9 @@ fn sql_modules(scan: &Scan<'_>) -> Result<Vec<Row>> {
 fn parameters(scan: &Scan<'_>) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for procedure in procedures_seen(scan) {
-        let Ok(params) = crate::engine::statements::procedure::parameters(&procedure.definition) else { continue };
+        let Ok(params) = crate::engine::statements::procedure::parameters(&procedure.definition) else {
+            continue;
+        };
         for (i, param) in params.iter().enumerate() {
             let ty = type_row(&param.ty);
             let (length, precision, scale) = storage(&param.ty);

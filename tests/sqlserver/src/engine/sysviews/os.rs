@@ -1,6 +1,6 @@
 //! Drives and files of the server's machine, from 2017 on.
 
-use super::{View, Scan, columns, int, text, bit};
+use super::{Scan, View, bit, columns, int, text};
 use crate::engine::errors::Result;
 use crate::storage::Row;
 use crate::types::SqlType::{BigInt, Bit, Int, NVarChar};
@@ -42,7 +42,12 @@ fn fixed_drives(scan: &Scan<'_>) -> Result<Vec<Row>> {
     // Shares are no drives.
     let fixed = volumes.into_iter().filter(|v| !v.mount_point.starts_with("\\\\"));
     let row = |v: crate::storage::Volume| {
-        vec![text(v.mount_point.as_str()), int(3), text("DRIVE_FIXED"), int(i64::try_from(v.free_bytes).unwrap_or(i64::MAX))]
+        vec![
+            text(v.mount_point.as_str()),
+            int(3),
+            text("DRIVE_FIXED"),
+            int(i64::try_from(v.free_bytes).unwrap_or(i64::MAX)),
+        ]
     };
     Ok(fixed.map(row).collect())
 }
@@ -57,7 +62,11 @@ fn path<'a>(scan: &'a Scan<'_>) -> &'a str {
 fn file_exists(scan: &Scan<'_>) -> Result<Vec<Row>> {
     scan.needs_state()?;
     let info = scan.session.inst.drives().info(path(scan));
-    Ok(vec![vec![bit(info.is_file), bit(info.is_directory), bit(info.parent_exists)]])
+    Ok(vec![vec![
+        bit(info.is_file),
+        bit(info.is_directory),
+        bit(info.parent_exists),
+    ]])
 }
 
 fn enumerate(scan: &Scan<'_>) -> Result<Vec<Row>> {
@@ -65,7 +74,13 @@ fn enumerate(scan: &Scan<'_>) -> Result<Vec<Row>> {
     let folder = path(scan).trim_end_matches('\\').to_owned();
     let names = scan.session.inst.drives().list(&folder).unwrap_or_default();
     let row = |(name, is_file): (String, bool)| {
-        vec![text(format!("{folder}\\{name}")), text(folder.as_str()), text(name.as_str()), int(0), bit(!is_file)]
+        vec![
+            text(format!("{folder}\\{name}")),
+            text(folder.as_str()),
+            text(name.as_str()),
+            int(0),
+            bit(!is_file),
+        ]
     };
     Ok(names.into_iter().map(row).collect())
 }

@@ -159,8 +159,16 @@ fn login_row(scan: &Scan<'_>, l: &Login) -> Row {
         bit(l.disabled),
         created.clone(),
         created,
-        if role { Value::Null } else { text(l.default_database.as_str()) },
-        if role { Value::Null } else { text(l.default_language.as_str()) },
+        if role {
+            Value::Null
+        } else {
+            text(l.default_database.as_str())
+        },
+        if role {
+            Value::Null
+        } else {
+            text(l.default_language.as_str())
+        },
         Value::Null,
     ]
 }
@@ -182,7 +190,11 @@ fn sql_logins(scan: &Scan<'_>) -> Result<Vec<Row>> {
         row.extend([bit(true), bit(false), Value::Null]);
         row
     };
-    Ok(logins(scan).iter().filter(|l| l.kind == LoginKind::Sql).map(row).collect())
+    Ok(logins(scan)
+        .iter()
+        .filter(|l| l.kind == LoginKind::Sql)
+        .map(row)
+        .collect())
 }
 
 fn server_role_members(scan: &Scan<'_>) -> Result<Vec<Row>> {
@@ -271,7 +283,11 @@ fn database_principals(scan: &Scan<'_>) -> Result<Vec<Row>> {
             PrincipalKind::SqlUser => (1, "INSTANCE"),
         };
         // dbo's SID is the owner's.
-        let sid = if p.principal_id == 1 { Some(&scan.database.meta.owner_sid) } else { p.sid.as_ref() };
+        let sid = if p.principal_id == 1 {
+            Some(&scan.database.meta.owner_sid)
+        } else {
+            p.sid.as_ref()
+        };
         let role = p.kind == PrincipalKind::Role;
         vec![
             text(p.name.as_str()),
@@ -309,7 +325,11 @@ fn database_permissions(scan: &Scan<'_>) -> Result<Vec<Row>> {
         let (code, desc) = state(p.state);
         vec![
             int(u8::from(p.object_id.is_some())),
-            text(if p.object_id.is_some() { "OBJECT_OR_COLUMN" } else { "DATABASE" }),
+            text(if p.object_id.is_some() {
+                "OBJECT_OR_COLUMN"
+            } else {
+                "DATABASE"
+            }),
             int(p.object_id.unwrap_or(0)),
             int(0),
             int(p.grantee),
@@ -337,5 +357,9 @@ fn syslogins(scan: &Scan<'_>) -> Result<Vec<Row>> {
             flag("dbcreator"),
         ]
     };
-    Ok(logins(scan).iter().filter(|l| l.kind != LoginKind::ServerRole).map(row).collect())
+    Ok(logins(scan)
+        .iter()
+        .filter(|l| l.kind != LoginKind::ServerRole)
+        .map(row)
+        .collect())
 }

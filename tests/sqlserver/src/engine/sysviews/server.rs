@@ -122,7 +122,15 @@ struct Setting {
 }
 
 const fn setting(id: i32, name: &'static str, value: i64, maximum: i64, since: u8, advanced: bool) -> Setting {
-    Setting { id, name, value, minimum: 0, maximum, since, advanced }
+    Setting {
+        id,
+        name,
+        value,
+        minimum: 0,
+        maximum,
+        since,
+        advanced,
+    }
 }
 
 const SETTINGS: &[Setting] = &[
@@ -184,7 +192,11 @@ fn services(scan: &Scan<'_>) -> Result<Vec<Row>> {
         return Ok(Vec::new());
     }
     let instance = config.instance_name.clone().unwrap_or_else(|| "MSSQLSERVER".to_owned());
-    let started = crate::engine::eval::convert::moment_value(scan.session.inst.started, scan.session.inst.offset(), &DateTimeOffset(7));
+    let started = crate::engine::eval::convert::moment_value(
+        scan.session.inst.started,
+        scan.session.inst.offset(),
+        &DateTimeOffset(7),
+    );
     let row = |name: String, account: &str, file: &str, process: Value| {
         vec![
             text(name),
@@ -195,49 +207,100 @@ fn services(scan: &Scan<'_>) -> Result<Vec<Row>> {
             process,
             started.clone(),
             text(account),
-            text(format!("\"C:\\Program Files\\Microsoft SQL Server\\MSSQL{}.{instance}\\MSSQL\\Binn\\{file}\" -s{instance}", config.version().0)),
+            text(format!(
+                "\"C:\\Program Files\\Microsoft SQL Server\\MSSQL{}.{instance}\\MSSQL\\Binn\\{file}\" -s{instance}",
+                config.version().0
+            )),
             text("N"),
             Value::Null,
             text("N"),
         ]
     };
-    let mut rows = vec![row(format!("SQL Server ({instance})"), &config.service_account, "sqlservr.exe", int(std::process::id()))];
+    let mut rows = vec![row(
+        format!("SQL Server ({instance})"),
+        &config.service_account,
+        "sqlservr.exe",
+        int(std::process::id()),
+    )];
     if config.engine_edition != 4 {
-        rows.push(row(format!("SQL Server Agent ({instance})"), "NT SERVICE\\SQLSERVERAGENT", "SQLAGENT.EXE", Value::Null));
+        rows.push(row(
+            format!("SQL Server Agent ({instance})"),
+            "NT SERVICE\\SQLSERVERAGENT",
+            "SQLAGENT.EXE",
+            Value::Null,
+        ));
     }
     Ok(rows)
 }
 
 fn servers(scan: &Scan<'_>) -> Result<Vec<Row>> {
     let name = scan.session.inst.config().server_name.clone();
-    Ok(vec![vec![int(0), text(name.as_str()), text("SQL Server"), text("SQLNCLI"), text(name), bit(false)]])
+    Ok(vec![vec![
+        int(0),
+        text(name.as_str()),
+        text("SQL Server"),
+        text("SQLNCLI"),
+        text(name),
+        bit(false),
+    ]])
 }
 
 fn endpoints(_: &Scan<'_>) -> Result<Vec<Row>> {
-    Ok(vec![vec![text("TSQL Default TCP"), int(4), int(2), text("TCP"), int(2), text("TSQL"), int(0), text("STARTED")]])
+    Ok(vec![vec![
+        text("TSQL Default TCP"),
+        int(4),
+        int(2),
+        text("TCP"),
+        int(2),
+        text("TSQL"),
+        int(0),
+        text("STARTED"),
+    ]])
 }
 
 fn languages(_: &Scan<'_>) -> Result<Vec<Row>> {
     let row = |id: i64, format: &str, first: i64, name: &str, alias: &str, lcid: i64| {
         vec![int(id), text(format), int(first), text(name), text(alias), int(lcid)]
     };
-    Ok(vec![row(0, "mdy", 7, "us_english", "English", 1033), row(1, "dmy", 1, "Deutsch", "German", 1031)])
+    Ok(vec![
+        row(0, "mdy", 7, "us_english", "English", 1033),
+        row(1, "dmy", 1, "Deutsch", "German", 1031),
+    ])
 }
 
 fn sys_info(scan: &Scan<'_>) -> Result<Vec<Row>> {
     scan.needs_state()?;
     let started = scan.moment(scan.session.inst.started);
-    Ok(vec![vec![int(4), int(1), int(16_777_216), started, int(4), int(512), int(1), text("HYPERVISOR")]])
+    Ok(vec![vec![
+        int(4),
+        int(1),
+        int(16_777_216),
+        started,
+        int(4),
+        int(512),
+        int(1),
+        text("HYPERVISOR"),
+    ]])
 }
 
 fn host_info(_: &Scan<'_>) -> Result<Vec<Row>> {
-    let os = [text("Windows"), text("Windows Server 2022 Standard"), text("10.0"), text(""), int(7), int(1033), text("X64")];
+    let os = [
+        text("Windows"),
+        text("Windows Server 2022 Standard"),
+        text("10.0"),
+        text(""),
+        int(7),
+        int(1033),
+        text("X64"),
+    ];
     Ok(vec![os.to_vec()])
 }
 
 /// The messages that scripts look for; the full list has thousands.
 fn messages(_: &Scan<'_>) -> Result<Vec<Row>> {
-    let numbers = [102, 156, 207, 208, 262, 911, 1827, 1834, 3013, 3014, 3021, 3154, 3201, 3211, 3257, 3262, 4035, 5061, 5069];
+    let numbers = [
+        102, 156, 207, 208, 262, 911, 1827, 1834, 3013, 3014, 3021, 3154, 3201, 3211, 3257, 3262, 4035, 5061, 5069,
+    ];
     let row = |n: &i32| {
         let message = crate::engine::errors::message(*n, &[&"%ls", &"%ls", &"%ls", &"%ls"]);
         vec![int(*n), int(1033), int(message.class), bit(false), text(message.text)]

@@ -127,7 +127,12 @@ pub(super) static VIEWS: &[View] = &[
 fn seen(scan: &Scan<'_>) -> Vec<std::sync::Arc<SessionInfo>> {
     let all = scan.session.can_view_state();
     let own = scan.session.spid();
-    scan.session.inst.sessions().into_iter().filter(|s| all || s.spid == own).collect()
+    scan.session
+        .inst
+        .sessions()
+        .into_iter()
+        .filter(|s| all || s.spid == own)
+        .collect()
 }
 
 fn millis(from: time::OffsetDateTime, to: time::OffsetDateTime) -> i64 {
@@ -140,7 +145,11 @@ fn short(n: i64) -> Value {
 
 /// The SID of a login that may be gone.
 fn sid_of(scan: &Scan<'_>, name: &str, known: &[u8]) -> Value {
-    scan.session.inst.config().login(name).map_or_else(|| bytes(known), |l| bytes(&l.sid))
+    scan.session
+        .inst
+        .config()
+        .login(name)
+        .map_or_else(|| bytes(known), |l| bytes(&l.sid))
 }
 
 fn status(activity: &Activity) -> &'static str {
@@ -150,8 +159,27 @@ fn status(activity: &Activity) -> &'static str {
 /// The options columns that sessions and requests share, from text_size to prev_error.
 fn options(activity: &Activity) -> Vec<Value> {
     let on = || bit(true);
-    let mut row = vec![int(2_147_483_647), text("us_english"), text("mdy"), int(7), on(), bit(false), on(), bit(false)];
-    row.extend([on(), on(), on(), on(), int(activity.isolation), int(-1), int(0), int(0), int(0)]);
+    let mut row = vec![
+        int(2_147_483_647),
+        text("us_english"),
+        text("mdy"),
+        int(7),
+        on(),
+        bit(false),
+        on(),
+        bit(false),
+    ];
+    row.extend([
+        on(),
+        on(),
+        on(),
+        on(),
+        int(activity.isolation),
+        int(-1),
+        int(0),
+        int(0),
+        int(0),
+    ]);
     row
 }
 
@@ -255,8 +283,16 @@ fn requests(scan: &Scan<'_>) -> Result<Vec<Row>> {
         }
         let elapsed = millis(a.request_started, now);
         let percent = f64::from(a.percent);
-        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "an estimate in milliseconds")]
-        let left = if percent > 0.0 { (elapsed as f64 * (100.0 - percent) / percent) as i64 } else { 0 };
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            reason = "an estimate in milliseconds"
+        )]
+        let left = if percent > 0.0 {
+            (elapsed as f64 * (100.0 - percent) / percent) as i64
+        } else {
+            0
+        };
         let blocker = scan.session.inst.locks.blocked_by(s.spid);
         let wait = if blocker.is_some() { Some("LCK_M_X") } else { a.wait };
         let state = if wait.is_some() { "suspended" } else { "running" };
@@ -312,7 +348,17 @@ fn locks(scan: &Scan<'_>) -> Result<Vec<Row>> {
         // Being in a database is a shared lock on it; master and tempdb show none.
         for id in databases.into_iter().filter(|id| *id > 2) {
             let mode = if a.target == Some(id) { "X" } else { "S" };
-            rows.push(lock_row("DATABASE", id, "", 0, mode, "GRANT", 1, s.spid, "SHARED_TRANSACTION_WORKSPACE"));
+            rows.push(lock_row(
+                "DATABASE",
+                id,
+                "",
+                0,
+                mode,
+                "GRANT",
+                1,
+                s.spid,
+                "SHARED_TRANSACTION_WORKSPACE",
+            ));
         }
     }
     rows.extend(scan.session.inst.locks.list().iter().map(held_row));
@@ -326,16 +372,45 @@ fn held_row(held: &Held) -> Row {
         Resource::App(database, principal, name) => {
             let id = if principal.eq_ignore_ascii_case("public") { 0 } else { 1 };
             let shown: String = name.chars().take(32).collect();
-            ("APPLICATION", *database, format!("{id}:[{shown}]:({:08x})", crc32fast::hash(name.as_bytes())), id)
+            (
+                "APPLICATION",
+                *database,
+                format!("{id}:[{shown}]:({:08x})", crc32fast::hash(name.as_bytes())),
+                id,
+            )
         }
     };
-    let owner = if held.owner == Owner::Session { "SESSION" } else { "TRANSACTION" };
+    let owner = if held.owner == Owner::Session {
+        "SESSION"
+    } else {
+        "TRANSACTION"
+    };
     let status = if held.granted { "GRANT" } else { "WAIT" };
-    lock_row(kind, database, &description, entity, held.mode.code(), status, held.count, held.session, owner)
+    lock_row(
+        kind,
+        database,
+        &description,
+        entity,
+        held.mode.code(),
+        status,
+        held.count,
+        held.session,
+        owner,
+    )
 }
 
 #[expect(clippy::too_many_arguments, reason = "the columns of one row")]
-fn lock_row(kind: &str, database: i32, description: &str, entity: i32, mode: &str, status: &str, count: u32, spid: u16, owner: &str) -> Row {
+fn lock_row(
+    kind: &str,
+    database: i32,
+    description: &str,
+    entity: i32,
+    mode: &str,
+    status: &str,
+    count: u32,
+    spid: u16,
+    owner: &str,
+) -> Row {
     vec![
         text(kind),
         text(""),
@@ -361,26 +436,57 @@ fn lock_row(kind: &str, database: i32, description: &str, entity: i32, mode: &st
 
 fn session_transactions(scan: &Scan<'_>) -> Result<Vec<Row>> {
     scan.needs_state()?;
-    let open = scan.session.inst.sessions().into_iter().filter(|s| s.activity().transactions > 0);
+    let open = scan
+        .session
+        .inst
+        .sessions()
+        .into_iter()
+        .filter(|s| s.activity().transactions > 0);
     let row = |s: std::sync::Arc<SessionInfo>| {
         let count = s.activity().transactions;
-        vec![int(s.spid), int(i64::from(s.spid) + 1000), Value::Bytes(vec![0; 8].into()), int(1), bit(true), bit(true), int(count)]
+        vec![
+            int(s.spid),
+            int(i64::from(s.spid) + 1000),
+            Value::Bytes(vec![0; 8].into()),
+            int(1),
+            bit(true),
+            bit(true),
+            int(count),
+        ]
     };
     Ok(open.map(row).collect())
 }
 
 fn sql_text(scan: &Scan<'_>) -> Result<Vec<Row>> {
     scan.needs_state()?;
-    let Some(Value::Bytes(handle)) = scan.args.first() else { return Ok(Vec::new()) };
+    let Some(Value::Bytes(handle)) = scan.args.first() else {
+        return Ok(Vec::new());
+    };
     let spid = handle.get(4..6).map(|b| u16::from_be_bytes([b[0], b[1]]));
     let found = scan.session.inst.sessions().into_iter().find(|s| Some(s.spid) == spid);
-    Ok(found.map(|s| vec![Value::Null, Value::Null, Value::Null, bit(false), text(s.activity().text.as_str())]).into_iter().collect())
+    Ok(found
+        .map(|s| {
+            vec![
+                Value::Null,
+                Value::Null,
+                Value::Null,
+                bit(false),
+                text(s.activity().text.as_str()),
+            ]
+        })
+        .into_iter()
+        .collect())
 }
 
 fn input_buffer(scan: &Scan<'_>) -> Result<Vec<Row>> {
-    let Some(Value::Int(spid)) = scan.args.first() else { return Ok(Vec::new()) };
+    let Some(Value::Int(spid)) = scan.args.first() else {
+        return Ok(Vec::new());
+    };
     let found = seen(scan).into_iter().find(|s| i64::from(s.spid) == *spid);
-    Ok(found.map(|s| vec![text("Language Event"), int(0), text(s.activity().text.as_str())]).into_iter().collect())
+    Ok(found
+        .map(|s| vec![text("Language Event"), int(0), text(s.activity().text.as_str())])
+        .into_iter()
+        .collect())
 }
 
 fn processes(scan: &Scan<'_>) -> Result<Vec<Row>> {

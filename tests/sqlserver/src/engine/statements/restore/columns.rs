@@ -8,7 +8,10 @@ use crate::storage::backup::{BackupSet, FileListEntry, MediaLabel};
 use crate::storage::{FileKind, Lsn, Row};
 use crate::types::{Column, SqlType, Value};
 
-const LSN: SqlType = SqlType::Numeric { precision: 25, scale: 0 };
+const LSN: SqlType = SqlType::Numeric {
+    precision: 25,
+    scale: 0,
+};
 
 fn text(value: &str) -> Value {
     Value::Str(value.into())
@@ -40,7 +43,11 @@ fn date(session: &Session, at: OffsetDateTime) -> Value {
 }
 
 fn column(name: &str, ty: SqlType, nullable: bool) -> Column {
-    Column { name: name.to_owned(), ty, nullable }
+    Column {
+        name: name.to_owned(),
+        ty,
+        nullable,
+    }
 }
 
 fn nvarchar(n: u16) -> SqlType {
@@ -239,8 +246,22 @@ pub(super) fn file_columns(major: u8) -> Vec<Column> {
         column("PhysicalName", nvarchar(260), true),
         column("Type", SqlType::NChar(1), true),
         column("FileGroupName", nvarchar(128), true),
-        column("Size", SqlType::Numeric { precision: 20, scale: 0 }, true),
-        column("MaxSize", SqlType::Numeric { precision: 20, scale: 0 }, true),
+        column(
+            "Size",
+            SqlType::Numeric {
+                precision: 20,
+                scale: 0,
+            },
+            true,
+        ),
+        column(
+            "MaxSize",
+            SqlType::Numeric {
+                precision: 20,
+                scale: 0,
+            },
+            true,
+        ),
         column("FileId", SqlType::BigInt, true),
         column("CreateLSN", LSN, true),
         column("DropLSN", LSN, true),

@@ -12,7 +12,9 @@ use crate::engine::session::Session;
 use crate::engine::statements::media::With;
 use crate::engine::statements::pace::{Pace, full_disk};
 use crate::storage::backup::{BackupKind, BackupSet, RestoreJob};
-use crate::storage::{Database, DatabaseFile, DatabaseState, FileKind, FileMeta, InstanceConfig, RecoveryModel, UserAccess};
+use crate::storage::{
+    Database, DatabaseFile, DatabaseState, FileKind, FileMeta, InstanceConfig, RecoveryModel, UserAccess,
+};
 
 /// Express and LocalDB hold 10 GB of data per database.
 const EXPRESS_MB: u64 = 10_240;
@@ -45,7 +47,11 @@ impl Session {
         if over && let Some(handle) = &existing {
             close(self, handle)?;
         }
-        let started = if over { RestoreJob::start_over(&medium.media, medium.position, &drives, &moves) } else { RestoreJob::start(&medium.media, medium.position, &drives, &moves) };
+        let started = if over {
+            RestoreJob::start_over(&medium.media, medium.position, &drives, &moves)
+        } else {
+            RestoreJob::start(&medium.media, medium.position, &drives, &moves)
+        };
         let job = started.map_err(|e| with_file(told(e), &files))?;
         let handle = self.restoring(name, existing, &set, job.files())?;
         self.info.activity().target = Some(handle.id);
@@ -58,11 +64,17 @@ impl Session {
         }
         self.inst.effect(statement, name, medium.device(), self.login_name());
         for file in &set.files {
-            let pages = if file.kind == FileKind::Data { set.header.data_pages } else { set.header.log_pages };
-            out.info(msg!(4035, pages, name, file.logical_name, set.header.position)).await?;
+            let pages = if file.kind == FileKind::Data {
+                set.header.data_pages
+            } else {
+                set.header.log_pages
+            };
+            out.info(msg!(4035, pages, name, file.logical_name, set.header.position))
+                .await?;
             out.done_more(command::RESTORE_DATABASE).await?;
         }
-        out.info(pace.summary(statement, set.header.data_pages + set.header.log_pages)).await?;
+        out.info(pace.summary(statement, set.header.data_pages + set.header.log_pages))
+            .await?;
         Ok(Outcome::Done(None, command::RESTORE_DATABASE))
     }
 
@@ -70,17 +82,30 @@ impl Session {
     fn check_restore_right(&self, name: &str, existing: Option<&Handle>) -> Result<()> {
         let Some(handle) = existing else {
             let may = self.has_server("CREATE ANY DATABASE");
-            return if may { Ok(()) } else { Err(err!(262, "CREATE DATABASE", "master")) };
+            return if may {
+                Ok(())
+            } else {
+                Err(err!(262, "CREATE DATABASE", "master"))
+            };
         };
         if handle.id == 1 {
             let text = "To restore the master database, the server must be running in single-user mode. For information on starting in single-user mode, see \"How to: Start an Instance of SQL Server (sqlservr.exe)\" in Books Online.";
             return Err(raw_error(3108, 16, 1, text.to_owned()));
         }
         if handle.id == 2 {
-            return Err(raw_error(3147, 16, 3, "Backup and restore operations are not allowed on database tempdb.".to_owned()));
+            return Err(raw_error(
+                3147,
+                16,
+                3,
+                "Backup and restore operations are not allowed on database tempdb.".to_owned(),
+            ));
         }
         let owner = self.login().is_some_and(|l| l.sid == handle.database().meta.owner_sid);
-        if owner || self.has_server("CREATE ANY DATABASE") { Ok(()) } else { Err(err!(3110, name)) }
+        if owner || self.has_server("CREATE ANY DATABASE") {
+            Ok(())
+        } else {
+            Err(err!(3110, name))
+        }
     }
 
     /// What the set itself forbids: a newer version, a licence that is too small.
@@ -93,7 +118,11 @@ impl Session {
             let shown = |v: (i32, i32, i32)| format!("{:02}.{:02}.{:04}", v.0, v.1, v.2);
             return Err(err!(3169, shown(header.software_version), shown(own)));
         }
-        let data: u64 = files.iter().filter(|f| f.kind == FileKind::Data).map(|f| u64::from(f.size_pages) * 8192).sum();
+        let data: u64 = files
+            .iter()
+            .filter(|f| f.kind == FileKind::Data)
+            .map(|f| u64::from(f.size_pages) * 8192)
+            .sum();
         if config.engine_edition == 4 && data > EXPRESS_MB << 20 {
             return Err(err!(1827, EXPRESS_MB));
         }
@@ -101,10 +130,21 @@ impl Session {
     }
 
     /// What stands under the name already. Says whether its files are written over.
-    fn check_existing(&self, name: &str, existing: Option<&Handle>, set: &BackupSet, with: &With, kind: RestoreKind) -> Result<bool> {
+    fn check_existing(
+        &self,
+        name: &str,
+        existing: Option<&Handle>,
+        set: &BackupSet,
+        with: &With,
+        kind: RestoreKind,
+    ) -> Result<bool> {
         let rolls_forward = kind == RestoreKind::Log || set.header.kind != BackupKind::Database;
         let Some(handle) = existing else {
-            return if rolls_forward { Err(err!(3118, name)) } else { Ok(with.has("REPLACE")) };
+            return if rolls_forward {
+                Err(err!(3118, name))
+            } else {
+                Ok(with.has("REPLACE"))
+            };
         };
         let database = handle.database();
         let meta = &database.meta;
@@ -126,7 +166,9 @@ impl Session {
             return if fits { Ok(true) } else { Err(err!(3136)) };
         }
         if !with.has("REPLACE") {
-            if set.header.family_guid != meta.family_guid && !(restoring && handle.file().is_none() && meta.family_guid.is_nil()) {
+            if set.header.family_guid != meta.family_guid
+                && !(restoring && handle.file().is_none() && meta.family_guid.is_nil())
+            {
                 return Err(err!(3154, name));
             }
             if meta.recovery_model != RecoveryModel::Simple && !restoring {
@@ -145,9 +187,16 @@ impl Session {
             }
             let database = handle.database();
             for (file, entry) in files.iter().zip(&set.files) {
-                let taken = database.files.iter().any(|f| f.physical_name.eq_ignore_ascii_case(&file.physical_name));
+                let taken = database
+                    .files
+                    .iter()
+                    .any(|f| f.physical_name.eq_ignore_ascii_case(&file.physical_name));
                 if taken {
-                    let error = err!(1834, file.physical_name, database.meta.name).then(err!(3156, entry.logical_name, file.physical_name));
+                    let error = err!(1834, file.physical_name, database.meta.name).then(err!(
+                        3156,
+                        entry.logical_name,
+                        file.physical_name
+                    ));
                     failed = Some(match failed {
                         Some(before) => before.then(error),
                         None => error,
@@ -159,7 +208,13 @@ impl Session {
     }
 
     /// The database in the middle of its restore: visible, not usable, and still there after a crash.
-    fn restoring(&self, name: &str, existing: Option<Arc<Handle>>, set: &BackupSet, files: &[FileMeta]) -> Result<Arc<Handle>> {
+    fn restoring(
+        &self,
+        name: &str,
+        existing: Option<Arc<Handle>>,
+        set: &BackupSet,
+        files: &[FileMeta],
+    ) -> Result<Arc<Handle>> {
         let config = self.inst.config();
         let mut database = match &existing {
             Some(handle) => (*handle.database()).clone(),
@@ -195,7 +250,11 @@ impl Session {
     ) -> Run<(Pace, Database, DatabaseFile)> {
         let mut pace = Pace::new(self, with.stats(), command::RESTORE_DATABASE, "restore", name);
         loop {
-            if let Some(error) = full_disk(self, name, &set.files.first().map(|f| f.physical_name.clone()).unwrap_or_default()) {
+            if let Some(error) = full_disk(
+                self,
+                name,
+                &set.files.first().map(|f| f.physical_name.clone()).unwrap_or_default(),
+            ) {
                 return Err(error.into());
             }
             match job.step().map_err(|e| medium.error(&e, name, 0))? {
@@ -209,7 +268,10 @@ impl Session {
     }
 
     /// Recovery: a new identity in the same family, the restorer as owner, the engine's own version.
-    #[expect(clippy::too_many_arguments, reason = "everything that the restored database is made of")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "everything that the restored database is made of"
+    )]
     async fn bring_up(
         &self,
         out: &mut Out<'_>,
@@ -222,7 +284,14 @@ impl Session {
     ) -> Run<()> {
         let (before, config) = (handle.database(), self.inst.config());
         let created = before.meta.create_date;
-        database.fork(name, if before.files.is_empty() { self.inst.now() } else { created.max(self.inst.now()) });
+        database.fork(
+            name,
+            if before.files.is_empty() {
+                self.inst.now()
+            } else {
+                created.max(self.inst.now())
+            },
+        );
         database.meta.owner_sid.clone_from(&before.meta.owner_sid);
         database.meta.state = DatabaseState::Online;
         if set.header.kind == BackupKind::Database && !set.header.is_copy_only {
@@ -258,7 +327,10 @@ impl Session {
             let text = "The database cannot be recovered because the log was not restored.";
             return Err(raw_error(3153, 16, 2, text.to_owned()));
         }
-        let path = database.data_file().map(|f| f.physical_name.clone()).unwrap_or_default();
+        let path = database
+            .data_file()
+            .map(|f| f.physical_name.clone())
+            .unwrap_or_default();
         // Files of a restore that did not come to its end are no database: 4333.
         let opened = DatabaseFile::open(&self.inst.drives(), &path);
         let (mut restored, mut file) = opened.map_err(|_| {
@@ -278,7 +350,10 @@ impl Session {
 
 /// The files of the set at their new places: 3234 for a MOVE that names none of them.
 fn targets(set: &BackupSet, moves: &[(String, String)], database: &str) -> Result<Vec<FileMeta>> {
-    if let Some((logical, _)) = moves.iter().find(|m| !set.files.iter().any(|f| f.logical_name.eq_ignore_ascii_case(&m.0))) {
+    if let Some((logical, _)) = moves
+        .iter()
+        .find(|m| !set.files.iter().any(|f| f.logical_name.eq_ignore_ascii_case(&m.0)))
+    {
         return Err(err!(3234, logical, database));
     }
     let place = |f: &crate::storage::backup::FileListEntry| {
@@ -302,8 +377,13 @@ fn targets(set: &BackupSet, moves: &[(String, String)], database: &str) -> Resul
 /// 3156 behind a failed file, and 3119 behind that.
 fn with_file(error: SqlError, files: &[FileMeta]) -> SqlError {
     let planning = matches!(error.number(), 5133 | 5123 | 5120);
-    let Some(file) = files.first().filter(|_| planning) else { return error };
-    let named = files.iter().find(|f| error.messages.iter().any(|m| m.text.contains(&f.physical_name))).unwrap_or(file);
+    let Some(file) = files.first().filter(|_| planning) else {
+        return error;
+    };
+    let named = files
+        .iter()
+        .find(|f| error.messages.iter().any(|m| m.text.contains(&f.physical_name)))
+        .unwrap_or(file);
     error.then(err!(3156, named.name, named.physical_name)).then(err!(3119))
 }
 

@@ -1,0 +1,16 @@
+//! The controller from outside: an operator and hand-played agents over the real transport, against `app::run` in this
+//! process. Nothing waits for a time to pass; everything waits for something to hold.
+
+mod support;
+
+mod access;
+mod applying;
+mod cancelling;
+mod command_line;
+mod enrolment;
+mod hostile;
+mod leases;
+mod moving;
+mod reports;
+mod restarting;
+mod silence;
