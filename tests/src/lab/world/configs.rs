@@ -34,7 +34,7 @@ fn controller(world: &World) -> Value {
         // Everything a little faster than in earnest: nobody wants to wait in a lab.
         "leases": { "ttl_s": 60, "renew_every_s": 10, "grace_s": 15, "margin_s": 10 },
         "agents": {
-            "heartbeat_s": if fast { 1 } else { 3 },
+            "heartbeat_s": 1,
             "silent_after_s": if fast { 6 } else { 12 },
             "stop_after_s": 30,
             "certificate_days": 7,

@@ -83,7 +83,7 @@ pub struct WorldOptions {
     #[arg(long)]
     pub case_sensitive: bool,
     /// How fast BACKUP, RESTORE and CHECKDB go, in MB/s; 0 is as fast as can be
-    #[arg(long, default_value_t = 16.0)]
+    #[arg(long, default_value_t = 10.0)]
     pub io_mb_per_s: f64,
     /// Short pauses everywhere: leases, heartbeats, installers, synchronisation cycles
     #[arg(long)]
@@ -100,7 +100,7 @@ impl Default for WorldOptions {
             last_sync_days: None,
             empty: false,
             case_sensitive: false,
-            io_mb_per_s: 16.0,
+            io_mb_per_s: 10.0,
             fast: false,
         }
     }
