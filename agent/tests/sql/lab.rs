@@ -45,10 +45,7 @@ impl Server {
             .login("guest1", PASSWORD, &[], &[]);
         spec.config.integrated_security_only = false;
         drop(spec.create(dir.path()).unwrap());
-        let engine = crate::engine::Engine {
-            instance: Instance::open(dir.path()).unwrap(),
-            folder: dir.path().into(),
-        };
+        let engine = Instance::open(dir.path()).unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let shutdown = CancellationToken::new();

@@ -1,7 +1,6 @@
 //! The agent's SQL client over real TDS: against a server that plays prepared answers, and against the lab's stand-in.
 
 mod adsync;
-mod engine;
 mod lab;
 mod moving;
 mod refusals;
