@@ -426,16 +426,11 @@ async fn two_backups_do_not_run_at_once() {
 async fn faults_strike_as_planned() {
     let lab = Lab::with_adsync();
     let mut s = lab.sa().await;
-<<<<<<< HEAD
-    lab.faults(r#"{"rules":[{"on":"backup","error":823,"times":1},{"on":"rename","error":5061},{"on":"backup","database":"model","at_percent":1,"error":3043}]}"#);
+    lab.faults(r#"{"rules":[{"on":"backup","error":3202,"message":"Write on \"D:\\a.bak\" failed: 1117","times":1},{"on":"rename","error":5061},{"on":"backup","database":"model","at_percent":1,"error":3043}]}"#);
     assert_eq!(
         numbers(&mut s, r"BACKUP DATABASE ADSync TO DISK = 'D:\a.bak'").await,
-        [823, 3013]
+        [3202, 3013]
     );
-=======
-    lab.faults(r#"{"rules":[{"on":"backup","error":3202,"message":"Write on \"D:\\a.bak\" failed: 1117","times":1},{"on":"rename","error":5061},{"on":"backup","database":"model","at_percent":1,"error":3043}]}"#);
-    assert_eq!(numbers(&mut s, r"BACKUP DATABASE ADSync TO DISK = 'D:\a.bak'").await, [3202, 3013]);
->>>>>>> h/engine
     ok(&mut s, r"BACKUP DATABASE ADSync TO DISK = 'D:\a.bak' WITH FORMAT").await;
     assert_eq!(
         numbers(&mut s, r"BACKUP DATABASE model TO DISK = 'D:\m.bak'").await,
