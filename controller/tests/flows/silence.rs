@@ -280,7 +280,10 @@ async fn only_the_session_that_said_hello_last_gets_work() {
     let refused = w.old.client.clone().pull(request).await.unwrap_err();
     assert_eq!(refused.code(), Code::Aborted, "{refused:?}");
     assert!(refused.message().contains("hello"));
-    assert!(!w.old.offers().await.is_empty());
+    until("an offer for the session that said hello last", async || {
+        (!w.old.offers().await.is_empty()).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,12 +22,12 @@ pub(crate) fn epoch() -> PrimitiveDateTime {
     )
 }
 
-/// datetime counts in 1/300 s.
+/// datetime counts in 1/300 s, and shows whole milliseconds: .000, .003, .007.
 pub(crate) fn round_datetime(at: PrimitiveDateTime) -> PrimitiveDateTime {
     let nanos = i64::from(at.nanosecond());
     let ticks = (nanos * 3 + 5_000_000) / 10_000_000;
     let base = at.replace_nanosecond(0).unwrap_or(at);
-    base.saturating_add(Duration::nanoseconds((ticks * 10_000_000 + 1) / 3))
+    base.saturating_add(Duration::milliseconds((ticks * 10 + 1) / 3))
 }
 
 /// smalldatetime counts in minutes; 30 s rounds up.

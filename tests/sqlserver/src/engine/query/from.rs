@@ -416,21 +416,15 @@ fn has_top(query: &Query) -> bool {
     matches!(&query.body, crate::engine::ast::Body::Select(s) if s.top.is_some())
 }
 
-/// 1013: two sources under one name.
+/// 1011: two sources under one name. Columns come source by source; one that comes a second time begins another source.
 fn exposed_once(columns: &[ScopeColumn]) -> Result<()> {
-    let mut seen: Vec<(&str, Option<&String>)> = Vec::new();
-    for column in columns {
-        let name = (column.table.as_str(), column.schema.as_ref());
-        if seen.last() == Some(&name) {
-            continue;
-        }
-        if seen
-            .iter()
-            .any(|s| same(s.0, name.0) && s.1 == name.1 && name.1.is_none())
-        {
+    let mut seen: Vec<(&str, &str)> = Vec::new();
+    for column in columns.iter().filter(|c| c.schema.is_none()) {
+        let key = (column.table.as_str(), column.name.as_str());
+        if seen.iter().any(|s| same(s.0, key.0) && same(s.1, key.1)) {
             return Err(err!(1011, column.table));
         }
-        seen.push(name);
+        seen.push(key);
     }
     Ok(())
 }
