@@ -176,7 +176,7 @@ fn check(path: &std::path::Path, config: &Config) -> ExitCode {
 
 /// Logs go to standard error, so that standard output stays for answers.
 fn init_logs(config: &Config) {
-    let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| EnvFilter::new("info,mssql_tds=warn"));
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

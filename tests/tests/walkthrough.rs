@@ -88,5 +88,9 @@ fn the_walkthrough_is_what_happens() {
         std::fs::write(document(), format!("{INTRODUCTION}{}\n```\n", text.trim_end())).unwrap();
     }
     let written = std::fs::read_to_string(document()).unwrap();
-    assert_eq!(happened(&written), now, "run the test with UPDATE_DOCS=1 and read the difference");
+    assert_eq!(
+        happened(&written),
+        now,
+        "run the test with UPDATE_DOCS=1 and read the difference"
+    );
 }

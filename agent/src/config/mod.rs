@@ -53,7 +53,7 @@ impl Default for Config {
             sql: Vec::new(),
             transfer: None,
             pace: PaceConfig::default(),
-            log: "info".into(),
+            log: "info,mssql_tds=warn".into(),
             log_json: false,
         }
     }

@@ -11,7 +11,9 @@ use syncferry_shared::artifact::{Counts, Manifest, SetHeader};
 use syncferry_shared::outcome::{Level, Outcome};
 use syncferry_shared::spec::BackupTask;
 
-use super::common::{OURS, Server, count, delete_file, file_exists, minutes, same_database, service_account, staging};
+use super::common::{
+    OURS, Server, count, delete_file, file_exists, lock, minutes, same_database, service_account, staging,
+};
 use super::steps::SecureStaging;
 use crate::runner::{Cx, Job, Policy, Probe, SYNC_CYCLE, Step, StepError};
 use crate::sql::ops::{self, backup::BackupOptions};
@@ -316,6 +318,7 @@ impl Step for BackUp {
         let (path, description) = (text("path"), text("description"));
         let mut server = self.0.server(cx).await?;
         same_database(cx, &mut server, &self.0.task.database).await?;
+        let lock = lock(cx, &mut server, self.0.database()).await?;
         let options = BackupOptions {
             name: format!("syncferry {}", cx.spec.migration.short()),
             description: description.clone(),
@@ -329,6 +332,7 @@ impl Step for BackUp {
         let mut progress = |p| sink.set(as_bytes(p, expected));
         let (work, watch) = server.watched();
         let done = ops::backup(work, watch, &options, &cancel, &mut progress).await?;
+        lock.release().await;
         server.close().await;
         cx.findings.extend(done.findings.clone());
         cx.saw(

@@ -10,8 +10,12 @@ use syncferry_shared::spec::{DatabaseIdentity, ExpectedConnect};
 
 use crate::host::Host;
 use crate::runner::{Cx, StepError};
-use crate::sql::ops::{self, DatabaseRow, Watch};
+use crate::sql::ops::applock::NotLocked;
+use crate::sql::ops::{self, Applock, DatabaseRow, Watch};
 use crate::sql::{Role, SqlInstance, SqlSession};
+
+/// How long another agent at the same database is waited for.
+const LOCK_WAIT_MS: u32 = 15_000;
 
 pub(super) const OURS: &str = "Syncferry: nothing is used that was not proven";
 
@@ -47,6 +51,25 @@ impl Server {
         if let Some(monitor) = self.monitor {
             monitor.close().await;
         }
+    }
+}
+
+/// The lock that keeps a second agent, or a second run of this one, from working on the same database. It is held by a
+/// connection of its own and ends with it, so that a killed agent never leaves it behind.
+pub(super) async fn lock(cx: &Cx, server: &mut Server, database: &str) -> Result<Applock, StepError> {
+    let facts = ops::probe_instance(&mut server.work, &server.instance, cx.env.clocks.as_ref()).await?;
+    match Applock::take(&server.instance, database, LOCK_WAIT_MS, facts.is_sysadmin).await {
+        Ok(lock) => Ok(lock),
+        Err(NotLocked::Sql(e)) => Err(e.into()),
+        Err(NotLocked::Busy(who)) => Err(StepError::passing(
+            Finding::blocker(
+                "database-is-being-worked-on",
+                format!("Somebody else of ours works on {database}"),
+            )
+            .saw("sp_getapplock on master", who)
+            .source(OURS)
+            .next("Find the other agent that works on this instance and let it end; this job tries again for a while."),
+        )),
     }
 }
 

@@ -10,7 +10,9 @@ use syncferry_shared::Finding;
 use syncferry_shared::outcome::{Level, Outcome, Restored};
 use syncferry_shared::spec::RestoreTask;
 
-use super::common::{OURS, Server, count, delete_file, differences, file_exists, minutes, service_account, staging};
+use super::common::{
+    OURS, Server, count, delete_file, differences, file_exists, lock, minutes, service_account, staging,
+};
 use super::steps::{SecureStaging, differs};
 use crate::runner::{Cx, Job, Policy, Probe, Step, StepError};
 use crate::sql::capability;
@@ -366,10 +368,12 @@ impl Step for Restore {
             ..RestoreOptions::new(&task.temporary_name, self.0.file(cx), Self::moves(cx))
         };
         let mut server = self.0.server(cx).await?;
+        let lock = lock(cx, &mut server, &task.final_name).await?;
         let (sink, cancel) = (cx.progress_sink(), cx.cancel_token());
         let mut progress = |p| sink.set(p);
         let (work, watch) = server.watched();
         let done = ops::restore(work, watch, &options, &cancel, &mut progress).await?;
+        lock.release().await;
         server.close().await;
         cx.saw(
             "RESTORE DATABASE",
