@@ -5,7 +5,7 @@ use syncferry_shared::lease::LeaseState;
 use syncferry_shared::state::{AttemptState, GateState, JobEvent, JobState, MigrationState};
 use syncferry_shared::token::AttemptToken;
 use syncferry_shared::{AgentId, GateId, JobId, SessionId};
-use syncferry_store::{Host, Inspection, Job, JobFilter, NewAttempt, Tx};
+use syncferry_store::{AgentState, Host, Inspection, Job, JobFilter, NewAttempt, Tx};
 
 use super::{actor, known_agent};
 use crate::core::{Core, migration_event};
@@ -49,9 +49,10 @@ pub struct Desired {
 pub async fn pull(core: &Core, id: AgentId, session: SessionId) -> Result<Desired, Problem> {
     let mut tx = core.store.begin("dispatch.pull").await?;
     let (agent, host) = known_agent(&mut *tx, id).await?;
-    if agent.session != Some(session) {
+    if agent.session != Some(session) || agent.state == AgentState::Silent {
         return Err(Problem::Stale(
-            "say hello first: this is not the session that the controller knows".to_string(),
+            "say hello first: this is not the session that the controller knows, or it was called silent meanwhile"
+                .to_string(),
         ));
     }
     let mut desired = Desired {
