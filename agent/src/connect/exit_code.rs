@@ -53,14 +53,14 @@ pub const EXIT_CODES: &[ExitCode] = &[
         "ERROR_INSTALL_USEREXIT",
         Verdict::Failed,
         "Somebody cancelled the installation.",
-        "Find out who is working on the host, then retry the migration.",
+        "Find out who is working on the host, then apply the migration again.",
     ),
     code(
         1603,
         "ERROR_INSTALL_FAILURE",
         Verdict::Failed,
         "A fatal error happened during the installation.",
-        "Look for 'Return value 3' in the log; the lines above it say why. Correct that, then retry the migration.",
+        "Look for 'Return value 3' in the log; the lines above it say why. Correct that, then apply the migration again.",
     ),
     code(
         1605,
@@ -74,7 +74,7 @@ pub const EXIT_CODES: &[ExitCode] = &[
         "ERROR_INSTALL_ALREADY_RUNNING",
         Verdict::TryAgain,
         "Another installation is running.",
-        "Wait until it ends (Windows Update often is the one), then retry the migration.",
+        "Wait until it ends (Windows Update often is the one), then apply the migration again.",
     ),
     code(
         1619,

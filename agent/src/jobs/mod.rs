@@ -4,6 +4,7 @@
 mod backup;
 mod common;
 mod install;
+mod look;
 mod restore;
 mod steps;
 mod verify_database;

@@ -122,6 +122,9 @@ cases! {
     last_sync_too_old: Warning "last-sync-too-old" <- |i| {
         i.adsync().last_sync = Some(NOW.plus(-22 * syncferry_shared::Millis::DAY));
     };
+    last_sync_in_the_future: Warning "last-sync-in-the-future" <- |i| {
+        i.adsync().last_sync = Some(NOW.plus(2 * syncferry_shared::Millis::DAY));
+    };
     collation_case_sensitive: Blocker "collation-case-sensitive" <- |i| {
         i.source_db().collation = Some("Latin1_General_CS_AS".to_string());
     };
