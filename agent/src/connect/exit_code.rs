@@ -81,14 +81,14 @@ pub const EXIT_CODES: &[ExitCode] = &[
         "ERROR_INSTALL_PACKAGE_OPEN_FAILED",
         Verdict::Failed,
         "The installer file cannot be opened.",
-        "Check that the file is there, that the SYSTEM account may read it, and that it is not blocked.",
+        "Check that the file is there, that the SYSTEM account may read it, and that it is not blocked; then apply the migration again.",
     ),
     code(
         1620,
         "ERROR_INSTALL_PACKAGE_INVALID",
         Verdict::Failed,
         "The file is not a Windows Installer package.",
-        "Download the installer again and compare its hash.",
+        "Download the installer again, compare its hash with the plan's, then apply the migration again.",
     ),
     code(
         1638,

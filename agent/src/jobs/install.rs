@@ -76,7 +76,7 @@ impl Look for CheckInstaller {
             .saw("BLAKE3 in the plan", &self.0.installer_hash)
             .saw("ProductVersion now", &facts.product_version)
             .source(OURS)
-            .next("Put the planned installer back, or plan again with the new one.")
+            .next("Put the planned installer back and apply the migration again. To use the new one, cancel the migration and plan again.")
             .into());
         }
         if cx.env.host.signature_trusted(path).await? == Some(false) {
@@ -86,7 +86,7 @@ impl Look for CheckInstaller {
             )
             .saw("WinVerifyTrust", "not trusted")
             .source(OURS)
-            .next("The file was changed or is not Microsoft's. Download it again.")
+            .next("The file was changed or is not Microsoft's: do not run it. Download AzureADConnect.msi from the Microsoft Entra admin center again and apply the migration again; another version needs a new plan.")
             .into());
         }
         cx.saw("ProductName", &facts.product_name);
@@ -101,7 +101,7 @@ fn unreadable(path: &str, error: &dyn std::fmt::Display) -> StepError {
         Finding::blocker("installer-unreadable", format!("{path} cannot be read as an installer"))
             .saw(path, error)
             .source(OURS)
-            .next("Put the planned installer back, then apply the migration again."),
+            .next("Put the planned installer back (its hash is in the plan), then apply the migration again."),
     )
 }
 

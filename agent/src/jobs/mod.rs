@@ -7,6 +7,8 @@ mod install;
 mod look;
 mod restore;
 mod steps;
+#[cfg(test)]
+mod tests;
 mod verify_database;
 mod verify_old_server;
 mod verify_server;

@@ -12,8 +12,10 @@ mod leases;
 mod source;
 mod space;
 
-pub(crate) use space::backup_bytes;
 mod target;
+
+pub(crate) use space::backup_bytes;
+pub(crate) use target::LONGEST_DATABASE_NAME;
 
 use syncferry_shared::Finding;
 pub(crate) use syncferry_shared::finding::bytes;
@@ -56,6 +58,7 @@ const MOVE_TO_FULL_SQL: &[Rule] = &[
     target::collation_is_case_insensitive,
     target::permissions_suffice,
     target::is_another_instance,
+    target::name_is_usable,
     target::name_is_free,
     target::family_is_not_there,
     installer::can_be_read,

@@ -166,6 +166,23 @@ pub(super) fn is_another_instance(input: &PlanInput, out: &mut Vec<Finding>) {
     }
 }
 
+/// `sysname`, in UTF-16 units.
+pub(crate) const LONGEST_DATABASE_NAME: usize = 128;
+
+/// The final name must be one that a database can have. Quotes and brackets are fine.
+pub(super) fn name_is_usable(input: &PlanInput, out: &mut Vec<Finding>) {
+    let name = &input.request.target_database;
+    let length = name.encode_utf16().count();
+    if length > LONGEST_DATABASE_NAME || name.trim().is_empty() || name.contains(char::is_control) {
+        out.push(
+            Finding::blocker("target-name-unusable", "The target database cannot have this name")
+                .saw("--target-database", format!("{name:?}, {length} characters"))
+                .source("SQL Server: a database name has 1 to 128 characters; Syncferry: and none that cannot be seen")
+                .next("Choose another name with --target-database. Where the source itself has such a name, the copy needs one of its own."),
+        );
+    }
+}
+
 /// The final name must be free.
 pub(super) fn name_is_free(input: &PlanInput, out: &mut Vec<Finding>) {
     let Some(t) = input.target_instance() else { return };
