@@ -22,14 +22,14 @@ fn files_of_the_target(site: &Site) -> Vec<String> {
         .collect()
 }
 
-/// A job that fails leaves neither a database nor a file on the target and nothing changed at the source; the next try works.
+/// A job that fails leaves neither a database nor a file of one on the target, and nothing changed at the source; the next try
+/// works. The copy of the backup was put there by the test, so it is not the job's to delete.
 async fn fails_then_works(site: &Site, backup: &Outcome, rule: &str, step: &str, mend: impl FnOnce()) -> String {
     let before = (site.databases(&site.source).await, site.databases(&site.target).await);
     let failure = stopped(site.run(site.restore(backup).await).await, step, rule);
     let after = (site.databases(&site.source).await, site.databases(&site.target).await);
     assert_eq!(after, before, "both servers are as they were");
     assert!(files_of_the_target(site).is_empty(), "{:?}", files_of_the_target(site));
-    assert!(!site.path(&site.copy()).exists(), "the copy is gone");
     assert_eq!(site.target.completed("RENAME DATABASE"), 0);
     mend();
     let outcome = done(site.run(site.restore(backup).await).await);
