@@ -2,6 +2,7 @@
 //! that stopped, and that the next try goes on when the cause is mended.
 
 mod backup;
+mod clocks;
 mod install;
 mod restore;
 mod world;

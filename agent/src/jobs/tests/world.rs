@@ -189,6 +189,12 @@ impl Server {
         std::fs::write(self.dir.path().join("faults.json"), plan).unwrap();
     }
 
+    /// Sets its clock wrong.
+    pub(super) fn clock(&self, wrong_by_ms: i64) {
+        let settings = format!("{{\"clock_offset_ms\": {wrong_by_ms}}}");
+        std::fs::write(self.dir.path().join("lab.json"), settings).unwrap();
+    }
+
     /// How often something was completed.
     pub(super) fn completed(&self, what: &str) -> u64 {
         let Ok(text) = std::fs::read(self.dir.path().join("effects.json")) else {
@@ -204,7 +210,7 @@ pub(super) struct Site {
     pub(super) machine: Arc<Machine>,
     pub(super) source: Server,
     pub(super) target: Server,
-    sql: Instances,
+    pub(super) sql: Instances,
     journal: Journal,
     attempts: AtomicI32,
     dir: TempDir,
