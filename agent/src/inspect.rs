@@ -185,7 +185,7 @@ impl Inspector {
             Err(error) => inventory.problems.push(Problem {
                 subject,
                 error,
-                next_step: "Put the installer of the version that you want where the path says, then inspect again."
+                next_step: "Put the installer of the version that you want where the path says, then plan again."
                     .into(),
             }),
         }

@@ -25,6 +25,20 @@ impl Severity {
     }
 }
 
+/// A number of bytes, short and exact, as findings and reports show it: `7.7 GiB`.
+pub fn bytes(n: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let (mut value, mut rest, mut unit) = (n, 0, 0);
+    while value >= 1024 && unit + 1 < UNITS.len() {
+        (rest, value, unit) = (value % 1024, value / 1024, unit + 1);
+    }
+    if unit == 0 {
+        format!("{value} B")
+    } else {
+        format!("{value}.{} {}", rest * 10 / 1024, UNITS[unit])
+    }
+}
+
 /// One fact that a finding rests on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {

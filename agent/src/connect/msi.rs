@@ -137,13 +137,13 @@ fn hash(file: &mut File) -> std::io::Result<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::io::Cursor;
 
     /// A small package with the given properties.
-    fn package(properties: &[(&str, &str)]) -> Vec<u8> {
+    pub(crate) fn package(properties: &[(&str, &str)]) -> Vec<u8> {
         let mut package = msi::Package::create(msi::PackageType::Installer, Cursor::new(Vec::new())).unwrap();
         let columns = vec![
             msi::Column::build("Property").primary_key().id_string(72),
@@ -159,7 +159,7 @@ mod tests {
         package.into_inner().unwrap().into_inner()
     }
 
-    const CONNECT: &[(&str, &str)] = &[
+    pub(crate) const CONNECT: &[(&str, &str)] = &[
         ("ProductName", "Microsoft Entra Connect Sync"),
         ("ProductVersion", "2.5.79.0"),
         ("ProductCode", "{4F1B7C2E-0000-4000-8000-000000000001}"),

@@ -167,7 +167,7 @@ pub(super) async fn delete_file(host: &Arc<dyn Host>, path: &str) -> Result<(), 
             Finding::blocker("file-not-deleted", format!("{path} could not be deleted"))
                 .saw(path, e)
                 .source("A backup of ADSync carries credentials")
-                .next("Find out who has the file open, delete it by hand, and run the job again."),
+                .next("Find out who has the file open, delete it by hand, and apply the migration again."),
         )),
     }
 }

@@ -12,6 +12,7 @@ use syncferry_shared::outcome::{Outcome, SeenConnect};
 use syncferry_shared::spec::{ExpectedConnect, InstallTask};
 
 use super::common::{OURS, minutes, parameters_fit, shown};
+use super::look::{Look, LooksOnly};
 use crate::connect::exit_code::{self, Verdict};
 use crate::connect::msi;
 use crate::host::WizardSight;
@@ -25,9 +26,9 @@ const TITLE: &str = "Complete the Microsoft Entra Connect wizard on the new serv
 pub(super) fn job(task: &InstallTask) -> Job {
     let task = Arc::new(task.clone());
     let steps: Vec<Box<dyn Step>> = vec![
-        Box::new(CheckInstaller(task.clone())),
+        Box::new(LooksOnly(CheckInstaller(task.clone()))),
         Box::new(RunInstaller(task.clone())),
-        Box::new(Wizard(task)),
+        Box::new(LooksOnly(Wizard(task))),
     ];
     Job::new(steps, finish)
 }
@@ -37,10 +38,7 @@ fn finish(cx: &Cx) -> Outcome {
         .evidence("wizard")
         .cloned()
         .and_then(|v| serde_json::from_value(v).ok());
-    let mut outcome = Outcome {
-        findings: cx.findings.clone(),
-        ..Outcome::default()
-    };
+    let mut outcome = Outcome::default();
     if let Some(seen) = &seen {
         outcome.saw("ADSync\\Parameters", shown(&seen.parameters));
         outcome.saw("service account", &seen.service_account);
@@ -53,20 +51,13 @@ fn finish(cx: &Cx) -> Outcome {
 struct CheckInstaller(Arc<InstallTask>);
 
 #[async_trait]
-impl Step for CheckInstaller {
-    fn name(&self) -> &'static str {
-        "check-installer"
-    }
-    fn looks_only(&self) -> bool {
-        true
-    }
+impl Look for CheckInstaller {
+    const NAME: &'static str = "check-installer";
+
     fn budget(&self) -> Duration {
         minutes(5)
     }
-    async fn probe(&self, _cx: &mut Cx) -> Result<Probe, StepError> {
-        Ok(Probe::NotStarted)
-    }
-    async fn act(&self, cx: &mut Cx) -> Result<Value, StepError> {
+    async fn look(&self, cx: &mut Cx) -> Result<Value, StepError> {
         let path = &self.0.installer;
         let (named, local) = (path.clone(), cx.env.host.local_path(path));
         // Hashing some hundred megabytes must not hold up the heartbeat.
@@ -85,7 +76,7 @@ impl Step for CheckInstaller {
             .saw("BLAKE3 in the plan", &self.0.installer_hash)
             .saw("ProductVersion now", &facts.product_version)
             .source(OURS)
-            .next("Put the planned installer back, or plan again with the new one.")
+            .next("Put the planned installer back and apply the migration again. To use the new one, cancel the migration and plan again.")
             .into());
         }
         if cx.env.host.signature_trusted(path).await? == Some(false) {
@@ -95,7 +86,7 @@ impl Step for CheckInstaller {
             )
             .saw("WinVerifyTrust", "not trusted")
             .source(OURS)
-            .next("The file was changed or is not Microsoft's. Download it again.")
+            .next("The file was changed or is not Microsoft's: do not run it. Download AzureADConnect.msi from the Microsoft Entra admin center again and apply the migration again; another version needs a new plan.")
             .into());
         }
         cx.saw("ProductName", &facts.product_name);
@@ -110,7 +101,7 @@ fn unreadable(path: &str, error: &dyn std::fmt::Display) -> StepError {
         Finding::blocker("installer-unreadable", format!("{path} cannot be read as an installer"))
             .saw(path, error)
             .source(OURS)
-            .next("Put the planned installer back, then run the job again."),
+            .next("Put the planned installer back (its hash is in the plan), then apply the migration again."),
     )
 }
 
@@ -264,20 +255,13 @@ impl Step for RunInstaller {
 struct Wizard(Arc<InstallTask>);
 
 #[async_trait]
-impl Step for Wizard {
-    fn name(&self) -> &'static str {
-        "wizard"
-    }
-    fn looks_only(&self) -> bool {
-        true
-    }
+impl Look for Wizard {
+    const NAME: &'static str = "wizard";
+
     fn budget(&self) -> Duration {
         minutes(7 * 24 * 60)
     }
-    async fn probe(&self, _cx: &mut Cx) -> Result<Probe, StepError> {
-        Ok(Probe::NotStarted)
-    }
-    async fn act(&self, cx: &mut Cx) -> Result<Value, StepError> {
+    async fn look(&self, cx: &mut Cx) -> Result<Value, StepError> {
         let cards = self.0.cards.clone();
         let mut gate = cx.gate(TITLE, &cards).await?;
         loop {

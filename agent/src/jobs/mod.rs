@@ -4,8 +4,11 @@
 mod backup;
 mod common;
 mod install;
+mod look;
 mod restore;
 mod steps;
+#[cfg(test)]
+mod tests;
 mod verify_database;
 mod verify_old_server;
 mod verify_server;

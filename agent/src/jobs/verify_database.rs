@@ -10,7 +10,8 @@ use syncferry_shared::outcome::Outcome;
 use syncferry_shared::spec::VerifyTargetTask;
 
 use super::common::{OURS, Server, count, differences, foreign_services, is_from, minutes, same_database};
-use crate::runner::{Cx, Job, Probe, Step, StepError};
+use super::look::{Look, LooksOnly};
+use crate::runner::{Cx, Job, StepError};
 use crate::sql::ops;
 
 /// How often the new server is looked for before it counts as not connected.
@@ -18,7 +19,8 @@ const LOOKS: u32 = 30;
 
 /// The job.
 pub(super) fn job(task: &VerifyTargetTask) -> Job {
-    Job::new(vec![Box::new(LookAtDatabase { task: task.clone() })], |cx| {
+    let look = LookAtDatabase { task: task.clone() };
+    Job::new(vec![Box::new(LooksOnly(look))], |cx| {
         let seen = cx.evidence("look-at-database").cloned().unwrap_or_default();
         Outcome {
             counts: seen.get("counts").cloned().and_then(|c| serde_json::from_value(c).ok()),
@@ -27,7 +29,6 @@ pub(super) fn job(task: &VerifyTargetTask) -> Job {
                 .cloned()
                 .and_then(|s| serde_json::from_value(s).ok())
                 .unwrap_or_default(),
-            findings: cx.findings.clone(),
             ..Outcome::default()
         }
     })
@@ -53,26 +54,19 @@ impl LookAtDatabase {
             .saw("synchronisation services in sys.dm_exec_sessions", "none from the new server")
             .saw("looked", format!("{LOOKS} times"))
             .source(OURS)
-            .next("Look at the ADSync service and the event log of the new server (event 6226 is a failed connection), then apply again.")
+            .next("Look at the ADSync service and the event log of the new server (event 6226 is a failed connection), then apply the migration again.")
             .into())
     }
 }
 
 #[async_trait]
-impl Step for LookAtDatabase {
-    fn name(&self) -> &'static str {
-        "look-at-database"
-    }
-    fn looks_only(&self) -> bool {
-        true
-    }
+impl Look for LookAtDatabase {
+    const NAME: &'static str = "look-at-database";
+
     fn budget(&self) -> Duration {
         minutes(15)
     }
-    async fn probe(&self, _cx: &mut Cx) -> Result<Probe, StepError> {
-        Ok(Probe::NotStarted)
-    }
-    async fn act(&self, cx: &mut Cx) -> Result<Value, StepError> {
+    async fn look(&self, cx: &mut Cx) -> Result<Value, StepError> {
         let name = &self.task.database.address.database;
         let mut server = Server::open(cx, &self.task.database.address.instance).await?;
         same_database(cx, &mut server, &self.task.database).await?;

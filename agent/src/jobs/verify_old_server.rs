@@ -9,18 +9,17 @@ use syncferry_shared::outcome::Outcome;
 use syncferry_shared::spec::VerifyOldServerTask;
 
 use super::common::{OURS, Server, delete_file, file_exists, minutes, same_database};
+use super::look::{Look, LooksOnly};
 use crate::runner::{Cx, Job, Probe, Step, StepError};
 
 /// The job.
 pub(super) fn job(task: &VerifyOldServerTask) -> Job {
-    let mut steps: Vec<Box<dyn Step>> = vec![Box::new(LookAtOldServer { task: task.clone() })];
+    let mut steps: Vec<Box<dyn Step>> = vec![Box::new(LooksOnly(LookAtOldServer { task: task.clone() }))];
     if let Some(path) = &task.delete_artifact {
         steps.push(Box::new(DeleteBackup { path: path.clone() }));
     }
-    Job::new(steps, |cx| Outcome {
-        findings: cx.findings.clone(),
-        ..Outcome::default()
-    })
+    // What it found is added by the runner.
+    Job::new(steps, |_| Outcome::default())
 }
 
 struct LookAtOldServer {
@@ -28,20 +27,13 @@ struct LookAtOldServer {
 }
 
 #[async_trait]
-impl Step for LookAtOldServer {
-    fn name(&self) -> &'static str {
-        "look-at-old-server"
-    }
-    fn looks_only(&self) -> bool {
-        true
-    }
+impl Look for LookAtOldServer {
+    const NAME: &'static str = "look-at-old-server";
+
     fn budget(&self) -> Duration {
         minutes(5)
     }
-    async fn probe(&self, _cx: &mut Cx) -> Result<Probe, StepError> {
-        Ok(Probe::NotStarted)
-    }
-    async fn act(&self, cx: &mut Cx) -> Result<Value, StepError> {
+    async fn look(&self, cx: &mut Cx) -> Result<Value, StepError> {
         let mut server = Server::open(cx, &self.task.database.address.instance).await?;
         let row = same_database(cx, &mut server, &self.task.database).await?;
         server.close().await;

@@ -9,18 +9,18 @@ use syncferry_shared::outcome::{Level, Outcome, SeenConnect};
 use syncferry_shared::spec::VerifyServerTask;
 
 use super::common::{minutes, parameters_fit, shown};
-use crate::runner::{Cx, Job, Probe, Step, StepError};
+use super::look::{Look, LooksOnly};
+use crate::runner::{Cx, Job, StepError};
 
 /// The job.
 pub(super) fn job(task: &VerifyServerTask) -> Job {
-    Job::new(vec![Box::new(LookAtServer(task.clone()))], |cx| {
+    Job::new(vec![Box::new(LooksOnly(LookAtServer(task.clone())))], |cx| {
         let seen: Option<SeenConnect> = cx
             .evidence("look-at-server")
             .cloned()
             .and_then(|v| serde_json::from_value(v).ok());
         let mut outcome = Outcome {
             connect: seen,
-            findings: cx.findings.clone(),
             ..Outcome::default()
         };
         outcome.reached(Level::L5);
@@ -42,20 +42,13 @@ fn wrong(what: &str, found: impl ToString, expected: impl ToString) -> Finding {
 }
 
 #[async_trait]
-impl Step for LookAtServer {
-    fn name(&self) -> &'static str {
-        "look-at-server"
-    }
-    fn looks_only(&self) -> bool {
-        true
-    }
+impl Look for LookAtServer {
+    const NAME: &'static str = "look-at-server";
+
     fn budget(&self) -> Duration {
         minutes(10)
     }
-    async fn probe(&self, _cx: &mut Cx) -> Result<Probe, StepError> {
-        Ok(Probe::NotStarted)
-    }
-    async fn act(&self, cx: &mut Cx) -> Result<Value, StepError> {
+    async fn look(&self, cx: &mut Cx) -> Result<Value, StepError> {
         let facts = cx.env.host.connect_facts().await?;
         let expect = &self.0.expect;
         let mut findings = Vec::new();

@@ -9,13 +9,14 @@ use syncferry_shared::outcome::Outcome;
 use syncferry_shared::spec::VerifySourceTask;
 
 use super::common::{OURS, Server, count, foreign_services, minutes, same_database};
-use crate::runner::{Cx, Job, Probe, Step, StepError};
+use super::look::{Look, LooksOnly};
+use crate::runner::{Cx, Job, StepError};
 use crate::sql::ops;
 
 /// The job.
 pub(super) fn job(task: &VerifySourceTask) -> Job {
     let look = LookAgain { task: task.clone() };
-    Job::new(vec![Box::new(look)], |cx| {
+    Job::new(vec![Box::new(LooksOnly(look))], |cx| {
         let seen = cx.evidence("look-again").cloned().unwrap_or_default();
         Outcome {
             counts: seen.get("counts").cloned().and_then(|c| serde_json::from_value(c).ok()),
@@ -24,7 +25,6 @@ pub(super) fn job(task: &VerifySourceTask) -> Job {
                 .cloned()
                 .and_then(|s| serde_json::from_value(s).ok())
                 .unwrap_or_default(),
-            findings: cx.findings.clone(),
             ..Outcome::default()
         }
     })
@@ -35,20 +35,13 @@ struct LookAgain {
 }
 
 #[async_trait]
-impl Step for LookAgain {
-    fn name(&self) -> &'static str {
-        "look-again"
-    }
-    fn looks_only(&self) -> bool {
-        true
-    }
+impl Look for LookAgain {
+    const NAME: &'static str = "look-again";
+
     fn budget(&self) -> Duration {
         minutes(15)
     }
-    async fn probe(&self, _cx: &mut Cx) -> Result<Probe, StepError> {
-        Ok(Probe::NotStarted)
-    }
-    async fn act(&self, cx: &mut Cx) -> Result<Value, StepError> {
+    async fn look(&self, cx: &mut Cx) -> Result<Value, StepError> {
         let name = &self.task.database.address.database;
         let mut server = Server::open(cx, &self.task.database.address.instance).await?;
         same_database(cx, &mut server, &self.task.database).await?;

@@ -344,7 +344,7 @@ async fn within(cx: &mut Cx, step: &dyn Step, budget: Duration) -> Result<Value,
             Err(StepError::failed(
                 Finding::blocker("step-timeout", format!("'{}' did not end within {} s", step.name(), budget.as_secs()))
                     .source("the agent's runner")
-                    .next("Look at the load of the host and at what the step waits for; then retry the migration."),
+                    .next("Look at the load of the host and at what the step waits for; then apply the migration again."),
             ))
         }),
     }

@@ -120,6 +120,6 @@ pub(super) fn never_in_time(step: &str) -> StepError {
             format!("every permit for '{step}' was over before the step could begin"),
         )
         .source("the lease of the database")
-        .next("Look at the disk of the agent's data directory, at the host's clock and at the lease's duration, then retry the migration."),
+        .next("Look at the disk of the agent's data directory, at the host's clock and at the lease's duration, then apply the migration again."),
     )
 }

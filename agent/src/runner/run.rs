@@ -99,7 +99,7 @@ pub(super) fn prepare(deps: &Deps, open: &AttemptLog) -> Result<(Arc<JobSpec>, J
             Finding::blocker("spec-unreadable", "this agent cannot read the job's specification")
                 .saw("the specification", reason)
                 .source("the agent's runner")
-                .next("Give agent and controller the same version, then retry the migration."),
+                .next("Give agent and controller the same version, then apply the migration again."),
         )
     };
     let spec: JobSpec = serde_json::from_str(&open.spec).map_err(|e| unreadable(e.to_string()))?;

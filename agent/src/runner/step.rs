@@ -116,15 +116,15 @@ pub fn host_finding(error: &HostError) -> Finding {
         ),
         HostError::Os { .. } => (
             "host-refused",
-            "Read what the system said, give the agent's account what it lacks, and run the job again.",
+            "Read what the system said, give the agent's account what it lacks, and apply the migration again.",
         ),
         HostError::Answer { .. } => (
             "host-answer",
-            "Run the same command by hand on the host and look at its answer; then run the job again.",
+            "Run the same command by hand on the host and look at its answer; then apply the migration again.",
         ),
         HostError::Timeout { .. } => (
             "host-timeout",
-            "Look at the load of the host and whether the program still runs; then run the job again.",
+            "Look at the load of the host and whether the program still runs; then apply the migration again.",
         ),
     };
     Finding::blocker(rule, error.to_string())

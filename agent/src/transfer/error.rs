@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use syncferry_shared::Finding;
+use syncferry_shared::finding::bytes;
 
 use crate::runner::StepError;
 
@@ -37,9 +38,14 @@ pub enum TransferError {
         /// Which chunks.
         chunks: Vec<u32>,
     },
-    /// The volume is full.
-    #[error("there is no space left for {}", .0.display())]
-    Full(PathBuf),
+    /// The volume is full, or would be.
+    #[error("there is not enough space for {}", path.display())]
+    Full {
+        /// Which file.
+        path: PathBuf,
+        /// Bytes that it still needs and that are free, where that was looked at before anything was written.
+        room: Option<(u64, u64)>,
+    },
     /// The disk refused otherwise.
     #[error("{}: {error}", path.display())]
     Disk {
@@ -50,57 +56,118 @@ pub enum TransferError {
     },
 }
 
+/// The volume has less room than the file still needs. Found before anything is written.
+#[derive(Debug, thiserror::Error)]
+#[error("{needed} bytes are needed, {free} are free")]
+pub(super) struct NoRoom {
+    pub(super) needed: u64,
+    pub(super) free: u64,
+}
+
+impl From<NoRoom> for std::io::Error {
+    fn from(error: NoRoom) -> Self {
+        std::io::Error::new(std::io::ErrorKind::StorageFull, error)
+    }
+}
+
 impl TransferError {
     /// What a disk said.
     pub(crate) fn disk(path: &Path, error: std::io::Error) -> Self {
         let path = path.to_path_buf();
         match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => TransferError::Full(path),
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                let room = error
+                    .get_ref()
+                    .and_then(|e| e.downcast_ref::<NoRoom>())
+                    .map(|e| (e.needed, e.free));
+                TransferError::Full { path, room }
+            }
             _ => TransferError::Disk { path, error },
         }
     }
 
     /// As a finding.
     pub fn finding(&self) -> Finding {
-        let (rule, next) = match self {
-            TransferError::Cancelled => ("transfer-cancelled", "Nothing: the next try goes on from here."),
+        let (rule, title, next) = self.words();
+        let finding = Finding::blocker(rule, title).source(SOURCE).next(next);
+        match self {
+            TransferError::Cancelled => finding.saw("transfer", self),
+            TransferError::Unreachable(said) => finding.saw("the source's agent, or the controller", said),
+            TransferError::Refused(said) => finding.saw("the source's agent, or the controller, said", said),
+            TransferError::Manifest(why) => finding.saw("the manifest that the source sent", why),
+            TransferError::Chunk { index, tries } => {
+                finding.saw(format!("BLAKE3 of chunk {index}"), format!("wrong in each of {tries} tries"))
+            }
+            TransferError::Whole { path, chunks } => finding
+                .saw(format!("BLAKE3 of {}", path.display()), "not that of the manifest")
+                .saw("damaged chunks", listed(chunks)),
+            TransferError::Full { path, room } => match room {
+                Some((needed, free)) => finding
+                    .saw(format!("free on the volume of {}", path.display()), bytes(*free))
+                    .saw("still needed", bytes(*needed)),
+                None => finding.saw(path.display().to_string(), "the volume is full"),
+            },
+            TransferError::Disk { path, error } => finding.saw(path.display().to_string(), error),
+        }
+    }
+
+    /// The rule, one sentence that says what is wrong, and what to do next.
+    fn words(&self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            TransferError::Cancelled => (
+                "transfer-cancelled",
+                "The transfer of the backup was stopped",
+                "Nothing: the next try goes on from here.",
+            ),
             TransferError::Unreachable(_) => (
                 "transfer-unreachable",
-                "Check that the source agent runs and that its [transfer] port can be reached from this host; the next try goes on where this one stopped.",
+                "The backup could not be fetched from the source's agent",
+                "Check that the source's agent runs and that its [transfer] port can be reached from this host, then apply the migration again: it goes on where it stopped.",
             ),
             TransferError::Refused(_) => (
                 "transfer-refused",
-                "Check that the source still has the backup file, that its [transfer] section is set, and that the clocks of both hosts are right.",
+                "The source's agent does not hand the backup over",
+                "Check that the backup file is still on the source, that its agent's [transfer] section is set, and that the clocks of both hosts are right. Then apply the migration again. Where the file is gone, cancel the migration and plan again: that takes a new backup.",
             ),
             TransferError::Manifest(_) => (
                 "transfer-manifest",
-                "Stop: the file on the source is not the one that was planned with. Cancel the migration and take a new backup.",
+                "The source's manifest is not the one that the job was made for",
+                "Nothing was fetched. Find out who changed the artifacts in the data directory of the source's agent, then cancel the migration and plan again: that takes a new backup.",
             ),
             TransferError::Chunk { .. } => (
                 "transfer-chunk-damaged",
-                "The source reads other bytes than it hashed, or something on the way changes them. Check the source's disk and memory, then take a new backup.",
+                "A part of the backup does not have the hash that it had when it was made",
+                "The file on the source changed after it was hashed, or something on the way changes bytes. Check the source's disk and memory, then cancel the migration and plan again: that takes a new backup.",
             ),
             TransferError::Whole { .. } => (
                 "transfer-file-damaged",
-                "The target's disk gives back other bytes than were written. Check it, remove the file, then retry the migration.",
+                "The fetched file does not have the hash of its manifest",
+                "The target's disk gives back other bytes than were written, or the file is somebody else's. Check the disk, move the file away, then apply the migration again.",
             ),
-            TransferError::Full(_) => (
+            TransferError::Full { .. } => (
                 "transfer-disk-full",
-                "Free space on the staging volume of the target, then retry: the transfer goes on where it stopped.",
+                "The backup does not fit into the staging folder of the target",
+                "Free space on that volume, then apply the migration again: the transfer goes on where it stopped.",
             ),
             TransferError::Disk { .. } => (
                 "transfer-disk",
-                "Check the staging folder of the target and the agent's rights there, then retry the migration.",
+                "The staging folder of the target cannot be used",
+                "Check the disk and the agent's rights in the staging folder, then apply the migration again.",
             ),
-        };
-        let finding = Finding::blocker(rule, self.to_string())
-            .source("the agent's transfer")
-            .next(next);
-        match self {
-            TransferError::Chunk { index, .. } => finding.saw("chunk", index),
-            TransferError::Whole { chunks, .. } => finding.saw("damaged chunks", format!("{chunks:?}")),
-            _ => finding,
         }
+    }
+}
+
+/// Where the rules come from.
+const SOURCE: &str = "Syncferry: a backup counts only where every byte of it was proven";
+
+/// The first few of many.
+fn listed(chunks: &[u32]) -> String {
+    let first: Vec<String> = chunks.iter().take(10).map(u32::to_string).collect();
+    match chunks.len() {
+        0 => "none by itself".to_string(),
+        n if n > first.len() => format!("{} and {} more", first.join(", "), n - first.len()),
+        _ => first.join(", "),
     }
 }
 

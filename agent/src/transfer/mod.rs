@@ -89,6 +89,11 @@ pub async fn is_there(cx: &Cx, wanted: &Wanted) -> Result<bool, StepError> {
     Ok(false)
 }
 
+/// Bytes that an artifact's file, or an unfinished transfer of it, takes up on the disk already.
+pub fn taken_up(destination: &Path) -> u64 {
+    partial::taken_up(destination)
+}
+
 /// Removes an artifact's file and whatever an unfinished transfer left beside it.
 pub fn discard(destination: &Path) -> Result<(), TransferError> {
     let failed = |e| TransferError::disk(destination, e);

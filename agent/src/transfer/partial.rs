@@ -8,6 +8,9 @@ use std::sync::{Mutex, PoisonError};
 
 use syncferry_shared::artifact::Manifest;
 
+#[cfg(target_os = "linux")]
+use super::error::NoRoom;
+
 /// The file and its map.
 #[derive(Debug)]
 pub(crate) struct Partial {
@@ -54,7 +57,11 @@ impl Partial {
                 map.set_len(0)?;
                 map.rewind()?;
                 file.set_len(0)?;
-                allocate(&file, manifest.size)?;
+                if let Err(e) = allocate(&file, &path, manifest.size) {
+                    // Space that is of no use here is given back: others may need it.
+                    file.set_len(0)?;
+                    return Err(e);
+                }
                 let marks = vec![MISSING; manifest.chunks.len()];
                 map.write_all(&[header.as_bytes(), &marks].concat())?;
                 marks
@@ -142,11 +149,41 @@ fn options() -> OpenOptions {
     options
 }
 
-/// Takes the space now: a full disk is better found before the transfer than after an hour of it.
+/// Bytes that a file takes up on the disk, or what a transfer of it took up so far.
+pub(crate) fn taken_up(destination: &Path) -> u64 {
+    let mut name = destination.as_os_str().to_os_string();
+    name.push(".partial");
+    let found = [destination.to_path_buf(), PathBuf::from(name)];
+    found
+        .iter()
+        .filter_map(|path| path.metadata().ok())
+        .map(|m| on_disk(&m))
+        .sum()
+}
+
+/// A file that was only made longer takes up less than its length.
+#[cfg(unix)]
+fn on_disk(metadata: &std::fs::Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    metadata.len().min(metadata.blocks().saturating_mul(512))
+}
+
+#[cfg(not(unix))]
+fn on_disk(metadata: &std::fs::Metadata) -> u64 {
+    metadata.len()
+}
+
+/// Takes the space now: a full disk is better found before the transfer than after an hour of it. It is looked at first,
+/// because some file systems fill themselves up before they say no.
 #[cfg(target_os = "linux")]
-fn allocate(file: &File, size: u64) -> std::io::Result<()> {
+fn allocate(file: &File, path: &Path, size: u64) -> std::io::Result<()> {
     if size == 0 {
         return Ok(());
+    }
+    let volume = rustix::fs::statvfs(path.parent().unwrap_or(path))?;
+    let free = volume.f_bavail.saturating_mul(volume.f_frsize);
+    if free < size {
+        return Err(NoRoom { needed: size, free }.into());
     }
     match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, size) {
         // Some file systems cannot; then the length alone must do.
@@ -156,6 +193,6 @@ fn allocate(file: &File, size: u64) -> std::io::Result<()> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn allocate(file: &File, size: u64) -> std::io::Result<()> {
+fn allocate(file: &File, _path: &Path, size: u64) -> std::io::Result<()> {
     file.set_len(size)
 }

@@ -243,8 +243,8 @@ async fn a_chunk_that_is_damaged_at_the_source_is_named_after_three_tries() {
     assert!(matches!(e, TransferError::Chunk { index: 7, tries: 3 }), "{e}");
     let finding = e.finding();
     assert_eq!(
-        (finding.rule.as_str(), finding.evidence[0].found.as_str()),
-        ("transfer-chunk-damaged", "7")
+        (finding.rule.as_str(), finding.evidence[0].looked_at.as_str()),
+        ("transfer-chunk-damaged", "BLAKE3 of chunk 7")
     );
     assert!(!fair.destination().exists());
     // What is right stays: when the source is right again, only the rest is fetched.
@@ -352,8 +352,61 @@ async fn it_stops_when_asked() {
     assert!(!fair.destination().exists());
 }
 
+#[tokio::test]
+async fn a_disk_without_room_is_seen_before_the_first_byte() {
+    let fair = fair(1_000, 1_000).await;
+    let mut manifest = fair.manifest.clone();
+    // More than any disk that a test runs on has.
+    (manifest.size, manifest.chunk_size) = (1 << 60, 64 << 20);
+    let error = super::partial::Partial::open(&fair.destination(), &manifest).unwrap_err();
+    let e = TransferError::disk(&fair.destination(), error);
+    assert!(
+        matches!(e, TransferError::Full { room: Some((needed, free)), .. } if needed == 1 << 60 && free > 0),
+        "{e:?}"
+    );
+    assert_eq!(super::taken_up(&fair.destination()), 0, "what was of no use was given back");
+    // With room, the same folder serves.
+    fair.fetch_plainly().await.unwrap();
+    assert_eq!(super::taken_up(&fair.destination()), 1_000);
+}
+
 #[test]
-fn a_full_disk_is_said_as_one() {
-    let e = TransferError::disk(Path::new("/x"), std::io::Error::from(std::io::ErrorKind::StorageFull));
-    assert_eq!(e.finding().rule, "transfer-disk-full");
+fn what_a_transfer_says_when_it_stops() {
+    let path = PathBuf::from(r"D:\Syncferry\staging\0a1b2c3d\000000a7.bak");
+    let disk = |kind| TransferError::disk(&path, std::io::Error::from(kind));
+    let all = [
+        TransferError::Cancelled,
+        TransferError::Unreachable("transport error: Connection refused (os error 111)".into()),
+        TransferError::Refused("the backup file has 12 bytes where its manifest says 1000".into()),
+        TransferError::Manifest("it is not the one that the job was made for".into()),
+        TransferError::Chunk { index: 7, tries: 3 },
+        TransferError::Whole {
+            path: path.clone(),
+            chunks: (0..12).collect(),
+        },
+        TransferError::disk(
+            &path,
+            super::error::NoRoom {
+                needed: 8 << 30,
+                free: 1 << 30,
+            }
+            .into(),
+        ),
+        disk(std::io::ErrorKind::StorageFull),
+        disk(std::io::ErrorKind::PermissionDenied),
+    ];
+    let said = all.map(|e| {
+        let f = e.finding();
+        assert!(f.blocks() && !f.evidence.is_empty(), "{f:?}");
+        let evidence: Vec<String> = f.evidence.iter().map(|e| format!("  {}: {}", e.looked_at, e.found)).collect();
+        format!(
+            "{}: {}\n{}\n  source: {}\n  next: {}\n",
+            f.rule,
+            f.title,
+            evidence.join("\n"),
+            f.source,
+            f.next_step
+        )
+    });
+    insta::assert_snapshot!(said.join("\n"));
 }

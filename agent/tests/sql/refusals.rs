@@ -138,7 +138,7 @@ async fn a_truncated_file_and_a_damaged_one() {
     std::fs::write(shared.path().join("Staging/none.bak"), b"not a backup").unwrap();
     for (file, kinds) in [
         ("short", [SqlErrorKind::UnreadableSet, SqlErrorKind::BackupDeviceIo]),
-        ("flipped", [SqlErrorKind::Corruption, SqlErrorKind::UnreadableSet]),
+        ("flipped", [SqlErrorKind::BackupDamaged, SqlErrorKind::UnreadableSet]),
         ("none", [SqlErrorKind::UnreadableSet, SqlErrorKind::UnreadableSet]),
     ] {
         let path = format!(r"{STAGING}\{file}.bak");

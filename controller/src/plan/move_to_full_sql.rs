@@ -92,11 +92,7 @@ fn values(input: &PlanInput) -> Option<PlanValues> {
             database: input.request.target_database.clone(),
         },
         target_server_name: target.server_name.clone(),
-        temporary_name: format!(
-            "{}__syncferry_{}",
-            input.request.target_database,
-            input.ids.migration.short()
-        ),
+        temporary_name: temporary_name(&input.request.target_database, &input.ids.migration.short()),
         connect_name: input.connect_host.computer_name().to_string(),
         installer_hash: installer.hash.clone(),
         product_code: installer.product_code.clone(),
@@ -112,6 +108,17 @@ fn values(input: &PlanInput) -> Option<PlanValues> {
         },
         forests: adsync.forests.clone(),
     })
+}
+
+/// A name that nobody else has, while the database is not verified. It is as long as a database name may be, at most: the tail
+/// is never cut, or two migrations would share a name.
+fn temporary_name(database: &str, migration: &str) -> String {
+    let tail = format!("__syncferry_{migration}");
+    let mut head = database.to_string();
+    while head.encode_utf16().count() + tail.len() > rules::LONGEST_DATABASE_NAME {
+        head.pop();
+    }
+    head + &tail
 }
 
 /// What goes into the wizard's instance field: `INSTANCE`, and `,port` where the port is not 1433, because SQL Browser may

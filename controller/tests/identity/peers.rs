@@ -93,6 +93,26 @@ async fn an_expired_certificate_is_refused() {
     assert!(text.contains("our certificate is not valid now"), "{text}");
 }
 
+/// At the controller and at another agent's transfer port alike.
+#[tokio::test]
+async fn a_foreign_or_expired_agent_is_refused_and_told_what_to_do() {
+    let (world, other) = (World::new(), World::new());
+    let servers = [
+        (world.controller(), ExpectedPeer::Controller),
+        (world.agent(agent(9)), ExpectedPeer::Agent(agent(9))),
+    ];
+    for (identity, expected) in servers {
+        let mut server = serve(&identity, &world.ca(), Guard::Agents).await;
+        let foreign = other.agent(agent(1));
+        let text = refused(&dial(server.address, world.ca(), Some(foreign), expected)).await;
+        assert!(text.contains("it is from another authority; enrol with this controller"), "{text}");
+        let expired = world.agent_issued(agent(1), now().plus(-10 * Millis::DAY));
+        let text = refused(&dial(server.address, world.ca(), Some(expired), expected)).await;
+        assert!(text.contains("our certificate is not valid now; enrol again"), "{text}");
+        assert!(server.seen.try_recv().is_err(), "no request may reach the service");
+    }
+}
+
 #[tokio::test]
 async fn an_agent_reaches_the_agent_it_means() {
     let world = World::new();

@@ -81,6 +81,16 @@ impl World {
         (issued, request.key_pem)
     }
 
+    /// An agent whose certificate was issued at `at` for a day.
+    pub(crate) fn agent_issued(&self, id: AgentId, at: Millis) -> Identity {
+        let request = csr::make().unwrap();
+        let issued = self
+            .authority
+            .issue_agent_from_csr(&request.csr_pem, id, 1, DAY, at)
+            .unwrap();
+        Identity::from_pem(&issued.cert_pem, &request.key_pem).unwrap()
+    }
+
     pub(crate) fn agent(&self, id: AgentId) -> Identity {
         let (issued, key) = self.agent_certificate(id, 1, DAY);
         Identity::from_pem(&issued.cert_pem, &key).unwrap()

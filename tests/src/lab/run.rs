@@ -157,7 +157,7 @@ impl Lab {
         let mut phase = Phase::begin("Three machines, two SQL Servers, a controller, three agents");
         let mut operator = self.bring_up().await?;
         phase.next("The source");
-        operator.add_database().await?;
+        operator.add_database_named(&self.world.options().database).await?;
         let gate = self.gate(attended);
         phase.next("The plan");
         let migration = match operator.unfinished().await? {

@@ -59,8 +59,10 @@ pub enum SqlErrorKind {
     OtherBackupRuns,
     /// The database is in a state that cannot be backed up.
     NotBackupable,
-    /// Pages are damaged, in the database or in the backup.
+    /// Pages of the database are damaged.
     Corruption,
+    /// The backup file is damaged.
+    BackupDamaged,
     /// The backup has no checksums.
     NoChecksum,
     /// The medium was written with other properties.
@@ -130,6 +132,7 @@ impl SqlErrorKind {
         Self::OtherBackupRuns,
         Self::NotBackupable,
         Self::Corruption,
+        Self::BackupDamaged,
         Self::NoChecksum,
         Self::MediaStructure,
         Self::EditionFeature,
@@ -172,7 +175,8 @@ impl SqlErrorKind {
             3021 | 226 | 574 => Self::InTransaction,
             3023 => Self::OtherBackupRuns,
             3033 | 3002 | 3036 | 3059 => Self::NotBackupable,
-            3043 | 823 | 824 | 825 | 3183 | 3189 | 8928 | 8939 => Self::Corruption,
+            3043 | 823 | 824 | 825 | 8928 | 8939 => Self::Corruption,
+            3183 | 3189 => Self::BackupDamaged,
             3187 => Self::NoChecksum,
             3095 | 3097 | 3098 => Self::MediaStructure,
             1844 => Self::EditionFeature,
@@ -246,7 +250,7 @@ mod tests {
         (3023, SqlErrorKind::OtherBackupRuns),
         (3033, SqlErrorKind::NotBackupable),
         (3043, SqlErrorKind::Corruption),
-        (3189, SqlErrorKind::Corruption),
+        (3189, SqlErrorKind::BackupDamaged),
         (3187, SqlErrorKind::NoChecksum),
         (3098, SqlErrorKind::MediaStructure),
         (1844, SqlErrorKind::EditionFeature),

@@ -33,22 +33,22 @@ impl SqlErrorKind {
             Self::ConnectionLost => (
                 "sql-connection-lost",
                 "the connection to SQL Server broke",
-                "Check whether the instance was restarted. The statement that ran was rolled back or aborted by the server; run the job again.",
+                "Check whether the instance was restarted. The statement that ran was rolled back or aborted by the server; apply the migration again.",
             ),
             Self::TimedOut => (
                 "sql-timeout",
                 "SQL Server did not answer in time",
-                "Look at the load and at blocking sessions on the instance, then run the step again.",
+                "Look at the load and at blocking sessions on the instance, then try again.",
             ),
             Self::Cancelled => (
                 "sql-cancelled",
                 "the statement was cancelled",
-                "Nothing, if the cancellation was meant. Otherwise run the job again.",
+                "Nothing, if the cancellation was meant. Otherwise apply the migration again.",
             ),
             Self::Stalled => (
                 "sql-stalled",
                 "nothing moved for too long, so the statement was cancelled",
-                "Look at the disk, at antivirus software and at blocking sessions on the SQL host, then run the job again.",
+                "Look at the disk, at antivirus software and at blocking sessions on the SQL host, then apply the migration again.",
             ),
             Self::Answer => (
                 "sql-unexpected-answer",
@@ -78,17 +78,17 @@ impl SqlErrorKind {
             Self::BackupDeviceIo => (
                 "sql-backup-file-io",
                 "reading or writing the backup file failed",
-                "Check free space and the health of the disk, then run the job again.",
+                "Check the free space and the health of the disk, then apply the migration again.",
             ),
             Self::UnreadableSet => (
                 "sql-backup-unreadable",
                 "the backup file is not one, is incomplete, or comes from a newer SQL Server",
-                "Compare the file's hash with the manifest; if it differs, transfer it again. If it is equal, take a new backup.",
+                "Nothing was restored from it. Check the disk of that host, then apply the migration again: what is damaged is made or fetched anew. If it comes again, cancel the migration and plan again: that takes a new backup.",
             ),
             Self::MixedMedia => (
                 "sql-backup-mixed",
                 "the backup files do not belong together",
-                "Give exactly the files that one backup wrote.",
+                "Look at what is in the staging folder and move away what is not Syncferry's, then cancel the migration and plan again.",
             ),
             Self::IdentityConflict => (
                 "sql-identity-conflict",
@@ -108,12 +108,12 @@ impl SqlErrorKind {
             Self::SystemDatabase => (
                 "sql-system-database",
                 "a system database was named",
-                "Choose the ADSync database.",
+                "Register the ADSync database and plan again.",
             ),
             Self::FileNotInSet => (
                 "sql-file-not-in-backup",
                 "the list of files does not fit the backup",
-                "Run the job again, so that the list is read anew.",
+                "Apply the migration again, so that the list is read anew.",
             ),
             Self::FileCollision => (
                 "sql-file-collision",
@@ -127,8 +127,8 @@ impl SqlErrorKind {
             ),
             Self::NoSpace => (
                 "sql-no-space",
-                "a volume of the SQL host has too little space",
-                "Free space, or choose folders on another volume.",
+                "a volume of the SQL host has too little space for the database",
+                "Free space on the volume that the evidence names, then apply the migration again. To use other volumes, cancel the migration and plan again with --data-dir and --log-dir.",
             ),
             Self::SizeLimit => (
                 "sql-size-limit",
@@ -138,7 +138,7 @@ impl SqlErrorKind {
             Self::InUse => (
                 "sql-database-in-use",
                 "somebody uses the database",
-                "Look at the sessions in the evidence and let their owners disconnect, then run the step again.",
+                "Look at the sessions in the evidence and let their owners disconnect, then apply the migration again.",
             ),
             Self::InTransaction => (
                 "sql-in-transaction",
@@ -148,7 +148,7 @@ impl SqlErrorKind {
             Self::OtherBackupRuns => (
                 "sql-other-backup-runs",
                 "another backup or file operation runs on the database",
-                "Wait until it is done, or move the other backup's schedule, then run the job again.",
+                "Wait until it is done, or move the other backup's schedule, then apply the migration again.",
             ),
             Self::NotBackupable => (
                 "sql-not-backupable",
@@ -157,18 +157,23 @@ impl SqlErrorKind {
             ),
             Self::Corruption => (
                 "sql-corruption",
-                "damaged pages were found",
-                "Stop. Run DBCC CHECKDB on the source; restore an older backup there if it is damaged. Never continue after such an error.",
+                "damaged pages were found in the database",
+                "Stop. Run DBCC CHECKDB on that database. A damaged source must be repaired, or restored from an older backup, before it can be moved. Look at the disk as well.",
+            ),
+            Self::BackupDamaged => (
+                "sql-backup-damaged",
+                "the backup file is damaged: its pages do not have their checksums",
+                "Something changed the file after SQL Server wrote it. Nothing was restored from it. Check the disk and the antivirus software of that host, then apply the migration again: what was damaged is made or fetched anew. If it comes again, cancel the migration and plan again with the staging folder on another volume.",
             ),
             Self::NoChecksum => (
                 "sql-backup-without-checksums",
                 "the backup has no checksums, so it is not one of ours",
-                "Take a new backup with this job.",
+                "Somebody put another file in its place. Find out who, then cancel the migration and plan again: that takes a new backup.",
             ),
             Self::MediaStructure => (
                 "sql-media-structure",
                 "the file was written with other properties and cannot be appended to",
-                "Use a new file name; existing media are never appended to.",
+                "A file of that name was there already. Move it away, then apply the migration again; Syncferry never appends to a medium.",
             ),
             Self::EditionFeature => (
                 "sql-edition-feature",
@@ -183,7 +188,7 @@ impl SqlErrorKind {
             Self::StateDenied => (
                 "sql-state-denied",
                 "the agent's login may not look at the server's state",
-                "Grant VIEW SERVER STATE (SQL Server 2022: VIEW SERVER PERFORMANCE STATE). Without it, sessions and progress stay unknown.",
+                "Grant VIEW SERVER STATE (from SQL Server 2022 on, VIEW SERVER PERFORMANCE STATE and VIEW SERVER SECURITY STATE are enough). Without it, sessions and progress stay unknown.",
             ),
             Self::LogChain => (
                 "sql-log-chain",
@@ -203,7 +208,7 @@ impl SqlErrorKind {
             Self::DatabaseLocked => (
                 "sql-database-locked",
                 "the database's state could not be changed because others use it",
-                "Look at the sessions on the database, then run the step again.",
+                "Look at the sessions on the database, then apply the migration again.",
             ),
             Self::DatabaseState => (
                 "sql-database-state",
@@ -223,12 +228,12 @@ impl SqlErrorKind {
             Self::CertificateMissing => (
                 "sql-certificate-missing",
                 "the backup is encrypted with a certificate that this instance does not have",
-                "Bring the certificate with its private key to the target, then run the job again.",
+                "Bring the certificate with its private key to the target, then apply the migration again.",
             ),
             Self::Transient => (
                 "sql-transient",
                 "SQL Server gave up for a passing reason",
-                "Run the step again in a few minutes.",
+                "Try again in a few minutes.",
             ),
             Self::LogFull => (
                 "sql-log-full",
@@ -248,7 +253,7 @@ impl SqlErrorKind {
             Self::Other => (
                 "sql-error",
                 "SQL Server reported an error",
-                "Look the number up, correct the cause and run the step again.",
+                "Look the number up, correct the cause and try again.",
             ),
         }
     }

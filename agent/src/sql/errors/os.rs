@@ -43,7 +43,7 @@ pub fn explain(error: OsError) -> (&'static str, &'static str) {
         ),
         32 | 33 => (
             "another program holds the file open",
-            "Exclude the staging folder from antivirus and backup software, then run the step again.",
+            "Exclude the staging folder from antivirus and backup software, then apply the migration again.",
         ),
         53 | 64 | 67 | 121 => (
             "the network path cannot be reached from the SQL host",
@@ -51,7 +51,7 @@ pub fn explain(error: OsError) -> (&'static str, &'static str) {
         ),
         112 => (
             "the disk is full",
-            "Free space on the volume, or choose another staging folder.",
+            "Free space on that volume, then apply the migration again. To use another volume for backups, change staging_dir in the agent's configuration, restart the agent, cancel the migration and plan again.",
         ),
         1326 | 1385 | 1909 => (
             "the network share refused the account of SQL Server",

@@ -231,7 +231,7 @@ impl Check {
             .saw(what, found)
             .saw(format!("{what} expected"), expected)
             .source("Syncferry's acceptance of backup sets")
-            .next("Stop. Do not restore this file. Compare its hash with the manifest, and take a new backup if it is not the one that was made.");
+            .next("Nothing was restored from this file. Find out where it comes from and who can write into the staging folder; then cancel the migration and plan again: that takes a new backup.");
         self.findings.push(finding);
     }
 }

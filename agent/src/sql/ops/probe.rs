@@ -47,9 +47,11 @@ fn read(row: &Row, instance: &SqlInstance) -> Result<InstanceFacts, crate::sql::
         SqlEndpoint::Tcp { host, port } => (Some(host.clone()), Some(*port)),
         SqlEndpoint::Pipe(_) | SqlEndpoint::LocalDb { .. } => (None, None),
     };
-    // From SQL Server 2022 on, sessions need the narrower right; on older versions that name is unknown and gives NULL.
+    // From SQL Server 2022 on, sessions and locks need one narrower right and connections another; on older versions those
+    // names are unknown and give NULL.
+    let may = |column| row.flag(column).unwrap_or(false);
     let can_view_state =
-        row.flag("can_view_state").unwrap_or(false) || row.flag("can_view_performance_state").unwrap_or(false);
+        may("can_view_state") || (may("can_view_performance_state") && may("can_view_security_state"));
     Ok(InstanceFacts {
         name: instance.name.clone(),
         connect_host,

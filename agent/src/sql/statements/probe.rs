@@ -34,6 +34,7 @@ pub fn instance() -> Statement {
  HAS_PERMS_BY_NAME(NULL, NULL, 'ALTER ANY LOGIN') AS can_alter_logins,
  HAS_PERMS_BY_NAME(NULL, NULL, 'VIEW SERVER STATE') AS can_view_state,
  HAS_PERMS_BY_NAME(NULL, NULL, 'VIEW SERVER PERFORMANCE STATE') AS can_view_performance_state,
+ HAS_PERMS_BY_NAME(NULL, NULL, 'VIEW SERVER SECURITY STATE') AS can_view_security_state,
  SYSUTCDATETIME() AS server_utc,
  SYSDATETIMEOFFSET() AS server_now;",
     )

@@ -1,4 +1,6 @@
-//! Who uses a database. Without VIEW SERVER STATE the view is filtered, not refused: then the answer means nothing.
+//! Who uses a database. Without VIEW SERVER STATE the view of sessions is filtered, not refused: then the answer means nothing.
+//! From SQL Server 2022 on, dm_exec_sessions and dm_tran_locks need VIEW SERVER PERFORMANCE STATE and dm_exec_connections needs
+//! VIEW SERVER SECURITY STATE; VIEW SERVER STATE still covers both.
 
 use super::{AWKWARD, Statement};
 use crate::sql::instance::APPLICATION;

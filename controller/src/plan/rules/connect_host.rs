@@ -39,7 +39,7 @@ pub(super) fn has_no_connect(input: &PlanInput, out: &mut Vec<Finding>) {
             Finding::blocker("connect-already-installed", format!("Connect is on {} already", host.name))
                 .saw(format!("products and services of {}", host.name), what)
                 .source(EXISTING_DATABASE_PAGE)
-                .next("The installer would upgrade it in place and leave its database as it is. Uninstall it first, or use another host."),
+                .next("The installer would upgrade it in place and leave its database as it is. Uninstall Connect there and plan again, or name another host with --connect-host. A server that synchronises must not be uninstalled before another one does."),
         );
     }
 }

@@ -7,6 +7,8 @@ use crate::plan::PlanInput;
 
 /// Three weeks: older than that, Entra ID must be imported in full.
 pub(crate) const FRESH_FOR_MS: i64 = 21 * Millis::DAY;
+/// More than this is no clock that is a little ahead.
+const CLOCKS_DIFFER_MS: i64 = Millis::DAY;
 
 /// The database must be an ADSync database.
 pub(super) fn is_adsync(input: &PlanInput, out: &mut Vec<Finding>) {
@@ -31,7 +33,7 @@ pub(super) fn is_not_empty(input: &PlanInput, out: &mut Vec<Finding>) {
             Finding::blocker("source-is-empty", "The ADSync database holds no configuration")
                 .saw("rows of dbo.mms_management_agent", 0)
                 .source(EXISTING_DATABASE_PAGE)
-                .next("There is nothing to take over. Install Connect without /UseExistingDatabase; with it, \"Connect your directories\" stays empty."),
+                .next("There is nothing to take over. If this should hold a configuration, look whether it is the database that the ADSync service uses. Otherwise install Connect without /UseExistingDatabase; with it, \"Connect your directories\" stays empty."),
         );
     }
 }
@@ -54,13 +56,22 @@ pub(super) fn synchronised_lately(input: &PlanInput, out: &mut Vec<Finding>) {
         return;
     };
     let age = input.now.since(last);
+    if age < -CLOCKS_DIFFER_MS {
+        out.push(
+            Finding::warning("last-sync-in-the-future", "The last synchronisation is in the future")
+                .saw(adsync.last_sync_source.clone().unwrap_or_else(|| "newest evidence".to_string()), last)
+                .saw("the store's clock", input.now)
+                .source("Syncferry: ages are judged on the store's clock")
+                .next("Whether it is more than three weeks ago cannot be told. Set the clocks of the old server and of the controller right and plan again, or look at the old server's Synchronization Service Manager and accept it."),
+        );
+    }
     if age > FRESH_FOR_MS {
         out.push(
             Finding::warning("last-sync-too-old", format!("The last synchronisation was {} days ago", age / Millis::DAY))
                 .saw(adsync.last_sync_source.clone().unwrap_or_else(|| "newest evidence".to_string()), last)
                 .saw("the store's clock", input.now)
                 .source(EXISTING_DATABASE_PAGE)
-                .next("More than three weeks: a full import from Entra ID is needed, which takes hours for large directories. Run a cycle on the old server first, or accept it."),
+                .next("After more than three weeks the new server needs a full import from Entra ID, which takes hours for large directories, before it may leave staging mode. Run a synchronisation cycle on the old server and plan again, or accept it with --accept last-sync-too-old."),
         );
     }
 }
@@ -78,7 +89,7 @@ pub(super) fn collation_is_case_insensitive(input: &PlanInput, out: &mut Vec<Fin
             Finding::blocker("collation-case-sensitive", format!("{} has a case-sensitive collation", facts.name))
                 .saw("sys.databases.collation_name", collation)
                 .source(PREREQUISITES_PAGE)
-                .next("Connect supports case-insensitive collations only (_CI_). Such a database cannot be taken over; build a new one."),
+                .next("Connect supports case-insensitive collations only (_CI_), and a restore keeps the collation: this database cannot be taken over. Install Connect anew on a database of its own and bring the settings over with its export and import of settings."),
         );
     }
 }

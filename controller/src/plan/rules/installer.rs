@@ -8,6 +8,8 @@ use crate::plan::PlanInput;
 
 /// The wizard's upgrade code, which every version carries.
 const UPGRADE_CODE: &str = "{d61eb959-f2d1-4170-be64-4dc367f451ea}";
+/// Where the right file comes from.
+const DOWNLOAD: &str = "Download AzureADConnect.msi from the Microsoft Entra admin center (Entra Connect > Get started > Manage), copy it to the new server and plan again.";
 const NAMES: [&str; 3] = [
     "Microsoft Azure AD Connect",
     "Microsoft Entra Connect Sync",
@@ -34,7 +36,7 @@ pub(super) fn can_be_read(input: &PlanInput, out: &mut Vec<Finding>) {
     .source(OURS);
     finding = finding.next(match problem {
         Some(p) if !p.next_step.is_empty() => p.next_step.clone(),
-        _ => "Download AzureADConnect.msi again from the Microsoft Entra admin center (Entra Connect > Get started > Manage) and copy it there.".to_string(),
+        _ => DOWNLOAD.to_string(),
     });
     out.push(finding);
 }
@@ -58,7 +60,7 @@ pub(super) fn is_connect(input: &PlanInput, out: &mut Vec<Finding>) {
             .saw("ProductName", &i.product_name)
             .saw("UpgradeCode", i.upgrade_code.as_deref().unwrap_or("none"))
             .source(OURS)
-            .next("Use AzureADConnect.msi from the Microsoft Entra admin center."),
+            .next(DOWNLOAD),
         );
     }
     if i.signature_trusted == Some(false) {
@@ -69,7 +71,7 @@ pub(super) fn is_connect(input: &PlanInput, out: &mut Vec<Finding>) {
             )
             .saw("WinVerifyTrust", "not trusted")
             .source(OURS)
-            .next("The file was changed or is not Microsoft's. Download it again."),
+            .next(format!("The file was changed or is not Microsoft's: do not run it. {DOWNLOAD}")),
         );
     } else if i.signature_trusted.is_none() && !i.has_signature {
         out.push(
@@ -91,7 +93,7 @@ pub(super) fn version_is_allowed(input: &PlanInput, out: &mut Vec<Finding>) {
             Finding::blocker("installer-version-unreadable", "The installer's version cannot be read")
                 .saw("ProductVersion", &i.product_version)
                 .source(OURS)
-                .next("Use AzureADConnect.msi from the Microsoft Entra admin center."),
+                .next(DOWNLOAD),
         );
         return;
     };
@@ -109,7 +111,7 @@ pub(super) fn version_is_allowed(input: &PlanInput, out: &mut Vec<Finding>) {
             .saw("ProductVersion", v)
             .source(EXISTING_DATABASE_PAGE)
             .next(format!(
-                "{} is the first that can. Use {newest}.",
+                "{} is the first that can. Put the installer of {newest} on the new server and plan again.",
                 catalogue.first_with_existing_database
             )),
         );
@@ -124,7 +126,7 @@ pub(super) fn version_is_allowed(input: &PlanInput, out: &mut Vec<Finding>) {
                 "Microsoft Learn: Microsoft Entra Connect: version release history (retirement of 30 September 2026)",
             )
             .next(format!(
-                "Microsoft stopped every version below {}. Use {newest}.",
+                "Microsoft stopped every version below {}. Put the installer of {newest} on the new server and plan again.",
                 catalogue.oldest_that_syncs
             )),
         );
@@ -137,7 +139,7 @@ pub(super) fn version_is_allowed(input: &PlanInput, out: &mut Vec<Finding>) {
             )
             .saw(format!("version catalogue of {}", catalogue.signed_off), reason)
             .source("Microsoft Learn: Microsoft Entra Connect: version release history")
-            .next(format!("Use {newest}.")),
+            .next(format!("Put the installer of {newest} on the new server and plan again.")),
         );
     }
     if entry.is_none() {
@@ -158,7 +160,7 @@ pub(super) fn version_is_allowed(input: &PlanInput, out: &mut Vec<Finding>) {
                 .saw("ProductVersion", v)
                 .saw("Microsoft.Synchronize.ServerConfigurationVersion", db)
                 .source(EXISTING_DATABASE_PAGE)
-                .next(format!("The service would refuse to start. Use {db} or a newer version, for example {newest}.")),
+                .next(format!("The service would refuse to start. Put the installer of {db} or of a newer version, for example {newest}, on the new server and plan again.")),
         ),
         Some(None) => out.push(
             Finding::blocker("database-version-unknown", "Which Connect version used the database last is not known")

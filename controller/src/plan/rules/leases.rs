@@ -92,7 +92,7 @@ pub(super) fn nobody_else_uses_the_source(input: &PlanInput, out: &mut Vec<Findi
             )
             .saw("HAS_PERMS_BY_NAME(NULL, NULL, 'VIEW SERVER STATE')", "0")
             .source(OURS)
-            .next("Grant the agent's login VIEW SERVER STATE there, or accept that sessions of others are not seen."),
+            .next("That no other Connect server uses the database stays unproven. Grant the agent's login VIEW SERVER STATE there and plan again, or make sure by hand (sys.dm_exec_sessions) and accept this."),
         );
         return;
     };

@@ -12,10 +12,13 @@ mod leases;
 mod source;
 mod space;
 
-pub(crate) use space::backup_bytes;
 mod target;
 
+pub(crate) use space::backup_bytes;
+pub(crate) use target::LONGEST_DATABASE_NAME;
+
 use syncferry_shared::Finding;
+pub(crate) use syncferry_shared::finding::bytes;
 
 use super::PlanInput;
 
@@ -55,6 +58,7 @@ const MOVE_TO_FULL_SQL: &[Rule] = &[
     target::collation_is_case_insensitive,
     target::permissions_suffice,
     target::is_another_instance,
+    target::name_is_usable,
     target::name_is_free,
     target::family_is_not_there,
     installer::can_be_read,
@@ -77,22 +81,4 @@ pub fn move_to_full_sql(input: &PlanInput) -> Vec<Finding> {
     }
     findings.sort_by_key(|f| std::cmp::Reverse(f.severity));
     findings
-}
-
-/// A number of bytes for people.
-pub(crate) fn bytes(n: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = n;
-    let mut rest = 0;
-    let mut unit = 0;
-    while value >= 1024 && unit + 1 < UNITS.len() {
-        rest = value % 1024;
-        value /= 1024;
-        unit += 1;
-    }
-    if unit == 0 {
-        format!("{value} B")
-    } else {
-        format!("{value}.{} {}", rest * 10 / 1024, UNITS[unit])
-    }
 }

@@ -99,8 +99,9 @@ pub(super) fn can_be_backed_up(input: &PlanInput, out: &mut Vec<Finding>) {
             )
             .source("SQL Server: BACKUP needs sysadmin, db_owner or db_backupoperator")
             .next(format!(
-                "In {}: CREATE USER for {} and ALTER ROLE db_backupoperator ADD MEMBER it.",
-                facts.name, instance.login
+                "Have a DBA run: USE [{database}]; CREATE USER [{login}] FOR LOGIN [{login}]; ALTER ROLE db_backupoperator ADD MEMBER [{login}]; Then plan again.",
+                database = facts.name.replace(']', "]]"),
+                login = instance.login.replace(']', "]]"),
             )),
         );
     }

@@ -25,7 +25,7 @@ pub(super) fn is_full_sql(input: &PlanInput, out: &mut Vec<Finding>) {
             Finding::blocker("target-is-localdb", "The target is SQL Server Express LocalDB")
                 .saw(format!("SERVERPROPERTY('IsLocalDB') on {}", t.server_name), 1)
                 .source(EXISTING_DATABASE_PAGE)
-                .next("Connect can be installed on an existing database only on full SQL Server. Choose another instance."),
+                .next("Connect can be installed on an existing database only on full SQL Server. Name another instance with --target-host and --target-instance."),
         );
     } else if matches!(t.engine_edition, 5 | 6 | 8 | 9 | 11) {
         out.push(
@@ -35,14 +35,14 @@ pub(super) fn is_full_sql(input: &PlanInput, out: &mut Vec<Finding>) {
                     t.engine_edition,
                 )
                 .source(PREREQUISITES_PAGE)
-                .next("Azure SQL Database and Managed Instance are not supported. Choose a SQL Server on Windows."),
+                .next("Connect supports neither Azure SQL Database nor Managed Instance. Name a SQL Server on Windows with --target-host and --target-instance."),
         );
     } else if t.engine_edition == 4 {
         out.push(
             Finding::warning("target-is-express", "The target is SQL Server Express")
                 .saw(format!("SERVERPROPERTY('Edition') on {}", t.server_name), &t.edition)
                 .source("Microsoft's pages name neither support nor refusal; the 10 GB limit stays")
-                .next("Nobody documents Express as a target, and its limit of 10 GB is the same as LocalDB's. Choose Standard, or accept it."),
+                .next("Nobody documents Express as a target, and it has LocalDB's limit of 10 GB: Connect stops when the database reaches it. Choose Standard, or accept it with --accept target-is-express."),
         );
     }
 }
@@ -62,11 +62,11 @@ pub(super) fn engine_is_supported(input: &PlanInput, out: &mut Vec<Finding>) {
         14 | 15 => out.push(seen(Finding::warning(
             "target-engine-old",
             "The target's SQL Server version is out of mainstream support",
-        )).next("Connect supports mainstream-supported versions, up to SQL Server 2022. Choose 2022, or accept it.")),
+        )).next("Connect supports mainstream-supported versions, up to SQL Server 2022. Choose 2022, or accept that Microsoft may not help.")),
         _ => out.push(seen(Finding::blocker(
             "target-engine-unsupported",
             "Connect does not support the target's SQL Server version",
-        )).next("SQL Server 2022 is supported. Versions before 2017 are out of support, and 2025 is not listed as supported.")),
+        )).next("Choose an instance of SQL Server 2022. Versions before 2017 are out of support, and 2025 is not listed as supported.")),
     }
 }
 
@@ -81,7 +81,7 @@ pub(super) fn engine_is_not_older(input: &PlanInput, out: &mut Vec<Finding>) {
                 .saw(format!("ProductVersion of {}", s.server_name), &s.product_version)
                 .saw(format!("ProductVersion of {}", t.server_name), &t.product_version)
                 .source("SQL Server error 3169: a backup cannot be restored on an older version")
-                .next("Choose a target of the same or a newer version."),
+                .next("There is no way down. Name an instance of the source's version or a newer one with --target-host and --target-instance."),
         );
     } else if t.major > s.major {
         out.push(
@@ -102,7 +102,7 @@ pub(super) fn collation_is_case_insensitive(input: &PlanInput, out: &mut Vec<Fin
             Finding::blocker("target-collation-case-sensitive", "The target instance has a case-sensitive collation")
                 .saw(format!("SERVERPROPERTY('Collation') on {}", t.server_name), &t.collation)
                 .source(PREREQUISITES_PAGE)
-                .next("Choose an instance with a case-insensitive (_CI_) collation; an instance's collation cannot be changed."),
+                .next("Choose an instance with a case-insensitive (_CI_) collation, or have the DBA rebuild this one's system databases: a collation is chosen at setup."),
         );
     }
 }
@@ -119,7 +119,7 @@ pub(super) fn permissions_suffice(input: &PlanInput, out: &mut Vec<Finding>) {
             .saw("IS_SRVROLEMEMBER('dbcreator')", format!("0 for {}", t.login))
             .source("SQL Server: RESTORE of a new database needs CREATE ANY DATABASE")
             .next(format!(
-                "ALTER SERVER ROLE dbcreator ADD MEMBER [{}];",
+                "Have a DBA run: ALTER SERVER ROLE dbcreator ADD MEMBER [{}]; Then plan again.",
                 t.login.replace(']', "]]")
             )),
         );
@@ -128,10 +128,15 @@ pub(super) fn permissions_suffice(input: &PlanInput, out: &mut Vec<Finding>) {
         out.push(
             Finding::blocker("target-sessions-unseen", "Who is connected to the restored database could not be seen")
                 .saw("HAS_PERMS_BY_NAME(NULL, NULL, 'VIEW SERVER STATE')", format!("0 for {}", t.login))
-                .source(OURS)
+                .source("Microsoft Learn: sys.dm_exec_sessions, sys.dm_tran_locks, sys.dm_exec_connections, Permissions")
                 .next(format!(
-                    "GRANT VIEW SERVER {}STATE TO [{}];  -- that only the new server is connected could not be proven otherwise",
-                    if t.major >= 16 { "PERFORMANCE " } else { "" },
+                    "GRANT {} TO [{}];  -- that only the new server is connected could not be proven otherwise",
+                    // Sessions and locks need the one, connections the other; VIEW SERVER STATE covers both and more.
+                    if t.major >= 16 {
+                        "VIEW SERVER PERFORMANCE STATE, VIEW SERVER SECURITY STATE"
+                    } else {
+                        "VIEW SERVER STATE"
+                    },
                     t.login.replace(']', "]]")
                 )),
         );
@@ -156,7 +161,24 @@ pub(super) fn is_another_instance(input: &PlanInput, out: &mut Vec<Finding>) {
             Finding::blocker("target-is-source-instance", "Source and target are the same instance")
                 .saw("SERVERPROPERTY('ServerName') of both", &s.server_name)
                 .source(EXISTING_DATABASE_PAGE)
-                .next("A second ADSync database needs another SQL Server instance."),
+                .next("A second ADSync database needs another SQL Server instance: name one with --target-host and --target-instance."),
+        );
+    }
+}
+
+/// `sysname`, in UTF-16 units.
+pub(crate) const LONGEST_DATABASE_NAME: usize = 128;
+
+/// The final name must be one that a database can have. Quotes and brackets are fine.
+pub(super) fn name_is_usable(input: &PlanInput, out: &mut Vec<Finding>) {
+    let name = &input.request.target_database;
+    let length = name.encode_utf16().count();
+    if length > LONGEST_DATABASE_NAME || name.trim().is_empty() || name.contains(char::is_control) {
+        out.push(
+            Finding::blocker("target-name-unusable", "The target database cannot have this name")
+                .saw("--target-database", format!("{name:?}, {length} characters"))
+                .source("SQL Server: a database name has 1 to 128 characters; Syncferry: and none that cannot be seen")
+                .next("Choose another name with --target-database. Where the source itself has such a name, the copy needs one of its own."),
         );
     }
 }

@@ -122,6 +122,9 @@ cases! {
     last_sync_too_old: Warning "last-sync-too-old" <- |i| {
         i.adsync().last_sync = Some(NOW.plus(-22 * syncferry_shared::Millis::DAY));
     };
+    last_sync_in_the_future: Warning "last-sync-in-the-future" <- |i| {
+        i.adsync().last_sync = Some(NOW.plus(2 * syncferry_shared::Millis::DAY));
+    };
     collation_case_sensitive: Blocker "collation-case-sensitive" <- |i| {
         i.source_db().collation = Some("Latin1_General_CS_AS".to_string());
     };
@@ -159,6 +162,7 @@ cases! {
     target_is_source_instance: Blocker "target-is-source-instance" <- |i| {
         i.target().server_name = r"sync01\LOCALDB#SH1A2B3C".to_string();
     };
+    target_name_unusable: Blocker "target-name-unusable" <- |i| i.request.target_database = "AD\nSync".to_string();
     target_name_taken: Blocker "target-name-taken" <- |i| i.target().databases.push(DatabaseName {
         name: "adsync".to_string(),
         state: "OFFLINE".to_string(),
@@ -255,6 +259,92 @@ cases! {
             next_step: String::new(),
         });
     };
+}
+
+/// Of the bad input that people bring, only these two can be accepted; everything else blocks.
+#[test]
+fn only_express_and_an_old_synchronisation_can_be_accepted() {
+    const BAD_INPUT: &[&str] = &[
+        "source-is-not-adsync",
+        "source-is-empty",
+        "target-is-localdb",
+        "target-is-azure-sql",
+        "target-engine-older",
+        "target-engine-unsupported",
+        "collation-case-sensitive",
+        "target-collation-case-sensitive",
+        "installer-too-old",
+        "installer-older-than-database",
+        "installer-blocked",
+        "installer-is-another-product",
+        "installer-unreadable",
+        "installer-signature-bad",
+        "connect-already-installed",
+        "no-space",
+        "target-is-express",
+        "last-sync-too-old",
+    ];
+    for rule in BAD_INPUT {
+        let case = CASES.iter().find(|c| c.rule == *rule);
+        let case = case.unwrap_or_else(|| panic!("{rule} has no case"));
+        let warns = ["target-is-express", "last-sync-too-old"].contains(rule);
+        let expected = if warns { Severity::Warning } else { Severity::Blocker };
+        assert_eq!(case.severity, expected, "{rule}");
+        let mut input = good();
+        (case.breaks)(&mut input);
+        assert_eq!(plan(&input).blocked(), !warns, "{rule}");
+    }
+}
+
+/// An agent's clock, and a SQL Server's, may be wrong by any amount: ages are judged by what the store says it is.
+#[test]
+fn ages_are_judged_on_the_stores_clock() {
+    let three_weeks = 21 * syncferry_shared::Millis::DAY;
+    for wrong_by in [0, -40, 40, -4_000].map(|days| days * syncferry_shared::Millis::DAY) {
+        for (age, old) in [(0, false), (three_weeks, false), (three_weeks + 1, true), (2 * three_weeks, true)] {
+            let mut input = good();
+            input.adsync().last_sync = Some(NOW.plus(-age));
+            let hosts = [&mut input.source_host, &mut input.target_host, &mut input.connect_host];
+            for inventory in hosts.into_iter().filter_map(|h| h.inventory.as_mut()) {
+                inventory.taken_at = NOW.plus(wrong_by);
+                for instance in &mut inventory.instances {
+                    instance.clock_offset_ms = -wrong_by;
+                }
+            }
+            // The holder is the same host as the source's.
+            input.holder = Some(input.source_host.clone());
+            let plan = plan(&input);
+            let said = rules_of(&plan.findings).contains(&"last-sync-too-old");
+            assert_eq!(said, old, "{age} ms ago, with clocks that are wrong by {wrong_by} ms");
+            assert!(!plan.blocked(), "{:?}", plan.findings);
+        }
+    }
+}
+
+/// A temporary name fits into what SQL Server takes, whatever the database's own name is.
+#[test]
+fn long_names_get_short_temporary_ones() {
+    let mut input = good();
+    input.request.target_database = "\u{1F600}".repeat(64);
+    let values = plan(&input).values.unwrap();
+    assert!(values.temporary_name.encode_utf16().count() <= 128, "{}", values.temporary_name);
+    assert!(values.temporary_name.ends_with(&format!("__syncferry_{}", input.ids.migration.short())));
+    input.request.target_database.push('x');
+    assert!(rules_of(&plan(&input).findings).contains(&"target-name-unusable"));
+}
+
+/// What is on one volume must fit together: the copy of the backup and the database's files.
+#[test]
+fn backup_and_database_share_a_volume() {
+    let mut input = good();
+    input.sql().host.staging_dir = r"D:\Syncferry\staging".to_string();
+    input.sql().host.staging_free = Some(10 << 30);
+    // The database has 8 GiB of data, its backup 7.7 GiB: each fits, both do not.
+    input.target().volumes.insert(r"D:\".to_string(), 10 << 30);
+    let plan = plan(&input);
+    let found: Vec<&Finding> = plan.findings.iter().filter(|f| f.rule == "no-space").collect();
+    assert_eq!(found.len(), 1, "{:?}", plan.findings);
+    insta::assert_snapshot!(read_aloud(found[0]));
 }
 
 /// Every rule that the source can speak of has a case here, and every case a rule.

@@ -28,19 +28,7 @@ pub(super) fn took(from: Option<Millis>, to: Option<Millis>) -> String {
     }
 }
 
-/// A number of bytes, short and exact.
-pub(super) fn bytes(n: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let (mut value, mut rest, mut unit) = (n, 0, 0);
-    while value >= 1024 && unit + 1 < UNITS.len() {
-        (rest, value, unit) = (value % 1024, value / 1024, unit + 1);
-    }
-    if unit == 0 {
-        format!("{value} B")
-    } else {
-        format!("{value}.{} {}", rest * 10 / 1024, UNITS[unit])
-    }
-}
+pub(super) use crate::finding::bytes;
 
 /// A count with groups of three digits.
 pub(super) fn grouped(n: i64) -> String {

@@ -6,7 +6,9 @@
 //!   { "on": "backup", "error": 823, "times": 1 },
 //!   { "on": "login", "probability": 0.2, "drop": true },
 //!   { "on": "restore", "at_percent": 50, "hang_ms": 5000 },
-//!   { "on": "rename", "database": "ADSync__mig_42", "error": 5061, "times": 2 }
+//!   { "on": "rename", "database": "ADSync__mig_42", "error": 5061, "times": 2 },
+//!   { "on": "verify", "flip": true, "times": 1 },
+//!   { "on": "batch", "text": "HEADERONLY", "hold": "wait-here" }
 //! ] }
 //! ```
 //! `on` is one of: login, batch, rpc, backup, restore, verify, headeronly, filelistonly, labelonly, rename, alter, drop,
@@ -49,6 +51,10 @@ pub struct Rule {
     pub drop: bool,
     /// Writes fail with 112.
     pub disk_full: bool,
+    /// Changes one byte in the middle of each device first: for the statements that read a medium.
+    pub flip: bool,
+    /// Waits as long as a file of this name stands beside the plan.
+    pub hold: Option<String>,
     /// For backup and restore: strikes when this much is done.
     pub at_percent: Option<u8>,
 }
@@ -68,6 +74,10 @@ pub struct Strike {
     pub drop: bool,
     /// Or a full disk.
     pub disk_full: bool,
+    /// Damage the medium before it is read.
+    pub flip: bool,
+    /// Wait as long as this file is there.
+    pub hold: Option<PathBuf>,
     /// Or fail.
     pub error: Option<SqlError>,
 }
@@ -112,7 +122,7 @@ impl Faults {
             .iter()
             .enumerate()
             .find(|(n, rule)| self.applies(*n, rule, on, database, text, percent));
-        found.map(|(_, rule)| strike(rule))
+        found.map(|(_, rule)| strike(rule, &self.path))
     }
 
     fn applies(&self, n: usize, rule: &Rule, on: &str, database: &str, text: &str, percent: Option<u8>) -> bool {
@@ -167,8 +177,10 @@ impl Faults {
     }
 }
 
-fn strike(rule: &Rule) -> Strike {
+fn strike(rule: &Rule, plan: &Path) -> Strike {
     Strike {
+        flip: rule.flip,
+        hold: rule.hold.as_ref().map(|name| plan.with_file_name(name)),
         hang: rule.hang_ms.map(Duration::from_millis),
         drop: rule.drop,
         disk_full: rule.disk_full || rule.on.eq_ignore_ascii_case("disk_full"),

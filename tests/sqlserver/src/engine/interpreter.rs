@@ -175,6 +175,11 @@ impl Session {
         if let Some(hang) = strike.hang {
             self.sleep(hang).await;
         }
+        while strike.hold.as_ref().is_some_and(|file| file.exists()) {
+            if !self.sleep(std::time::Duration::from_millis(10)).await {
+                break;
+            }
+        }
         if strike.drop {
             return Err(aborted());
         }
@@ -184,6 +189,10 @@ impl Session {
     /// The same for a named occasion of a statement.
     pub(super) async fn fault(&self, on: &str, database: &str, text: &str) -> Run<()> {
         let strike = self.inst.faults.strike(on, database, text, None);
+        if strike.as_ref().is_some_and(|s| s.flip) {
+            // For a medium, the text is its devices.
+            text.split(';').for_each(|device| flip(&self.inst.drives(), device));
+        }
         match self.suffer(strike).await? {
             Some(error) => Err(error.into()),
             None => Ok(()),
@@ -502,4 +511,19 @@ fn terminated(number: i32) -> bool {
         number,
         220 | 232 | 515 | 517 | 547 | 544 | 2601 | 2627 | 2628 | 8115 | 8134 | 8152 | 512
     )
+}
+
+/// Changes one byte in the middle of a file, as a bad disk does.
+fn flip(drives: &crate::storage::Drives, path: &str) {
+    let changed = drives.real_path(path).map_err(|e| std::io::Error::other(e.to_string())).and_then(|real| {
+        let mut bytes = std::fs::read(&real)?;
+        let middle = bytes.len() / 2;
+        if let Some(byte) = bytes.get_mut(middle) {
+            *byte ^= 0xFF;
+        }
+        std::fs::write(&real, bytes)
+    });
+    if let Err(error) = changed {
+        tracing::warn!(path, %error, "the fault plan wants this file damaged, and it could not be");
+    }
 }

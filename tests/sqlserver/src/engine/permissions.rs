@@ -34,16 +34,22 @@ fn role_permissions(role: &str) -> &'static [&'static str] {
             "ALTER SERVER STATE",
             "VIEW SERVER STATE",
             "VIEW SERVER PERFORMANCE STATE",
+            "VIEW SERVER SECURITY STATE",
         ],
         "securityadmin" => &["ALTER ANY LOGIN"],
         "serveradmin" => &[
             "ALTER SETTINGS",
             "VIEW SERVER STATE",
             "VIEW SERVER PERFORMANCE STATE",
+            "VIEW SERVER SECURITY STATE",
             "ALTER SERVER STATE",
         ],
         "public" => &["VIEW ANY DATABASE", "CONNECT SQL"],
-        "##MS_ServerStateReader##" => &["VIEW SERVER STATE", "VIEW SERVER PERFORMANCE STATE"],
+        "##MS_ServerStateReader##" => &[
+            "VIEW SERVER STATE",
+            "VIEW SERVER PERFORMANCE STATE",
+            "VIEW SERVER SECURITY STATE",
+        ],
         "##MS_DatabaseConnector##" => &["CONNECT ANY DATABASE"],
         _ => &[],
     }
@@ -219,6 +225,20 @@ impl Session {
         } else {
             "VIEW SERVER STATE"
         }
+    }
+
+    /// The name of the right that connections need in this version.
+    pub(super) fn security_permission(&self) -> &'static str {
+        if self.inst.config().version().0 >= 16 {
+            "VIEW SERVER SECURITY STATE"
+        } else {
+            "VIEW SERVER STATE"
+        }
+    }
+
+    /// Whether it may see other people's connections.
+    pub(super) fn can_view_security_state(&self) -> bool {
+        self.has_server(self.security_permission())
     }
 
     /// Whether it may see other sessions.

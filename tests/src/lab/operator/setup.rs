@@ -95,6 +95,11 @@ impl Operator {
 
     /// Registers the source unless it is there.
     pub async fn add_database(&mut self) -> anyhow::Result<()> {
+        self.add_database_named(DATABASE).await
+    }
+
+    /// Registers the source under whatever name it has, unless it is there.
+    pub async fn add_database_named(&mut self, name: &str) -> anyhow::Result<()> {
         let request = v1::ListDatabasesRequest { site: SITE.into() };
         let databases = self.client.list_databases(request).await?.into_inner().databases;
         if databases.iter().any(|d| d.host == OLD_SERVER) {
@@ -103,7 +108,7 @@ impl Operator {
         let words = [
             "database",
             "add",
-            DATABASE,
+            name,
             "--site",
             SITE,
             "--host",

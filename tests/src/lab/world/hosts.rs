@@ -76,7 +76,7 @@ fn old_server(world: &World) -> State {
     let r = &mut state.registry;
     r.set(KEY_PARAMETERS, "Server", LOCALDB);
     r.set(KEY_PARAMETERS, "SQLInstance", instance.as_str());
-    r.set(KEY_PARAMETERS, "DBName", super::DATABASE);
+    r.set(KEY_PARAMETERS, "DBName", options.database.as_str());
     r.set(KEY_ENGINE, "Location", format!("{ENGINE_DIR}\\").as_str());
     r.set(KEY_WIZARD, "InstallationPath", format!("{WIZARD_DIR}\\").as_str());
     r.set(KEY_WIZARD, "WizardPath", format!("{WIZARD_DIR}\\{WIZARD_EXE}").as_str());

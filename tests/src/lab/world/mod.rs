@@ -53,7 +53,7 @@ pub const TENANT_ID: &str = "8f3c1a52-6d0e-4b7a-9c51-2e7d4f60ab13";
 pub const TENANT: &str = "contoso.onmicrosoft.com";
 /// The name that agents give to their SQL Server instance.
 pub const INSTANCE: &str = "default";
-/// The database.
+/// The database, unless it is asked for under another name.
 pub const DATABASE: &str = "ADSync";
 /// The service account of the new server.
 pub const SERVICE_ACCOUNT: &str = r"CONTOSO\gmsa-sync02$";

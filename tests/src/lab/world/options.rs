@@ -70,6 +70,9 @@ pub struct WorldOptions {
     /// The engine on the SQL host
     #[arg(long, value_enum, default_value_t = TargetEngine::Standard2022)]
     pub target: TargetEngine,
+    /// The name of the database on the old server
+    #[arg(long, default_value = super::DATABASE)]
+    pub database: String,
     /// The version of the installer on the new server
     #[arg(long, default_value = "2.6.91.0")]
     pub installer_version: String,
@@ -96,6 +99,7 @@ impl Default for WorldOptions {
             objects: 24_000,
             source: SourceEngine::Localdb2019,
             target: TargetEngine::Standard2022,
+            database: super::DATABASE.into(),
             installer_version: "2.6.91.0".into(),
             last_sync_days: None,
             empty: false,

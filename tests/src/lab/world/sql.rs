@@ -6,7 +6,7 @@ use syncferry_sqlserver::storage::sample::{AdSync, Emptiness, adsync};
 use syncferry_sqlserver::storage::{InstanceSpec, PermissionState, ServerPermission};
 use time::{Duration, OffsetDateTime};
 
-use super::{DATABASE, NEW_SERVER, OLD_SERVER, SQL_HOST, SourceEngine, TENANT, TargetEngine, World};
+use super::{NEW_SERVER, OLD_SERVER, SQL_HOST, SourceEngine, TENANT, TargetEngine, World};
 use crate::lab::host::sql::WINDOWS_PASSWORD;
 
 /// Agents run as LocalSystem.
@@ -21,8 +21,8 @@ const CASE_SENSITIVE: &str = "SQL_Latin1_General_CP1_CS_AS";
 pub(super) fn create(world: &World, now: OffsetDateTime, note: &mut impl FnMut(&str)) -> anyhow::Result<()> {
     let options = world.options();
     note(&format!(
-        "{OLD_SERVER}: LocalDB with {DATABASE}, about {} rows of objects",
-        options.objects
+        "{OLD_SERVER}: LocalDB with {}, about {} rows of objects",
+        options.database, options.objects
     ));
     let source = source(world, now);
     write(world, "source", OLD_SERVER, source)?;
@@ -39,7 +39,7 @@ fn source(world: &World, now: OffsetDateTime) -> InstanceSpec {
         SourceEngine::Localdb2022 => InstanceSpec::localdb_2022(OLD_SERVER, now),
     };
     let mut sample = AdSync::new(now);
-    sample.name = DATABASE.into();
+    sample.name.clone_from(&options.database);
     sample.connect_version = options.source.connect_version().into();
     sample.tenant = TENANT.into();
     sample.objects = options.objects;

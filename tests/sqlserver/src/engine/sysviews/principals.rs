@@ -226,6 +226,7 @@ fn permission_code(name: &str) -> &'static str {
         "CONTROL SERVER" => "CL  ",
         "VIEW SERVER STATE" => "VWSS",
         "VIEW SERVER PERFORMANCE STATE" => "VSPS",
+        "VIEW SERVER SECURITY STATE" => "VSSS",
         "VIEW ANY DATABASE" => "VWDB",
         "VIEW ANY DEFINITION" => "VWAD",
         "VIEW DEFINITION" => "VW  ",

@@ -2,7 +2,7 @@
 //! see others; the rest refuses with 300 and 297.
 
 use super::{NVARCHAR60, SYSNAME, Scan, View, bit, bytes, columns, int, maybe, text};
-use crate::engine::errors::Result;
+use crate::engine::errors::{Result, err};
 use crate::engine::eval::text::prefix;
 use crate::engine::instance::{Activity, SessionInfo};
 use crate::engine::locks::{Held, Owner, Resource};
@@ -233,7 +233,10 @@ fn sessions(scan: &Scan<'_>) -> Result<Vec<Row>> {
 }
 
 fn connections(scan: &Scan<'_>) -> Result<Vec<Row>> {
-    scan.needs_state()?;
+    // From SQL Server 2022 on, connections need another right than sessions.
+    if !scan.session.can_view_security_state() {
+        return Err(err!(300, scan.session.security_permission()).then(err!(297)));
+    }
     let row = |s: &std::sync::Arc<SessionInfo>| {
         let a = s.activity().clone();
         vec![

@@ -137,7 +137,9 @@ pub fn adsync(spec: &AdSync) -> Database {
     }
     for file in database.files.iter_mut().filter(|_| !spec.data_folder.is_empty()) {
         let ending = if file.kind == FileKind::Data { ".mdf" } else { ".ldf" };
-        file.physical_name = format!("{}{}{ending}", spec.data_folder, file.name);
+        // A database can have a name that no file can have.
+        let stem = file.name.replace(|c: char| c.is_control() || "<>:\"/\\|?*".contains(c), "_");
+        file.physical_name = format!("{}{stem}{ending}", spec.data_folder);
     }
     if spec.emptiness != Emptiness::NoTables {
         let mut tables = Tables::new(made);

@@ -1,0 +1,155 @@
+//! The synchronisation around a backup: the scheduler is held, a cycle that runs is waited for, and everything is put back.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use syncferry_shared::Finding;
+
+use super::Base;
+use crate::jobs::common::{OURS, minutes};
+use crate::jobs::look::Look;
+use crate::runner::{Cx, Probe, SYNC_CYCLE, Step, StepError};
+
+pub(super) struct HoldScheduler;
+
+#[async_trait]
+impl Step for HoldScheduler {
+    fn name(&self) -> &'static str {
+        "hold-scheduler"
+    }
+    fn destructive(&self) -> bool {
+        true
+    }
+    fn budget(&self) -> Duration {
+        minutes(2)
+    }
+    async fn probe(&self, _cx: &mut Cx) -> Result<Probe, StepError> {
+        Ok(Probe::NotStarted)
+    }
+    async fn act(&self, cx: &mut Cx) -> Result<Value, StepError> {
+        let facts = cx.env.host.connect_facts().await?;
+        let Some(scheduler) = facts.scheduler else {
+            return Err(Finding::blocker("scheduler-unseen", "The scheduler of the old server does not answer")
+                .saw("Get-ADSyncScheduler", "no answer")
+                .source(OURS)
+                .next("Start the ADSync service on the old server, check that the agent's account is in ADSyncAdmins, and apply the migration again.")
+                .into());
+        };
+        // What was before anybody of ours changed it: after a crash it may be off because of us.
+        let was = cx.hold(SYNC_CYCLE, json!(scheduler.sync_cycle_enabled)).await?;
+        if scheduler.sync_cycle_enabled {
+            cx.env.host.set_sync_cycle(false).await?;
+        }
+        cx.saw("SyncCycleEnabled before", &was);
+        Ok(json!({"was": was}))
+    }
+    async fn confirm(&self, cx: &mut Cx, _evidence: &Value) -> Result<(), StepError> {
+        let on = cx
+            .env
+            .host
+            .connect_facts()
+            .await?
+            .scheduler
+            .is_some_and(|s| s.sync_cycle_enabled);
+        if !on {
+            return Ok(());
+        }
+        Err(
+            Finding::blocker("scheduler-not-held", "The scheduler is still on after it was held")
+                .saw("SyncCycleEnabled", "True")
+                .source(OURS)
+                .next("Somebody or something turns it on again. Find out who, then apply the migration again.")
+                .into(),
+        )
+    }
+}
+
+pub(super) struct WaitUntilIdle(pub(super) Base);
+
+#[async_trait]
+impl Look for WaitUntilIdle {
+    const NAME: &'static str = "wait-until-idle";
+
+    fn budget(&self) -> Duration {
+        Duration::from_secs(self.0.task.idle_timeout_s)
+    }
+    async fn look(&self, cx: &mut Cx) -> Result<Value, StepError> {
+        let begun = tokio::time::Instant::now();
+        loop {
+            let running = self.cycle_runs(cx).await?;
+            let waited = begun.elapsed().as_secs();
+            match running {
+                None => {
+                    cx.saw("synchronisation cycle", format!("none runs, after {waited} s"));
+                    return Ok(json!({"waited_s": waited}));
+                }
+                Some(_) if waited > self.0.task.idle_timeout_s => {
+                    return Err(Finding::blocker("cycle-does-not-end", "A synchronisation cycle did not end in time")
+                        .saw("waited", format!("{waited} s"))
+                        .source(OURS)
+                        .next("Look at the old server's Synchronization Service Manager. Stop-ADSyncSyncCycle ends a cycle; then apply the migration again.")
+                        .into());
+                }
+                Some(what) => cx.progress(syncferry_shared::progress::Progress {
+                    message: format!("waiting until the cycle ends ({what}), {waited} s"),
+                    ..Default::default()
+                }),
+            }
+            cx.sleep(cx.env.pace.look_again).await?;
+        }
+    }
+}
+
+impl WaitUntilIdle {
+    /// What says that a cycle runs, if one does. Where Connect is on this host, its own word counts; a run that the database
+    /// calls open may be one that was interrupted long ago.
+    async fn cycle_runs(&self, cx: &mut Cx) -> Result<Option<&'static str>, StepError> {
+        if self.0.task.hold_scheduler {
+            let scheduler = cx.env.host.connect_facts().await?.scheduler;
+            return Ok(scheduler
+                .is_some_and(|s| s.cycle_in_progress)
+                .then_some("Get-ADSyncScheduler"));
+        }
+        let mut server = self.0.server(cx).await?;
+        let facts = crate::adsync::inspect(&mut server.work, self.0.database()).await?;
+        server.close().await;
+        Ok(facts
+            .and_then(|f| f.run_in_progress)
+            .unwrap_or(false)
+            .then_some("mms_run_history"))
+    }
+}
+
+pub(super) struct ReleaseScheduler;
+
+#[async_trait]
+impl Step for ReleaseScheduler {
+    fn name(&self) -> &'static str {
+        "release-scheduler"
+    }
+    fn budget(&self) -> Duration {
+        minutes(2)
+    }
+    async fn probe(&self, _cx: &mut Cx) -> Result<Probe, StepError> {
+        Ok(Probe::NotStarted)
+    }
+    async fn act(&self, cx: &mut Cx) -> Result<Value, StepError> {
+        cx.release(SYNC_CYCLE).await?;
+        Ok(json!({}))
+    }
+    async fn confirm(&self, cx: &mut Cx, _evidence: &Value) -> Result<(), StepError> {
+        let now = cx
+            .env
+            .host
+            .connect_facts()
+            .await?
+            .scheduler
+            .map(|s| s.sync_cycle_enabled);
+        cx.saw(
+            "SyncCycleEnabled now",
+            now.map_or("unknown".to_string(), |n| n.to_string()),
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,197 @@
+//! `restore`: brings the backup over, proves that it is the one, restores it under a temporary name with files of its own,
+//! checks it, compares it with the source and renames it. Nothing is ever restored over.
+
+mod copy;
+mod database;
+mod name;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use syncferry_shared::Finding;
+use syncferry_shared::outcome::{Level, Outcome};
+use syncferry_shared::spec::RestoreTask;
+
+use self::copy::{AcceptSet, DeleteCopy, Fetch};
+use self::database::{CheckDatabase, Prepare, Restore};
+use self::name::{Identify, Rename};
+use super::common::{OURS, Server, count, differences, minutes, service_account, staging};
+use super::look::{Look, LooksOnly};
+use super::steps::{SecureStaging, differs};
+use crate::runner::{Cx, Job, Step, StepError};
+use crate::sql::ops;
+use crate::transfer::Wanted;
+
+/// The job.
+pub(super) fn job(task: &RestoreTask) -> Job {
+    let base = Base {
+        task: Arc::new(task.clone()),
+    };
+    let steps: Vec<Box<dyn Step>> = vec![
+        Box::new(LooksOnly(LookAtTarget(base.clone()))),
+        Box::new(SecureStaging {
+            account_of: "look-at-target",
+            needs: task.size,
+            has: Some(file_name(task)),
+        }),
+        Box::new(Fetch(base.clone())),
+        Box::new(LooksOnly(AcceptSet(base.clone()))),
+        Box::new(Restore(base.clone())),
+        Box::new(LooksOnly(CheckDatabase(base.clone()))),
+        Box::new(Prepare(base.clone())),
+        Box::new(LooksOnly(Compare(base.clone()))),
+        Box::new(Rename(base.clone())),
+        Box::new(LooksOnly(Identify(base.clone()))),
+        Box::new(DeleteCopy(base)),
+    ];
+    Job::new(steps, finish)
+}
+
+fn finish(cx: &Cx) -> Outcome {
+    let of = |step: &str| cx.evidence(step).cloned().unwrap_or_default();
+    let mut outcome = Outcome {
+        restored: serde_json::from_value(of("identify")).ok(),
+        counts: serde_json::from_value(of("compare")).ok(),
+        ..Outcome::default()
+    };
+    for level in [Level::L1, Level::L2, Level::L3, Level::L4] {
+        outcome.reached(level);
+    }
+    if let Some(r) = outcome.restored.clone() {
+        outcome.saw("SERVERPROPERTY('ServerName')", r.server_name);
+        outcome.saw("database_guid", r.database_guid);
+        outcome.saw("family_guid", r.family_guid);
+    }
+    outcome
+}
+
+/// The copy's name in the staging folder.
+fn file_name(task: &RestoreTask) -> String {
+    format!("{}.bak", task.artifact.short())
+}
+
+#[derive(Clone)]
+struct Base {
+    task: Arc<RestoreTask>,
+}
+
+impl Base {
+    async fn server(&self, cx: &Cx) -> Result<Server, StepError> {
+        Server::open(cx, &self.task.instance).await
+    }
+    fn file(&self, cx: &Cx) -> String {
+        cx.env.host.join(&staging(cx), &file_name(&self.task))
+    }
+    fn wanted(&self, cx: &Cx) -> Wanted {
+        Wanted {
+            artifact: self.task.artifact,
+            manifest_digest: self.task.manifest_digest.clone(),
+            size: self.task.size,
+            root: self.task.root.clone(),
+            destination: cx.env.host.local_path(&self.file(cx)),
+        }
+    }
+    fn family(&self) -> uuid::Uuid {
+        self.task.header.family_guid
+    }
+}
+
+struct LookAtTarget(Base);
+
+#[async_trait]
+impl Look for LookAtTarget {
+    const NAME: &'static str = "look-at-target";
+
+    fn budget(&self) -> Duration {
+        minutes(2)
+    }
+    async fn look(&self, cx: &mut Cx) -> Result<Value, StepError> {
+        let task = &self.0.task;
+        let mut server = self.0.server(cx).await?;
+        let facts = ops::probe_instance(&mut server.work, &server.instance, cx.env.clocks.as_ref()).await?;
+        if !facts.server_name.eq_ignore_ascii_case(&task.server_name) {
+            return Err(Finding::blocker(
+                "target-is-another-instance",
+                "The target instance is not the one that was planned",
+            )
+            .saw("SERVERPROPERTY('ServerName')", &facts.server_name)
+            .saw("in the plan", &task.server_name)
+            .source(OURS)
+            .next("Correct the endpoint in the agent's configuration, or plan again.")
+            .into());
+        }
+        let taken = ops::database_identity(&mut server.work, &task.final_name).await?;
+        if let Some(row) = taken {
+            return Err(Finding::blocker(
+                "target-name-taken",
+                format!("{} has a database named {} now", facts.server_name, row.name),
+            )
+            .saw("sys.databases", format!("{} ({})", row.name, row.state))
+            .source(OURS)
+            .next("It came after the plan was made. Find out whose it is; Syncferry never restores over a database.")
+            .into());
+        }
+        // SQL Server restores over a database of the same family without being told to.
+        let family = ops::family_present(&mut server.work, self.0.family()).await?;
+        if let Some(copy) = family.iter().find(|d| d.name != task.temporary_name) {
+            return Err(Finding::blocker(
+                "target-has-a-copy",
+                format!(
+                    "{} has a copy of this database already: {}",
+                    facts.server_name, copy.name
+                ),
+            )
+            .saw("family_guid", self.0.family())
+            .source(OURS)
+            .next(format!(
+                "Find out what {} is. Drop or move it away when nobody needs it, then apply the migration again.",
+                copy.name
+            ))
+            .into());
+        }
+        server.close().await;
+        cx.saw("SERVERPROPERTY('ServerName')", &facts.server_name);
+        cx.saw(
+            "SERVERPROPERTY('Edition')",
+            format!("{} {}", facts.edition, facts.product_version),
+        );
+        Ok(json!({
+            "service_account": service_account(cx, &task.instance, facts.service_account),
+            "major": facts.major,
+            "data_path": task.data_dir.clone().or(facts.data_path),
+            "log_path": task.log_dir.clone().or(facts.log_path),
+        }))
+    }
+}
+
+struct Compare(Base);
+
+#[async_trait]
+impl Look for Compare {
+    const NAME: &'static str = "compare";
+
+    fn budget(&self) -> Duration {
+        minutes(15)
+    }
+    async fn look(&self, cx: &mut Cx) -> Result<Value, StepError> {
+        let mut server = self.0.server(cx).await?;
+        let counts = count(&mut server, &self.0.task.temporary_name).await?;
+        server.close().await;
+        let lines = differences(&self.0.task.counts, &counts);
+        if !lines.is_empty() {
+            let next = "The copy is not what was counted in the source right before the backup. Look whether somebody changed the source meanwhile. Then cancel the migration and plan again: that takes a new backup.";
+            return Err(differs(
+                "copy-differs",
+                "The restored database differs from the source".to_string(),
+                lines,
+                next,
+            )
+            .into());
+        }
+        cx.saw("rows in all tables", counts.rows.values().sum::<i64>());
+        cx.saw("columns of all tables", "equal to the source");
+        Ok(serde_json::to_value(counts).unwrap_or_default())
+    }
+}

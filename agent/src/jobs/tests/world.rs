@@ -1,0 +1,480 @@
+//! A machine with two drives, and the two SQL Servers of a move on it: both see the same drives, so that a backup needs no
+//! transfer here.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use syncferry_proto::transport::private_file;
+use syncferry_shared::artifact::{Counts, Manifest};
+use syncferry_shared::inventory::{
+    ConnectFacts, ConnectParameters, DatabaseAddress, DatabaseFacts, HostFacts, ProductFacts, SchedulerFacts,
+    ServiceFacts,
+};
+use syncferry_shared::lease::{LeaseRef, Resource};
+use syncferry_shared::outcome::{Failure, Outcome};
+use syncferry_shared::spec::{BackupTask, DatabaseIdentity, JobKind, JobSpec, RestoreTask, Task};
+use syncferry_shared::token::{AttemptToken, digest};
+use syncferry_shared::{AgentId, ArtifactId, DatabaseId, Finding, HostId, JobId, MigrationId};
+use syncferry_sqlserver::engine::Instance;
+use syncferry_sqlserver::storage::InstanceSpec;
+use syncferry_sqlserver::storage::sample::{AdSync, adsync};
+use tempfile::TempDir;
+use time::OffsetDateTime;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::clocks::SystemClocks;
+use crate::host::{Host, HostError, MsiExit, WizardSight};
+use crate::instances::Instances;
+use crate::journal::{AttemptKey, End, Journal, Mode, Record};
+use crate::runner::tests::world::{Boss, PACE};
+use crate::runner::{self, Controls, Deps, Ended, Env, LeaseBook};
+use crate::sql::{Role, SqlSession, ops};
+use crate::transfer::Artifacts;
+
+/// The folder for backups.
+pub(super) const STAGING: &str = r"D:\Staging";
+/// The folder for the restored database.
+const DATA: &str = r"E:\Data";
+const PASSWORD: &str = "Passw0rd!ä";
+const MIGRATION: MigrationId = MigrationId(Uuid::from_u128(0x0a1b_2c3d));
+const ARTIFACT: ArtifactId = ArtifactId(Uuid::from_u128(0xa7));
+
+/// The machine. What Connect shows follows from the fields.
+pub(super) struct Machine {
+    root: PathBuf,
+    /// Free bytes, wherever one looks.
+    pub(super) free: AtomicU64,
+    /// `SyncCycleEnabled`.
+    pub(super) cycle: AtomicBool,
+    /// Whether it ever was off.
+    pub(super) was_off: AtomicBool,
+    /// What installing ends with.
+    pub(super) msi_exit: AtomicI32,
+    /// How often something was installed.
+    pub(super) installs: AtomicI32,
+    /// The product that is installed, and where Connect ends up.
+    pub(super) installed: Mutex<Option<(String, ConnectParameters)>>,
+    /// What installing brings.
+    pub(super) brings: Mutex<Option<(String, ConnectParameters)>>,
+    /// What Windows says of a signature.
+    pub(super) trusted: AtomicBool,
+}
+
+#[async_trait]
+impl Host for Machine {
+    async fn facts(&self) -> Result<HostFacts, HostError> {
+        Ok(HostFacts::default())
+    }
+    fn local_path(&self, path: &str) -> PathBuf {
+        let (drive, rest) = path.split_once(":\\").unwrap_or(("X", path));
+        rest.split('\\').fold(self.root.join(drive), |p, part| p.join(part))
+    }
+    fn join(&self, folder: &str, name: &str) -> String {
+        format!("{}\\{name}", folder.trim_end_matches('\\'))
+    }
+    async fn free_space(&self, _: &str) -> Result<u64, HostError> {
+        Ok(self.free.load(Ordering::SeqCst))
+    }
+    async fn secure_dir(&self, path: &str, _: &[String]) -> Result<(), HostError> {
+        std::fs::create_dir_all(self.local_path(path)).map_err(|e| HostError::Os {
+            what: path.into(),
+            error: e.to_string(),
+        })
+    }
+    async fn connect_facts(&self) -> Result<ConnectFacts, HostError> {
+        let installed = self.installed.lock().unwrap().clone();
+        let scheduler = SchedulerFacts {
+            sync_cycle_enabled: self.cycle.load(Ordering::SeqCst),
+            staging_mode: installed.is_some(),
+            suspended: false,
+            cycle_in_progress: false,
+            next_policy: "Delta".into(),
+        };
+        let mut facts = ConnectFacts {
+            scheduler: Some(scheduler),
+            ..ConnectFacts::default()
+        };
+        if let Some((product_code, parameters)) = installed {
+            facts.products.push(ProductFacts {
+                name: "Microsoft Entra Connect Sync".into(),
+                version: "2.6.91.0".into(),
+                product_code,
+            });
+            facts.service = Some(ServiceFacts {
+                state: "running".into(),
+                start: "automatic".into(),
+                account: r"CONTOSO\gmsa$".into(),
+            });
+            facts.parameters = Some(parameters);
+        }
+        Ok(facts)
+    }
+    async fn connectors(&self) -> Result<Vec<String>, HostError> {
+        Ok(Vec::new())
+    }
+    async fn set_sync_cycle(&self, enabled: bool) -> Result<(), HostError> {
+        self.cycle.store(enabled, Ordering::SeqCst);
+        self.was_off.fetch_or(!enabled, Ordering::SeqCst);
+        Ok(())
+    }
+    async fn signature_trusted(&self, _: &str) -> Result<Option<bool>, HostError> {
+        Ok(Some(self.trusted.load(Ordering::SeqCst)))
+    }
+    async fn install_msi(&self, _: &str, log: &str) -> Result<MsiExit, HostError> {
+        let code = self.msi_exit.load(Ordering::SeqCst);
+        if code == 0 {
+            self.installs.fetch_add(1, Ordering::SeqCst);
+            *self.installed.lock().unwrap() = self.brings.lock().unwrap().clone();
+        }
+        let failed = ["Note: 1: 2203 2: D:\\Install\\AzureADConnect.msi 3: -2147286960".to_string()];
+        Ok(MsiExit {
+            code,
+            log: log.into(),
+            excerpt: if code == 0 { Vec::new() } else { failed.to_vec() },
+        })
+    }
+    async fn uninstall_msi(&self, _: &str, log: &str) -> Result<MsiExit, HostError> {
+        *self.installed.lock().unwrap() = None;
+        Ok(MsiExit {
+            code: 0,
+            log: log.into(),
+            excerpt: Vec::new(),
+        })
+    }
+    async fn wizard(&self) -> Result<WizardSight, HostError> {
+        Ok(WizardSight::default())
+    }
+}
+
+/// A running stand-in.
+pub(super) struct Server {
+    name: &'static str,
+    port: u16,
+    dir: TempDir,
+    stop: CancellationToken,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Server {
+    async fn start(name: &'static str, spec: InstanceSpec, root: &Path) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut spec = spec.login("agent", PASSWORD, &["sysadmin"], &[]);
+        for drive in ["D", "E"] {
+            spec = spec.drive(&format!("{drive}:"), &root.join(drive), None);
+        }
+        spec.config.integrated_security_only = false;
+        drop(spec.create(dir.path()).unwrap());
+        let engine = Instance::open(dir.path()).unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let stop = CancellationToken::new();
+        tokio::spawn(syncferry_sqlserver::server::serve(engine, listener, stop.clone()));
+        Self { name, port, dir, stop }
+    }
+
+    /// The fault plan: one rule, or none.
+    pub(super) fn fault(&self, rule: &str) {
+        let plan = format!("{{\"rules\": [{rule}]}}");
+        std::fs::write(self.dir.path().join("faults.json"), plan).unwrap();
+    }
+
+    /// Sets its clock wrong.
+    pub(super) fn clock(&self, wrong_by_ms: i64) {
+        let settings = format!("{{\"clock_offset_ms\": {wrong_by_ms}}}");
+        std::fs::write(self.dir.path().join("lab.json"), settings).unwrap();
+    }
+
+    /// How often something was completed.
+    pub(super) fn completed(&self, what: &str) -> u64 {
+        let Ok(text) = std::fs::read(self.dir.path().join("effects.json")) else {
+            return 0;
+        };
+        let effects: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        effects["counts"][what].as_u64().unwrap_or(0)
+    }
+}
+
+/// The machine, its SQL Servers, and an agent's runner.
+pub(super) struct Site {
+    pub(super) machine: Arc<Machine>,
+    pub(super) source: Server,
+    pub(super) target: Server,
+    pub(super) sql: Instances,
+    journal: Journal,
+    attempts: AtomicI32,
+    dir: TempDir,
+    name: String,
+}
+
+impl Site {
+    /// Two servers; the source has a database of this name.
+    pub(super) async fn new(name: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in ["D/Staging", "E/Data", "journal"] {
+            std::fs::create_dir_all(dir.path().join(folder)).unwrap();
+        }
+        let now = OffsetDateTime::now_utc();
+        let sample = AdSync {
+            name: name.to_string(),
+            objects: 1_000,
+            ..AdSync::new(now)
+        };
+        let source = InstanceSpec::localdb_2019("SYNC01", now).database(adsync(&sample));
+        let source = Server::start("localdb", source, dir.path()).await;
+        let target = Server::start("default", InstanceSpec::standard_2022("SQL01", None, now), dir.path()).await;
+        let (journal, _) = Journal::open(&dir.path().join("journal")).unwrap();
+        Self {
+            machine: Arc::new(Machine {
+                root: dir.path().to_path_buf(),
+                free: AtomicU64::new(1 << 40),
+                cycle: AtomicBool::new(true),
+                was_off: AtomicBool::new(false),
+                msi_exit: AtomicI32::new(0),
+                installs: AtomicI32::new(0),
+                installed: Mutex::default(),
+                brings: Mutex::default(),
+                trusted: AtomicBool::new(true),
+            }),
+            sql: instances(dir.path(), &[&source, &target]),
+            source,
+            target,
+            journal,
+            attempts: AtomicI32::new(0),
+            dir,
+            name: name.to_string(),
+        }
+    }
+
+    /// Where this process finds a file.
+    pub(super) fn path(&self, path: &str) -> PathBuf {
+        self.machine.local_path(path)
+    }
+
+    /// The next attempt at a job, to its end.
+    pub(super) async fn run(&self, task: Task) -> End {
+        let attempt = self.attempts.fetch_add(1, Ordering::SeqCst) + 1;
+        let job = JobId(Uuid::from_u128(match task.kind() {
+            JobKind::Backup => 1,
+            JobKind::Restore => 2,
+            JobKind::Install => 3,
+            JobKind::Verify => 4,
+        }));
+        let resource = Resource("adsync-db:x".into());
+        let spec = JobSpec {
+            schema_version: 1,
+            migration: MIGRATION,
+            job,
+            host: HostId(Uuid::nil()),
+            lease: LeaseRef {
+                resource: resource.clone(),
+                epoch: 1,
+            },
+            task,
+        };
+        let spec = serde_json::to_string(&spec).unwrap();
+        let token = AttemptToken {
+            job,
+            attempt,
+            epoch: 1,
+            incarnation: 1,
+            digest: digest(spec.as_bytes()),
+        };
+        let key = AttemptKey::of(&token);
+        let accepted = Record::Accepted {
+            token,
+            resource,
+            spec,
+            mode: Mode::Do,
+        };
+        self.journal.append(accepted).await.unwrap();
+        self.journal.append(Record::Confirmed { attempt: key }).await.unwrap();
+        let (_pause, paused) = watch::channel(false);
+        let (log, _lines) = mpsc::unbounded_channel();
+        let ended = runner::run(&self.deps(), key, Controls::new(paused), log).await;
+        assert_eq!(ended, Ended::Reported);
+        self.journal.attempt(key).unwrap().end.unwrap()
+    }
+
+    fn deps(&self) -> Deps {
+        Deps {
+            journal: self.journal.clone(),
+            env: Arc::new(Env {
+                host: self.machine.clone(),
+                controller: Arc::new(Boss::default()),
+                clocks: Arc::new(SystemClocks),
+                data_dir: self.dir.path().to_path_buf(),
+                staging_dir: STAGING.into(),
+                sql: self.sql.clone(),
+                artifacts: Artifacts::new(self.dir.path()),
+                dial_as: None,
+                leases: LeaseBook::default(),
+                pace: PACE,
+            }),
+            builder: Arc::new(crate::jobs::build),
+        }
+    }
+
+    /// Everything about the databases of a server that a person could miss.
+    pub(super) async fn databases(&self, server: &Server) -> BTreeMap<String, DatabaseFacts> {
+        let instance = self.sql.get(server.name).unwrap().sql.clone();
+        let mut session = SqlSession::connect(&instance, Role::Work).await.unwrap();
+        let facts = ops::probe_instance(&mut session, &instance, &SystemClocks).await.unwrap();
+        let mut found = BTreeMap::new();
+        for database in &facts.databases {
+            if ["master", "model", "msdb", "tempdb"].contains(&database.name.as_str()) {
+                continue;
+            }
+            let looked = ops::inspect_database(&mut session, &facts, &database.name).await;
+            let mut looked = looked.unwrap().unwrap();
+            looked.sessions = None;
+            found.insert(database.name.clone(), looked);
+        }
+        session.close().await;
+        found
+    }
+
+    async fn source_identity(&self) -> (DatabaseIdentity, Counts) {
+        let facts = self.databases(&self.source).await.remove(&self.name).unwrap();
+        let identity = DatabaseIdentity {
+            id: DatabaseId(Uuid::from_u128(0xd1)),
+            address: DatabaseAddress {
+                instance: self.source.name.into(),
+                database: self.name.clone(),
+            },
+            server_name: facts.server_name,
+            database_guid: facts.database_guid.unwrap(),
+            family_guid: facts.family_guid.unwrap(),
+        };
+        (identity, facts.adsync.unwrap().counts)
+    }
+
+    /// A backup of the source.
+    pub(super) async fn backup(&self) -> Task {
+        Task::Backup(BackupTask {
+            database: self.source_identity().await.0,
+            artifact: ARTIFACT,
+            compression: false,
+            hold_scheduler: true,
+            idle_timeout_s: 60,
+            expected_bytes: 1 << 30,
+        })
+    }
+
+    /// A restore of what a backup made, with its file where the transfer would have put it.
+    pub(super) async fn restore(&self, backup: &Outcome) -> Task {
+        let manifest = backup.manifest.clone().unwrap();
+        std::fs::copy(self.path(&manifest.path), self.path(&self.copy())).unwrap();
+        Task::Restore(Box::new(self.restore_task(&manifest).await))
+    }
+
+    /// Where the target's copy of the backup is.
+    pub(super) fn copy(&self) -> String {
+        format!(r"{STAGING}\{}\{}.bak", MIGRATION.short(), ARTIFACT.short())
+    }
+
+    async fn restore_task(&self, manifest: &Manifest) -> RestoreTask {
+        RestoreTask {
+            artifact: ARTIFACT,
+            size: manifest.size,
+            root: manifest.root.clone(),
+            manifest_digest: manifest.digest(),
+            header: manifest.header.clone(),
+            source_agent: AgentId(Uuid::nil()),
+            source_address: String::new(),
+            instance: self.target.name.into(),
+            server_name: "SQL01".into(),
+            database: DatabaseId(Uuid::from_u128(0xd2)),
+            temporary_name: format!("{}__syncferry_{}", self.name, MIGRATION.short()),
+            final_name: self.name.clone(),
+            data_dir: Some(DATA.into()),
+            log_dir: Some(DATA.into()),
+            // No domain here knows it: what a DBA has to do is a finding.
+            service_account: Some(r"CONTOSO\gmsa-sync02$".into()),
+            counts: self.source_identity().await.1,
+        }
+    }
+}
+
+fn instances(dir: &Path, servers: &[&Server]) -> Instances {
+    let password = dir.join("sql.password");
+    private_file::write(&password, PASSWORD).unwrap();
+    let text: String = servers
+        .iter()
+        .map(|s| {
+            format!(
+                "[[sql]]\nname = \"{}\"\nendpoint = \"tcp:127.0.0.1,{}\"\ntrust_server_certificate = true\n\
+                 login = {{ user = \"agent\", password_file = {:?} }}\n",
+                s.name,
+                s.port,
+                password.to_str().unwrap()
+            )
+        })
+        .collect();
+    let config: crate::config::Config = toml::from_str(&text).unwrap();
+    Instances::new(&config.sql).unwrap()
+}
+
+/// The failure, which must have put everything back and say of each finding all that a person needs.
+pub(super) fn stopped(end: End, step: &str, rule: &str) -> Failure {
+    let End::Failed { failure } = end else {
+        panic!("it did not fail: {end:?}");
+    };
+    assert_eq!(failure.step, step, "{failure:?}");
+    assert_eq!(failure.findings[0].rule, rule, "{failure:?}");
+    assert!(failure.undone, "{failure:?}");
+    for f in &failure.findings {
+        assert!(!f.evidence.is_empty() && !f.source.is_empty() && !f.next_step.is_empty(), "{f:?}");
+    }
+    failure
+}
+
+/// The outcome of a job that must have ended well.
+pub(super) fn done(end: End) -> Outcome {
+    match end {
+        End::Succeeded { outcome } => *outcome,
+        other => panic!("it did not end well: {other:?}"),
+    }
+}
+
+/// A failure as a person reads it; long numbers differ from run to run.
+pub(super) fn read_aloud(failure: &Failure) -> String {
+    failure.findings.iter().map(aloud).collect::<Vec<_>>().join("\n")
+}
+
+fn aloud(f: &Finding) -> String {
+    let mut text = format!("{} {}: {}\n", f.severity.as_str(), f.rule, f.title);
+    for e in &f.evidence {
+        text += &format!("  {}: {}\n", e.looked_at, e.found);
+    }
+    text += &format!("  source: {}\n  next: {}\n", f.source, f.next_step);
+    steady(&text)
+}
+
+/// Numbers of more than four digits, and hashes, become `#`.
+fn steady(text: &str) -> String {
+    let mut out = String::new();
+    let mut word = String::new();
+    for c in text.chars().chain(['\0']) {
+        if c.is_ascii_hexdigit() {
+            word.push(c);
+            continue;
+        }
+        let number = word.len() > 4 && word.bytes().all(|b| b.is_ascii_digit());
+        out.push_str(if number || word.len() >= 32 { "#" } else { &word });
+        word.clear();
+        out.push(c);
+    }
+    out.pop();
+    out
+}
