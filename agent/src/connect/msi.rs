@@ -2,7 +2,7 @@
 //! The file may be anything: a download that stopped, an error page, a file made to harm.
 
 use std::fs::File;
-use std::io::{Read as _, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -48,12 +48,21 @@ pub enum MsiError {
 
 /// Reads an installer. `path` is how people name it, `local` where this process finds it.
 pub fn read(path: &str, local: &Path) -> Result<InstallerFacts, MsiError> {
+    let file = File::open(local).map_err(|error| MsiError::Io {
+        path: path.to_string(),
+        error,
+    })?;
+    read_from(path, file)
+}
+
+/// Reads an installer from wherever its bytes are. `path` is how people name it.
+pub fn read_from(path: &str, mut file: impl Read + Seek) -> Result<InstallerFacts, MsiError> {
     let io = |error| MsiError::Io {
         path: path.to_string(),
         error,
     };
-    let mut file = File::open(local).map_err(io)?;
-    let size = file.metadata().map_err(io)?.len();
+    let size = file.seek(SeekFrom::End(0)).map_err(io)?;
+    file.seek(SeekFrom::Start(0)).map_err(io)?;
     if size > LONGEST {
         return Err(MsiError::NotAPackage {
             path: path.to_string(),
@@ -95,7 +104,7 @@ impl Properties {
     }
 }
 
-fn properties(path: &str, file: File) -> Result<Properties, MsiError> {
+fn properties(path: &str, file: impl Read + Seek) -> Result<Properties, MsiError> {
     let not_a_package = |reason: String| MsiError::NotAPackage {
         path: path.to_string(),
         reason,
@@ -107,7 +116,7 @@ fn properties(path: &str, file: File) -> Result<Properties, MsiError> {
     }
 }
 
-fn table<F: std::io::Read + Seek>(file: F) -> std::io::Result<Properties> {
+fn table(file: impl Read + Seek) -> std::io::Result<Properties> {
     let mut package = msi::Package::open(file)?;
     let signed = package.has_digital_signature();
     if !package.has_table("Property") {
@@ -125,7 +134,7 @@ fn table<F: std::io::Read + Seek>(file: F) -> std::io::Result<Properties> {
     Ok(Properties { rows, signed })
 }
 
-fn hash(file: &mut File) -> std::io::Result<String> {
+fn hash(file: &mut impl Read) -> std::io::Result<String> {
     let mut hasher = blake3::Hasher::new();
     let mut buffer = vec![0; 1 << 20];
     loop {
@@ -168,10 +177,7 @@ mod tests {
     ];
 
     fn read_bytes(bytes: &[u8]) -> Result<InstallerFacts, MsiError> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x.msi");
-        std::fs::write(&path, bytes).unwrap();
-        read(r"D:\x.msi", &path)
+        read_from(r"D:\x.msi", Cursor::new(bytes))
     }
 
     #[test]
@@ -198,7 +204,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig::with_cases(512))]
 
         #[test]
         fn garbage_is_an_error_and_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..2_000)) {
