@@ -31,7 +31,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The text of the first element of a name. Enough for the flat documents that connectors keep; no document type is ever read.
-pub(super) fn element(xml: &str, name: &str) -> Option<String> {
+pub fn element(xml: &str, name: &str) -> Option<String> {
     let mut rest = xml;
     loop {
         let at = rest.find(&format!("<{name}"))?;
@@ -47,7 +47,7 @@ pub(super) fn element(xml: &str, name: &str) -> Option<String> {
 }
 
 /// An attribute inside a start tag.
-pub(super) fn attribute(head: &str, name: &str) -> Option<String> {
+pub fn attribute(head: &str, name: &str) -> Option<String> {
     let mut rest = head;
     loop {
         let at = rest.find(name)?;
@@ -65,7 +65,7 @@ pub(super) fn attribute(head: &str, name: &str) -> Option<String> {
 }
 
 /// The five entities of XML.
-pub(super) fn unescape(text: &str) -> String {
+pub fn unescape(text: &str) -> String {
     text.replace("&lt;", "<")
         .replace("&gt;", ">")
         .replace("&quot;", "\"")

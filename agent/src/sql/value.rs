@@ -157,7 +157,6 @@ mod tests {
         SqlDate, SqlDateTime, SqlDateTime2, SqlDateTimeOffset, SqlSmallDateTime, SqlXml,
     };
     use mssql_tds::datatypes::decoder::DecimalParts;
-    use mssql_tds::datatypes::decoder::DecimalParts;
     use mssql_tds::datatypes::sql_json::SqlJson;
     use proptest::prelude::*;
 
