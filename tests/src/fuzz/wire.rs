@@ -23,7 +23,7 @@ use syncferry_shared::{JobId, Millis};
 use uuid::Uuid;
 
 /// Decodes a message; what decodes is encoded and decoded again the same.
-fn decode<M: Message + Default + PartialEq>(bytes: &[u8]) -> Option<M> {
+fn decode<M: Message + Default + PartialEq + std::fmt::Debug>(bytes: &[u8]) -> Option<M> {
     let message = M::decode(bytes).ok()?;
     let again = M::decode(message.encode_to_vec().as_slice());
     // A number that is none is not equal to itself.
