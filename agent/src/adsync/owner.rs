@@ -36,7 +36,13 @@ pub fn element(xml: &str, name: &str) -> Option<String> {
     loop {
         let at = rest.find(&format!("<{name}"))?;
         let after = &rest[at + 1 + name.len()..];
-        let (head, body) = after.split_once('>')?;
+        // No start tag has a '<' inside: what comes before one is none, and nothing is looked at twice.
+        let end = after.find(['<', '>'])?;
+        let (head, body) = (&after[..end], &after[end + 1..]);
+        if after[end..].starts_with('<') {
+            rest = &after[end..];
+            continue;
+        }
         let same_name = head.is_empty() || head.starts_with(|c: char| c.is_whitespace());
         if same_name && !head.ends_with('/') {
             let (inner, _) = body.split_once('<')?;
@@ -112,6 +118,9 @@ mod tests {
             "<a><forest-name-x>no</forest-name-x><forest-name/><forest-name kind='dns'> a&amp;b </forest-name></a>";
         assert_eq!(element(xml, "forest-name").as_deref(), Some("a&b"));
         assert_eq!(element("<forest-name", "forest-name"), None);
+        assert_eq!(element("<a<a>b</a>", "a").as_deref(), Some("b"));
+        // Half a million tags that never end: looked at once each, or this takes hours.
+        assert_eq!(element(&format!("{}>", "<a".repeat(500_000)), "a"), None);
         assert_eq!(attribute(" xname='no' name = \"yes\"", "name").as_deref(), Some("yes"));
         assert_eq!(attribute("name", "name"), None);
     }

@@ -2,4 +2,5 @@
 
 pub mod exit_code;
 pub mod msi;
+mod msi_lengths;
 pub mod powershell_json;

@@ -8,6 +8,8 @@ use std::path::Path;
 
 use syncferry_shared::inventory::InstallerFacts;
 
+use super::msi_lengths;
+
 /// Longer than any installer: nothing that claims to be one is read further.
 const LONGEST: u64 = 4 << 30;
 /// Rows of the property table that are looked at.
@@ -110,7 +112,13 @@ fn properties(path: &str, file: impl Read + Seek) -> Result<Properties, MsiError
         reason,
     };
     // The reader is meant for good packages; some bad ones make it panic.
-    match catch_unwind(AssertUnwindSafe(|| table(file))) {
+    let read = || {
+        let mut file = file;
+        msi_lengths::check(&mut file)?;
+        file.seek(SeekFrom::Start(0))?;
+        table(file)
+    };
+    match catch_unwind(AssertUnwindSafe(read)) {
         Ok(read) => read.map_err(|e| not_a_package(e.to_string())),
         Err(_) => Err(not_a_package("its tables contradict each other".into())),
     }
@@ -201,6 +209,21 @@ mod tests {
         assert!(e.contains("without ProductCode"), "{e}");
         let e = read(r"D:\no.msi", Path::new("/nowhere/x.msi")).unwrap_err().to_string();
         assert!(e.starts_with(r"D:\no.msi cannot be read"), "{e}");
+    }
+
+    #[test]
+    fn a_string_that_is_longer_than_the_package_is_refused_before_memory_is_taken() {
+        let mut package = msi::Package::open(Cursor::new(package(CONNECT))).unwrap();
+        package.summary_info_mut().set_subject("a subject to be found");
+        package.flush().unwrap();
+        let good = package.into_inner().unwrap().into_inner();
+        assert!(read_bytes(&good).is_ok());
+        let at = good.windows(9).position(|w| w == b"a subject").unwrap();
+        let mut bad = good;
+        // The length stands before the text.
+        bad[at - 4..at].copy_from_slice(&u32::MAX.to_le_bytes());
+        let e = read_bytes(&bad).unwrap_err().to_string();
+        assert!(e.contains("longer than the summary"), "{e}");
     }
 
     proptest! {

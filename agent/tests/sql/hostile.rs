@@ -23,16 +23,12 @@ fn statement(sql: &str) -> Statement {
     }
 }
 
-/// DONE, the end of an answer.
-const DONE: [u8; 13] = [0xFD, 0, 0, 0xC1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-
 /// A result set of one column `n` and one row, from the type's bytes and the value's.
 fn raw_row(type_info: &[u8], value: &[u8]) -> Vec<Step> {
     let mut bytes = vec![0x81, 1, 0, 0, 0, 0, 0, 9, 0];
     bytes.extend(type_info);
     bytes.extend([1, b'n', 0, 0xD1]);
     bytes.extend(value);
-    bytes.extend(DONE);
     vec![Step::Send(Token::Raw(bytes))]
 }
 
@@ -65,7 +61,11 @@ async fn a_panic_while_an_answer_is_read_ends_this_session_and_nothing_else() {
         if sql == "SELECT" {
             return one_row(false, vec![("n", SqlType::Int, Value::Int(7))]);
         }
-        vec![info(3211, "10 percent processed."), done(true, false), done(false, false)]
+        vec![
+            info(3211, "10 percent processed."),
+            done(true, false),
+            done(false, false),
+        ]
     })
     .await;
     let mut session = SqlSession::connect(&server.instance, Role::Work).await.unwrap();
@@ -136,24 +136,25 @@ fn what_is_no_sql_server_is_refused_at_once() {
         ..Config::default()
     });
     let garbage = prop::collection::vec(any::<u8>(), 0..300);
-    let answer = (0..4_u8, 0..4_u8, any::<prop::sample::Index>(), garbage).prop_map(|(how, encryption, at, garbage)| {
-        let good = prelogin(encryption);
-        match how {
-            // Something else entirely.
-            0 => garbage,
-            // A packet of rubbish.
-            1 => {
-                let mut bytes = vec![4, 1, 0, 0, 0, 0, 1, 0];
-                bytes[2..4].copy_from_slice(&(garbage.len() as u16 + 8).to_be_bytes());
-                bytes.extend(garbage);
-                bytes
+    let answer =
+        (0..4_u8, 0..4_u8, any::<prop::sample::Index>(), garbage).prop_map(|(how, encryption, at, garbage)| {
+            let good = prelogin(encryption);
+            match how {
+                // Something else entirely.
+                0 => garbage,
+                // A packet of rubbish.
+                1 => {
+                    let mut bytes = vec![4, 1, 0, 0, 0, 0, 1, 0];
+                    bytes[2..4].copy_from_slice(&(garbage.len() as u16 + 8).to_be_bytes());
+                    bytes.extend(garbage);
+                    bytes
+                }
+                // The right answer, cut.
+                2 => good[..at.index(good.len())].to_vec(),
+                // The right answer, and rubbish in the place of TLS.
+                _ => [good, garbage].concat(),
             }
-            // The right answer, cut.
-            2 => good[..at.index(good.len())].to_vec(),
-            // The right answer, and rubbish in the place of TLS.
-            _ => [good, garbage].concat(),
-        }
-    });
+        });
     let ran = runner.run(&answer, |bytes| {
         let began = Instant::now();
         let failed = runtime.block_on(connect_to(bytes));

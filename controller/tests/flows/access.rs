@@ -98,7 +98,11 @@ async fn each_service_takes_only_its_own_kind() {
         assert_eq!(described(channel, "syncferry.v1.Operator").await, Err(code));
     }
     assert_eq!(health(as_operator.clone()).await, Ok(()));
-    for symbol in ["syncferry.v1.Operator", "syncferry.v1.AttemptToken", "grpc.health.v1.Health"] {
+    for symbol in [
+        "syncferry.v1.Operator",
+        "syncferry.v1.AttemptToken",
+        "grpc.health.v1.Health",
+    ] {
         assert!(described(as_operator.clone(), symbol).await.unwrap() > 0, "{symbol}");
     }
     let services = services(as_operator).await.unwrap();

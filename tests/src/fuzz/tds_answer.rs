@@ -56,26 +56,15 @@ async fn ask(instance: &SqlInstance) -> bool {
     }
 }
 
-/// An answer of one row, one with an error, an empty one; each as an answer to the question.
+/// Answers to the question: one row, an error, nothing. The server ends each as it should.
 pub fn seeds() -> Vec<Vec<u8>> {
-    let done = [0xFD, 0, 0, 0xC1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    let mut row = vec![
+    let row = vec![
         1, 0x81, 1, 0, 0, 0, 0, 0, 9, 0, 0x26, 4, 1, b'n', 0, 0xD1, 4, 42, 0, 0, 0,
     ];
-    row.extend(done);
-    let mut error = vec![1, 0xAA];
-    let body = [
-        &[0xD0, 0, 0, 0, 1, 16, 1, 0, b'x', 0, 0, 0][..],
-        &1_i32.to_le_bytes()[..],
-    ]
-    .concat();
-    error.extend((body.len() as u16).to_le_bytes());
-    error.extend(body);
-    error.extend([0xFD, 2, 0, 0xC1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-    let mut empty = vec![1];
-    empty.extend(done);
-    let login = [vec![0], done.to_vec()].concat();
-    vec![row, error, empty, login]
+    // Number, state, class, text, server, procedure, line.
+    let body = [0xD0, 7, 0, 0, 1, 16, 1, 0, b'x', 0, 0, 0, 1, 0, 0, 0];
+    let error = [&[1, 0xAA, body.len() as u8, 0], &body[..]].concat();
+    vec![row, error, vec![1]]
 }
 
 /// What is said instead of the truth.
@@ -198,10 +187,10 @@ impl BackendSession for Session {
         }
         if let Some(lie) = self.server.take(|l| l.question.take()) {
             sink.send(Token::Raw(lie)).await?;
-            // So that it goes out before the end: INFO is flushed.
-            sink.send(Token::Info(flush())).await?;
         }
-        Err(io::Error::other("the connection ends here"))
+        // After the end of the answer the connection ends too: nobody waits for the rest of a lie.
+        self.killed.cancel();
+        Ok(())
     }
     async fn rpc(&mut self, _: RpcCall, _: &mut dyn Sink) -> io::Result<()> {
         Err(io::Error::other("nobody calls"))
@@ -228,16 +217,4 @@ async fn spid(sink: &mut dyn Sink) -> io::Result<()> {
         cur_cmd: 193,
     })
     .await
-}
-
-fn flush() -> Message {
-    Message {
-        number: 1,
-        state: 1,
-        class: 0,
-        text: String::new(),
-        server: String::new(),
-        procedure: String::new(),
-        line: 1,
-    }
 }
