@@ -5,7 +5,7 @@
 //! - [`journal`]: what was accepted, done and not yet acknowledged
 //! - [`runner`]: attempts and steps; [`jobs`]: what they are for each kind of job
 //! - [`sql`], [`adsync`]: SQL Server and what is in an ADSync database
-//! - [`transfer`]: artifacts on the move; [`connect`]: Connect's installer; [`inspect`]: inventories
+//! - [`transfer`]: artifacts on the move; [`connect`]: Connect's installer and cmdlets; [`inspect`]: inventories
 //! - [`host`]: the seam to the machine; [`os`]: the real machines
 
 pub mod adsync;

@@ -31,12 +31,18 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The text of the first element of a name. Enough for the flat documents that connectors keep; no document type is ever read.
-pub(super) fn element(xml: &str, name: &str) -> Option<String> {
+pub fn element(xml: &str, name: &str) -> Option<String> {
     let mut rest = xml;
     loop {
         let at = rest.find(&format!("<{name}"))?;
         let after = &rest[at + 1 + name.len()..];
-        let (head, body) = after.split_once('>')?;
+        // No start tag has a '<' inside: what comes before one is none, and nothing is looked at twice.
+        let end = after.find(['<', '>'])?;
+        let (head, body) = (&after[..end], &after[end + 1..]);
+        if after[end..].starts_with('<') {
+            rest = &after[end..];
+            continue;
+        }
         let same_name = head.is_empty() || head.starts_with(|c: char| c.is_whitespace());
         if same_name && !head.ends_with('/') {
             let (inner, _) = body.split_once('<')?;
@@ -47,7 +53,7 @@ pub(super) fn element(xml: &str, name: &str) -> Option<String> {
 }
 
 /// An attribute inside a start tag.
-pub(super) fn attribute(head: &str, name: &str) -> Option<String> {
+pub fn attribute(head: &str, name: &str) -> Option<String> {
     let mut rest = head;
     loop {
         let at = rest.find(name)?;
@@ -65,7 +71,7 @@ pub(super) fn attribute(head: &str, name: &str) -> Option<String> {
 }
 
 /// The five entities of XML.
-pub(super) fn unescape(text: &str) -> String {
+pub fn unescape(text: &str) -> String {
     text.replace("&lt;", "<")
         .replace("&gt;", ">")
         .replace("&quot;", "\"")
@@ -112,6 +118,9 @@ mod tests {
             "<a><forest-name-x>no</forest-name-x><forest-name/><forest-name kind='dns'> a&amp;b </forest-name></a>";
         assert_eq!(element(xml, "forest-name").as_deref(), Some("a&b"));
         assert_eq!(element("<forest-name", "forest-name"), None);
+        assert_eq!(element("<a<a>b</a>", "a").as_deref(), Some("b"));
+        // Half a million tags that never end: looked at once each, or this takes hours.
+        assert_eq!(element(&format!("{}>", "<a".repeat(500_000)), "a"), None);
         assert_eq!(attribute(" xname='no' name = \"yes\"", "name").as_deref(), Some("yes"));
         assert_eq!(attribute("name", "name"), None);
     }

@@ -2,11 +2,13 @@
 //! The file may be anything: a download that stopped, an error page, a file made to harm.
 
 use std::fs::File;
-use std::io::{Read as _, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use syncferry_shared::inventory::InstallerFacts;
+
+use super::msi_lengths;
 
 /// Longer than any installer: nothing that claims to be one is read further.
 const LONGEST: u64 = 4 << 30;
@@ -48,12 +50,21 @@ pub enum MsiError {
 
 /// Reads an installer. `path` is how people name it, `local` where this process finds it.
 pub fn read(path: &str, local: &Path) -> Result<InstallerFacts, MsiError> {
+    let file = File::open(local).map_err(|error| MsiError::Io {
+        path: path.to_string(),
+        error,
+    })?;
+    read_from(path, file)
+}
+
+/// Reads an installer from wherever its bytes are. `path` is how people name it.
+pub fn read_from(path: &str, mut file: impl Read + Seek) -> Result<InstallerFacts, MsiError> {
     let io = |error| MsiError::Io {
         path: path.to_string(),
         error,
     };
-    let mut file = File::open(local).map_err(io)?;
-    let size = file.metadata().map_err(io)?.len();
+    let size = file.seek(SeekFrom::End(0)).map_err(io)?;
+    file.seek(SeekFrom::Start(0)).map_err(io)?;
     if size > LONGEST {
         return Err(MsiError::NotAPackage {
             path: path.to_string(),
@@ -95,19 +106,25 @@ impl Properties {
     }
 }
 
-fn properties(path: &str, file: File) -> Result<Properties, MsiError> {
+fn properties(path: &str, file: impl Read + Seek) -> Result<Properties, MsiError> {
     let not_a_package = |reason: String| MsiError::NotAPackage {
         path: path.to_string(),
         reason,
     };
     // The reader is meant for good packages; some bad ones make it panic.
-    match catch_unwind(AssertUnwindSafe(|| table(file))) {
+    let read = || {
+        let mut file = file;
+        msi_lengths::check(&mut file)?;
+        file.seek(SeekFrom::Start(0))?;
+        table(file)
+    };
+    match catch_unwind(AssertUnwindSafe(read)) {
         Ok(read) => read.map_err(|e| not_a_package(e.to_string())),
         Err(_) => Err(not_a_package("its tables contradict each other".into())),
     }
 }
 
-fn table<F: std::io::Read + Seek>(file: F) -> std::io::Result<Properties> {
+fn table(file: impl Read + Seek) -> std::io::Result<Properties> {
     let mut package = msi::Package::open(file)?;
     let signed = package.has_digital_signature();
     if !package.has_table("Property") {
@@ -125,7 +142,7 @@ fn table<F: std::io::Read + Seek>(file: F) -> std::io::Result<Properties> {
     Ok(Properties { rows, signed })
 }
 
-fn hash(file: &mut File) -> std::io::Result<String> {
+fn hash(file: &mut impl Read) -> std::io::Result<String> {
     let mut hasher = blake3::Hasher::new();
     let mut buffer = vec![0; 1 << 20];
     loop {
@@ -168,10 +185,7 @@ pub(crate) mod tests {
     ];
 
     fn read_bytes(bytes: &[u8]) -> Result<InstallerFacts, MsiError> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x.msi");
-        std::fs::write(&path, bytes).unwrap();
-        read(r"D:\x.msi", &path)
+        read_from(r"D:\x.msi", Cursor::new(bytes))
     }
 
     #[test]
@@ -197,8 +211,23 @@ pub(crate) mod tests {
         assert!(e.starts_with(r"D:\no.msi cannot be read"), "{e}");
     }
 
+    #[test]
+    fn a_string_that_is_longer_than_the_package_is_refused_before_memory_is_taken() {
+        let mut package = msi::Package::open(Cursor::new(package(CONNECT))).unwrap();
+        package.summary_info_mut().set_subject("a subject to be found");
+        package.flush().unwrap();
+        let good = package.into_inner().unwrap().into_inner();
+        assert!(read_bytes(&good).is_ok());
+        let at = good.windows(9).position(|w| w == b"a subject").unwrap();
+        let mut bad = good;
+        // The length stands before the text.
+        bad[at - 4..at].copy_from_slice(&u32::MAX.to_le_bytes());
+        let e = read_bytes(&bad).unwrap_err().to_string();
+        assert!(e.contains("longer than the summary"), "{e}");
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig::with_cases(512))]
 
         #[test]
         fn garbage_is_an_error_and_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..2_000)) {

@@ -93,6 +93,37 @@ pub enum JournalError {
     Broken,
 }
 
+/// What the bytes of a journal say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Examined {
+    /// What the records mean together.
+    pub ledger: Ledger,
+    /// The number of the last record, 0 without one.
+    pub last_seq: u64,
+    /// Bytes at the end that are no whole record: a write that a power loss tore.
+    pub torn: u64,
+}
+
+/// Reads a journal from its bytes, without opening, locking or changing a file.
+pub fn examine(bytes: &[u8]) -> Result<Examined, JournalError> {
+    let read = file::read(bytes)?;
+    Ok(Examined {
+        ledger: read.ledger,
+        last_seq: read.last_seq,
+        torn: read.torn,
+    })
+}
+
+/// The bytes of a journal with these records, numbered from 1.
+pub fn written(records: &[Record]) -> Result<Vec<u8>, JournalError> {
+    let mut bytes = file::HEADER.to_vec();
+    for (record, seq) in records.iter().zip(1..) {
+        let framed = record::frame(seq, record).map_err(|e| JournalError::Unwritable { reason: e.to_string() })?;
+        bytes.extend(framed);
+    }
+    Ok(bytes)
+}
+
 /// The open journal. Cheap to clone: every clone is the same journal.
 #[derive(Clone)]
 pub struct Journal {

@@ -11,7 +11,7 @@ mod inspections;
 mod leases;
 mod link;
 mod logs;
-mod offers;
+pub mod offers;
 mod pull;
 mod remote;
 mod start;

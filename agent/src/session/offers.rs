@@ -10,20 +10,20 @@ use crate::wire;
 
 /// An offer, checked as far as it can be by itself.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Offer {
+pub struct Offer {
     /// Its token.
-    pub(crate) token: AttemptToken,
+    pub token: AttemptToken,
     /// The lease.
-    pub(crate) resource: Resource,
+    pub resource: Resource,
     /// The specification's bytes.
-    pub(crate) spec: String,
+    pub spec: String,
     /// Whether it is done or undone.
-    pub(crate) mode: Mode,
+    pub mode: Mode,
 }
 
 /// Why an offer is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refusal {
+pub enum Refusal {
     /// The message is not right.
     #[error(transparent)]
     Invalid(#[from] InvalidMessage),
@@ -72,7 +72,7 @@ pub(crate) enum Refusal {
 
 /// What to do with an offer.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// Give up these earlier attempts at the job, write it down, accept it, and begin.
     Take {
         /// Earlier attempts that are still open.
@@ -85,7 +85,7 @@ pub(crate) enum Verdict {
 }
 
 /// Reads an offer.
-pub(crate) fn read(offer: &v1::Offer) -> Result<Offer, Refusal> {
+pub fn read(offer: &v1::Offer) -> Result<Offer, Refusal> {
     let token = offer.token.as_ref().ok_or(InvalidMessage::Missing("offer.token"))?;
     let token = AttemptToken::try_from(token)?;
     let spec = offer.spec.as_ref().ok_or(InvalidMessage::Missing("offer.spec"))?;
@@ -114,7 +114,7 @@ pub(crate) fn read(offer: &v1::Offer) -> Result<Offer, Refusal> {
 }
 
 /// Decides about an offer.
-pub(crate) fn judge(ledger: &Ledger, offer: &Offer) -> Result<Verdict, Refusal> {
+pub fn judge(ledger: &Ledger, offer: &Offer) -> Result<Verdict, Refusal> {
     let key = AttemptKey::of(&offer.token);
     if let Some(known) = ledger.attempts.get(&key) {
         return match &known.abandoned {
@@ -145,7 +145,7 @@ pub(crate) fn judge(ledger: &Ledger, offer: &Offer) -> Result<Verdict, Refusal> 
 
 impl Offer {
     /// The record that takes it.
-    pub(crate) fn accepted(self) -> Record {
+    pub fn accepted(self) -> Record {
         Record::Accepted {
             token: self.token,
             resource: self.resource,

@@ -8,6 +8,7 @@
 //! - [`capability`]: what an edition and version can do; [`temporary`]: the names of databases that are not verified yet
 
 pub mod capability;
+mod caught;
 pub mod endpoint;
 pub mod errors;
 pub mod instance;

@@ -13,6 +13,7 @@ use mssql_tds::core::{CancelHandle, EncryptionOptions, EncryptionSetting};
 use mssql_tds::error::{Error as TdsError, SqlErrorInfo, SqlInfoMessage};
 use tokio_util::sync::CancellationToken;
 
+use super::caught::caught;
 use super::errors::{ServerMessage, SqlError, SqlErrorKind};
 use super::instance::{ServerCertificate, SqlInstance, SqlLogin};
 use super::rows::ResultSet;
@@ -54,6 +55,9 @@ impl Role {
 /// How long the server has to acknowledge a cancellation before the connection is given up.
 const CANCEL_TIMEOUT_SECS: u32 = 15;
 
+/// More rows than any statement of ours asks for: an answer that goes on for ever must not fill the memory.
+const MOST_ROWS: usize = 1_000_000;
+
 /// How long connecting and logging in may take.
 const LOGIN_TIMEOUT_SECS: u32 = 15;
 
@@ -83,6 +87,8 @@ pub struct SqlSession {
     instance: String,
     role: Role,
     spid: i32,
+    /// Set when the client library panicked, or was left in the middle of an answer: nobody knows where it stands.
+    given_up: bool,
 }
 
 impl std::fmt::Debug for SqlSession {
@@ -100,15 +106,17 @@ impl SqlSession {
     pub async fn connect(instance: &SqlInstance, role: Role) -> Result<Self, SqlError> {
         let context = context(instance);
         let source = instance.endpoint.data_source();
-        let client = TdsConnectionProvider::new()
-            .create_client(context, &source, None)
+        let provider = TdsConnectionProvider::new();
+        let client = caught(provider.create_client(context, &source, None))
             .await
+            .map_err(|panic| not_understood(&instance.name, "connect", &panic))?
             .map_err(|e| at_connect(instance, e))?;
         let mut session = Self {
             client,
             instance: instance.name.clone(),
             role,
             spid: 0,
+            given_up: false,
         };
         let preamble = session.query(&statements::session::preamble()).await?;
         let row = preamble.iter().find_map(ResultSet::first);
@@ -141,7 +149,7 @@ impl SqlSession {
 
     /// Whether the connection is known to be broken; nothing more can be asked of it then.
     pub fn is_dead(&self) -> bool {
-        self.client.is_connection_dead()
+        self.given_up || self.client.is_connection_dead()
     }
 
     /// Runs a statement within the time that the role allows, and returns its result sets.
@@ -184,12 +192,41 @@ impl SqlSession {
 
     /// Ends the session in order. Dropping it ends it as well, only less politely.
     pub async fn close(mut self) {
-        if let Err(error) = self.client.close_connection().await {
+        if self.given_up {
+            return;
+        }
+        if let Ok(Err(error)) = caught(self.client.close_connection()).await {
             tracing::debug!(instance = self.instance, %error, "closing a SQL connection failed");
         }
     }
 
+    /// Runs a statement, whatever the server answers: bytes that make the client library panic end this session, and nothing
+    /// else.
     async fn run(
+        &mut self,
+        statement: &Statement,
+        cancel: &CancellationToken,
+        timeout: Option<u32>,
+        on_message: impl FnMut(&ServerMessage) + Send,
+    ) -> Result<Answer, SqlError> {
+        if self.given_up {
+            return Err(SqlError::local(
+                SqlErrorKind::ConnectionLost,
+                &self.instance,
+                statement.name,
+                "the connection was given up after an answer that could not be understood",
+            ));
+        }
+        match caught(self.run_to_end(statement, cancel, timeout, on_message)).await {
+            Ok(result) => result,
+            Err(panic) => {
+                self.given_up = true;
+                Err(not_understood(&self.instance, statement.name, &panic))
+            }
+        }
+    }
+
+    async fn run_to_end(
         &mut self,
         statement: &Statement,
         cancel: &CancellationToken,
@@ -256,6 +293,10 @@ impl SqlSession {
             .collect();
         let mut rows = Vec::new();
         let error = loop {
+            if rows.len() == MOST_ROWS {
+                self.given_up = true;
+                break Some(TdsError::ProtocolError(format!("more than {MOST_ROWS} rows")));
+            }
             match self.client.next_row().await {
                 Ok(Some(row)) => rows.push(row.into_iter().map(Value::from_column).collect()),
                 Ok(None) => break None,
@@ -346,6 +387,11 @@ fn in_use(instance: &str, statement: &str, error: &TdsError) -> SqlError {
         _ => SqlErrorKind::ConnectionLost,
     };
     SqlError::local(kind, instance, statement, error.to_string())
+}
+
+fn not_understood(instance: &str, statement: &str, panic: &str) -> SqlError {
+    let detail = format!("the server's answer could not be understood, and the connection was given up ({panic})");
+    SqlError::local(SqlErrorKind::Answer, instance, statement, detail)
 }
 
 fn error_message(error: &SqlErrorInfo) -> ServerMessage {

@@ -78,7 +78,8 @@ fn hint(reason: Option<Reason>) -> v1::Hint {
     v1::Hint { reason: reason.into() }
 }
 
-fn what(r: v1::ReportRequest) -> Result<What, InvalidMessage> {
+/// What a report says. Pure: what is not right is refused by name.
+pub fn what(r: v1::ReportRequest) -> Result<What, InvalidMessage> {
     use v1::report_request::What as W;
     Ok(match r.what.ok_or(InvalidMessage::Missing("what"))? {
         W::Step(s) => What::Step(StepReport {

@@ -25,17 +25,30 @@ async fn health(channel: Channel) -> Result<(), Code> {
         .map_err(|s| s.code())
 }
 
-async fn services(channel: Channel) -> Result<Vec<String>, Code> {
+async fn reflected(channel: Channel, question: MessageRequest) -> Result<MessageResponse, Code> {
     let request = ServerReflectionRequest {
         host: String::new(),
-        message_request: Some(MessageRequest::ListServices(String::new())),
+        message_request: Some(question),
     };
     let mut client = ServerReflectionClient::new(channel);
     let asked = client.server_reflection_info(tokio_stream::iter([request])).await;
     let mut answers = asked.map_err(|s| s.code())?.into_inner();
     let answer = answers.message().await.map_err(|s| s.code())?.unwrap();
-    match answer.message_response {
-        Some(MessageResponse::ListServicesResponse(list)) => Ok(list.service.into_iter().map(|s| s.name).collect()),
+    Ok(answer.message_response.unwrap())
+}
+
+/// What `grpcurl list` asks.
+async fn services(channel: Channel) -> Result<Vec<String>, Code> {
+    match reflected(channel, MessageRequest::ListServices(String::new())).await? {
+        MessageResponse::ListServicesResponse(list) => Ok(list.service.into_iter().map(|s| s.name).collect()),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What `grpcurl describe` asks: the descriptors that a message or service needs.
+async fn described(channel: Channel, symbol: &str) -> Result<usize, Code> {
+    match reflected(channel, MessageRequest::FileContainingSymbol(symbol.to_string())).await? {
+        MessageResponse::FileDescriptorResponse(files) => Ok(files.file_descriptor_proto.len()),
         other => panic!("{other:?}"),
     }
 }
@@ -81,9 +94,17 @@ async fn each_service_takes_only_its_own_kind() {
         let watch = operator.watch(v1::WatchRequest::default()).await.unwrap_err();
         assert_eq!(watch.code(), code, "a stream is guarded as well");
         assert_eq!(health(channel.clone()).await, Err(code));
-        assert_eq!(services(channel).await, Err(code));
+        assert_eq!(services(channel.clone()).await, Err(code));
+        assert_eq!(described(channel, "syncferry.v1.Operator").await, Err(code));
     }
     assert_eq!(health(as_operator.clone()).await, Ok(()));
+    for symbol in [
+        "syncferry.v1.Operator",
+        "syncferry.v1.AttemptToken",
+        "grpc.health.v1.Health",
+    ] {
+        assert!(described(as_operator.clone(), symbol).await.unwrap() > 0, "{symbol}");
+    }
     let services = services(as_operator).await.unwrap();
     for name in ["syncferry.v1.Operator", "syncferry.v1.Agent", "syncferry.v1.Enrolment"] {
         assert!(services.iter().any(|s| s == name), "{services:?}");

@@ -190,6 +190,8 @@ pub enum Token {
         /// CurCmd: 193 SELECT, 228 BACKUP DATABASE, 229 RESTORE DATABASE, 230 RESTORE HEADERONLY, 376 FILELISTONLY …
         cur_cmd: u16,
     },
+    /// Bytes as they are, right or wrong. No engine says this: it is for tests of clients.
+    Raw(Vec<u8>),
 }
 
 /// Where the engine's tokens go. Sending waits while the client does not read.

@@ -28,18 +28,23 @@ def until(condition, what):
 freetds, python_tds = CLIENTS
 watcher = freetds.connect(server)
 
-# FreeTDS sends an Attention when a query takes too long, and gives the connection up.
-raw = _mssql.connect(
-    server=server["host"], port=str(server["port"]), user=server["user"], password=server["password"]
-)
-raw.query_timeout = 1
-started = time.monotonic()
-try:
-    raw.execute_non_query(LONG)
-    check(False, "pymssql: the statement times out")
-except _mssql.MSSQLException as error:
-    check(time.monotonic() - started < 60, f"pymssql: the statement times out ({error})")
-until(lambda: running(freetds, watcher, "WAITFOR") == 0, "pymssql: the server has stopped the statement")
+# FreeTDS sends an Attention when a query takes too long, and gives the connection up. A BACKUP keeps talking while it runs,
+# so its time only passes between two messages: without STATS it says nothing until it is done.
+SILENT = f"BACKUP DATABASE [ADSync] TO DISK = N'{server['backup_folder']}\\silent.bak' WITH FORMAT, STATS = 100"
+for sql, command in ((LONG, "WAITFOR"), (SILENT, "BACKUP DATABASE")):
+    raw = _mssql.connect(
+        server=server["host"], port=str(server["port"]), user=server["user"], password=server["password"]
+    )
+    raw.query_timeout = 1
+    started = time.monotonic()
+    try:
+        raw.execute_non_query(sql)
+        check(False, f"pymssql: {command} times out")
+    except _mssql.MSSQLException as error:
+        check(time.monotonic() - started < 60, f"pymssql: {command} times out ({error})")
+    until(lambda: running(freetds, watcher, command) == 0, f"pymssql: the server has stopped {command}")
+outcome = freetds.run(watcher, f"RESTORE VERIFYONLY FROM DISK = N'{server['backup_folder']}\\silent.bak'")
+check(outcome.errors, f"pymssql: a cancelled BACKUP leaves no valid set {outcome.errors}")
 
 # A result set that nobody reads to its end.
 raw = _mssql.connect(

@@ -1,11 +1,12 @@
 //! Clients that nobody here wrote, FreeTDS and python-tds from PyPI, against the stand-in.
 //!
 //! The scripts are in `strangers/`. Without Python or PyPI these tests say so and pass, unless
-//! `SYNCFERRY_REQUIRE_STRANGERS` is set.
+//! `SYNCFERRY_REQUIRE_STRANGERS=1`, as in CI.
 
-use std::fs::{self, File};
+mod python;
+
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use syncferry_sqlserver::engine::Instance;
 use syncferry_sqlserver::server::serve;
@@ -17,36 +18,6 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 const PASSWORD: &str = "Str4ngers!ä";
-
-/// A Python with the pinned clients, made once and kept under the target directory.
-fn python() -> Option<PathBuf> {
-    let scripts = scripts();
-    let requirements = scripts.join("requirements.txt");
-    let pinned = fs::read(&requirements).unwrap();
-    let base = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let environment = base.join(format!("strangers-{:08x}", crc32fast::hash(&pinned)));
-    let python = environment.join("bin").join("python");
-    // Tests run at the same time, perhaps in several processes.
-    let lock = File::create(base.join("strangers.lock")).unwrap();
-    lock.lock().unwrap();
-    let ready = environment.join("ready");
-    if !ready.exists() {
-        fs::remove_dir_all(&environment).ok();
-        succeeds(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
-        let mut install = Command::new(&python);
-        install
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
-            .arg(&requirements);
-        succeeds(&mut install)?;
-        fs::write(ready, "").unwrap();
-    }
-    Some(python)
-}
-
-fn succeeds(command: &mut Command) -> Option<()> {
-    let status = command.stdin(Stdio::null()).status();
-    status.is_ok_and(|status| status.success()).then_some(())
-}
 
 fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("strangers")
@@ -101,12 +72,11 @@ impl Drop for Server {
 }
 
 async fn run(script: &str) {
-    let Some(python) = tokio::task::spawn_blocking(python).await.unwrap() else {
-        assert!(
-            std::env::var_os("SYNCFERRY_REQUIRE_STRANGERS").is_none(),
-            "no Python, or PyPI is out of reach"
-        );
-        eprintln!("skipped: no Python, or PyPI is out of reach");
+    let made = tokio::task::spawn_blocking(|| {
+        let base = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        python::with(&scripts().join("requirements.txt"), base)
+    });
+    let Some(python) = made.await.unwrap() else {
         return;
     };
     let now = OffsetDateTime::now_utc();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use syncferry_agent::connect::powershell_json;
 use syncferry_agent::host::{Host, HostError, MsiExit, WizardSight};
 use syncferry_shared::inventory::{
     ConnectFacts, ConnectParameters, HostFacts, ProductFacts, SchedulerFacts, ServiceFacts,
@@ -132,19 +132,6 @@ impl HostClient {
         Err(HostError::Os {
             what: script.to_string(),
             error: answer.stderr,
-        })
-    }
-
-    /// A script whose answer is JSON. An empty success is no answer: a stub of PowerShell gives just that.
-    async fn powershell_json(&self, script: &str) -> Result<Value, HostError> {
-        let text = self.powershell(script).await?;
-        serde_json::from_str(&text).map_err(|e| HostError::Answer {
-            what: script.to_string(),
-            reason: if text.is_empty() {
-                "it is empty".into()
-            } else {
-                e.to_string()
-            },
         })
     }
 
@@ -315,12 +302,8 @@ impl Host for LabHost {
 
     async fn connectors(&self) -> Result<Vec<String>, HostError> {
         let script = "@(Get-ADSyncConnector | Select-Object Name, Identifier, ConnectorTypeName) | ConvertTo-Json";
-        let value = self.client.powershell_json(script).await?;
-        let list = value.as_array().ok_or_else(|| answer(script, "it is no list"))?;
-        let name = |c: &Value| c["Name"].as_str().map(str::to_string);
-        list.iter()
-            .map(|c| name(c).ok_or_else(|| answer(script, "a connector has no name")))
-            .collect()
+        let text = self.client.powershell(script).await?;
+        powershell_json::connectors(text.as_bytes()).map_err(|e| answer(script, &e.to_string()))
     }
 
     async fn set_sync_cycle(&self, enabled: bool) -> Result<(), HostError> {
@@ -383,22 +366,8 @@ impl LabHost {
     async fn scheduler(&self) -> Result<SchedulerFacts, HostError> {
         let script = "Get-ADSyncScheduler | Select-Object SyncCycleEnabled, StagingModeEnabled, SchedulerSuspended, \
                       SyncCycleInProgress, NextSyncCyclePolicyType | ConvertTo-Json";
-        let value = self.client.powershell_json(script).await?;
-        let flag = |name: &str| {
-            value[name]
-                .as_bool()
-                .ok_or_else(|| answer(script, &format!("{name} is missing")))
-        };
-        Ok(SchedulerFacts {
-            sync_cycle_enabled: flag("SyncCycleEnabled")?,
-            staging_mode: flag("StagingModeEnabled")?,
-            suspended: flag("SchedulerSuspended")?,
-            cycle_in_progress: flag("SyncCycleInProgress")?,
-            next_policy: value["NextSyncCyclePolicyType"]
-                .as_str()
-                .unwrap_or_default()
-                .to_string(),
-        })
+        let text = self.client.powershell(script).await?;
+        powershell_json::scheduler(text.as_bytes()).map_err(|e| answer(script, &e.to_string()))
     }
 }
 

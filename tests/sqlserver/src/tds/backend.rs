@@ -28,6 +28,8 @@ pub trait Backend: Clone + Send + Sync + 'static {
     fn login(&self, login: Login) -> impl Future<Output = Result<(Self::Session, LoginReply), Message>> + Send;
     /// Stops everything in an orderly way.
     fn shutdown(&self) -> impl Future<Output = ()> + Send;
+    /// Changes the bytes that answer a login before they go out. No real server does: it is for tests of clients.
+    fn tamper(&self, _login_answer: &mut Vec<u8>) {}
 }
 
 /// A session. Dropping it closes it.

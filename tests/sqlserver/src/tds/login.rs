@@ -121,6 +121,7 @@ async fn admit<B: Backend>(
     };
     writer.set_spid(crate::tds::backend::BackendSession::spid(&session));
     put_login_reply(writer.buffer(), login, &reply, &server);
+    backend.tamper(writer.buffer());
     writer.finish().await?;
     let packet_size = login.negotiated_packet_size();
     Ok(Some(Established {

@@ -11,6 +11,7 @@ mod connection;
 pub(crate) mod decode;
 pub(crate) mod encode;
 mod error;
+pub mod foreign;
 mod login;
 pub(crate) mod login7;
 pub(crate) mod packet;

@@ -151,6 +151,7 @@ impl<'a, W: AsyncWrite + Unpin + Send> WireSink<'a, W> {
                 encode::put_done(self.out.buffer(), done, version);
                 return Ok(true);
             }
+            Token::Raw(bytes) => self.out.buffer().extend_from_slice(&bytes),
         }
         Ok(false)
     }
