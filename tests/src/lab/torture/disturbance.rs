@@ -13,6 +13,17 @@ use crate::lab::world::{HOSTS, NEW_SERVER, OLD_SERVER, SQL_HOST};
 
 /// The events in the history of a run that nothing disturbs, about. A test holds it against a run.
 pub const EVENTS: i64 = 70;
+/// The events after which the jobs begin, about.
+const JOBS: [(&str, i64); 8] = [
+    ("verify-source", 6),
+    ("backup", 10),
+    ("restore", 23),
+    ("install", 40),
+    ("wizard", 44),
+    ("verify-server", 50),
+    ("verify-database", 50),
+    ("verify-old-server", 50),
+];
 /// What comes on top of an event or of a job's beginning, at most.
 const JITTER_MS: u64 = 900;
 /// The longest pause before something that was killed is started again.
@@ -108,6 +119,19 @@ pub enum Moment {
     Gate,
 }
 
+impl Moment {
+    /// Where in a run it is, about, in events.
+    fn place(&self) -> i64 {
+        let job = match self {
+            Moment::Event(n) => return *n,
+            Moment::Gate => "wizard",
+            Moment::Job(name) => name.as_str(),
+        };
+        let known = JOBS.iter().find(|(name, _)| *name == job);
+        known.map_or(EVENTS, |(_, event)| *event)
+    }
+}
+
 /// One thing that is done to a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disturbance {
@@ -157,11 +181,16 @@ impl fmt::Display for Disturbance {
     }
 }
 
-/// What a seed does to a run: one thing of the given kinds, or sometimes, where there is a choice of kinds, two.
-pub fn draw(seed: u64, kinds: &[Kind]) -> Vec<Disturbance> {
+/// What a seed does to a run: one thing of the given kinds, or sometimes, where there is a choice of kinds, two. Or `together`
+/// all of them.
+pub fn draw(seed: u64, kinds: &[Kind], together: bool) -> Vec<Disturbance> {
     let mut dice = StdRng::seed_from_u64(seed);
-    let mut drawn = vec![one(&mut dice, pick(&mut dice_of(seed, 1), kinds))];
-    if kinds.len() > 1 && dice.random_bool(TWO) {
+    let mut drawn: Vec<Disturbance> = if together {
+        kinds.iter().map(|k| one(&mut dice, *k)).collect()
+    } else {
+        vec![one(&mut dice, pick(&mut dice_of(seed, 1), kinds))]
+    };
+    if !together && kinds.len() > 1 && dice.random_bool(TWO) {
         let others: Vec<Kind> = kinds.iter().copied().filter(|k| !k.is_cancel()).collect();
         if !others.is_empty() {
             let kind = pick(&mut dice_of(seed, 2), &others);
@@ -169,6 +198,7 @@ pub fn draw(seed: u64, kinds: &[Kind]) -> Vec<Disturbance> {
         }
     }
     drawn.retain(|d| d.kind != Kind::Nothing);
+    drawn.sort_by_key(|d| (d.moment.place(), d.after_ms));
     drawn
 }
 
@@ -242,14 +272,17 @@ mod tests {
         let mut seen = std::collections::BTreeSet::new();
         let mut two = 0;
         for seed in 0..400 {
-            let drawn = draw(seed, &kinds);
-            assert_eq!(drawn, draw(seed, &kinds));
+            let drawn = draw(seed, &kinds, false);
+            assert_eq!(drawn, draw(seed, &kinds, false));
             two += usize::from(drawn.len() == 2);
             seen.extend(drawn.iter().map(|d| d.kind));
         }
         assert_eq!(seen.len(), kinds.len());
         assert!((20..120).contains(&two), "{two} of 400 have two");
-        assert!(draw(7, &[Kind::Nothing]).is_empty());
+        let all = draw(7, &kinds, true);
+        assert_eq!(all.len(), kinds.len());
+        assert!(all.is_sorted_by_key(|d| d.moment.place()), "they come one after the other");
+        assert!(draw(7, &[Kind::Nothing], false).is_empty());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
-use super::disturbance::{Kind, draw};
+use super::disturbance::{Disturbance, Kind, draw};
 use super::one::folder;
 use super::table;
 use super::verdict::{Ending, Verdict};
@@ -39,6 +39,9 @@ pub struct TortureArgs {
     /// Only these kinds of disturbances (all when none is given; `nothing` for runs that nothing disturbs)
     #[arg(long, value_enum, value_delimiter = ',')]
     kind: Vec<Kind>,
+    /// All of the kinds in every run, instead of one of them
+    #[arg(long, requires = "kind")]
+    together: bool,
     /// How many runs at a time
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
     jobs: u8,
@@ -69,6 +72,9 @@ impl TortureArgs {
         let mut words = format!("lab torture --runs 1 --seed {seed}");
         if !self.kind.is_empty() {
             words.push_str(&format!(" --kind {}", names(&self.kind)));
+        }
+        if self.together {
+            words.push_str(" --together");
         }
         if self.objects != OBJECTS {
             words.push_str(&format!(" --objects {}", self.objects));
@@ -162,7 +168,7 @@ fn tell(args: &TortureArgs, dir: &Path, v: &Verdict, number: usize) {
 /// One run from outside.
 struct Run {
     seed: u64,
-    kinds: Vec<Kind>,
+    drawn: Vec<Disturbance>,
     dir: PathBuf,
     log: PathBuf,
     keep: bool,
@@ -173,7 +179,7 @@ impl Run {
     fn new(args: &TortureArgs, dir: &Path, seed: u64) -> Run {
         let kinds = args.kinds();
         let folder = folder(dir, seed);
-        let arguments = [
+        let mut arguments = vec![
             roles::TORTURE.to_string(),
             "--dir".into(),
             folder.display().to_string(),
@@ -186,13 +192,16 @@ impl Run {
             "--io-mb-per-s".into(),
             args.io_mb_per_s.to_string(),
         ];
+        if args.together {
+            arguments.push("--together".into());
+        }
         Run {
             seed,
-            kinds,
             log: folder.join("output.txt"),
             dir: folder,
             keep: args.keep,
-            arguments: arguments.into(),
+            arguments,
+            drawn: draw(seed, &kinds, args.together),
         }
     }
 
@@ -222,7 +231,7 @@ impl Run {
         let left = Supervisor::end_leftovers(&self.dir);
         let seconds = began.elapsed().as_secs_f64();
         let mut verdict = Verdict::load(&self.dir)
-            .unwrap_or_else(|_| Verdict::missing(self.seed, draw(self.seed, &self.kinds), why, seconds));
+            .unwrap_or_else(|_| Verdict::missing(self.seed, self.drawn, why, seconds));
         if !left.is_empty() {
             let names: Vec<String> = left.into_iter().map(|p| p.name).collect();
             verdict.problems.push(format!("left running: {}", names.join(", ")));

@@ -44,6 +44,8 @@ struct Args {
     #[arg(long, value_enum, value_delimiter = ',')]
     kind: Vec<Kind>,
     #[arg(long)]
+    together: bool,
+    #[arg(long)]
     objects: usize,
     #[arg(long)]
     io_mb_per_s: f64,
@@ -53,7 +55,7 @@ struct Args {
 pub(in crate::lab) fn role(args: Vec<OsString>) -> ExitCode {
     let args = Args::parse_from(std::iter::once(roles::TORTURE.into()).chain(args));
     roles::in_runtime(async move {
-        let drawn = draw(args.seed, &args.kind);
+        let drawn = draw(args.seed, &args.kind, args.together);
         let began = Instant::now();
         let verdict = tokio::select! {
             verdict = run(&args, &drawn) => verdict,

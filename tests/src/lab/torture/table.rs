@@ -19,13 +19,13 @@ pub(super) struct Line {
     max_s: f64,
 }
 
-/// All lines, and what failed.
+/// All lines, and all runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Summary {
     first_seed: u64,
     lines: Vec<Line>,
     all: Line,
-    failures: Vec<Verdict>,
+    runs: Vec<Verdict>,
 }
 
 impl Summary {
@@ -36,22 +36,21 @@ impl Summary {
             kinds.entry(group(v)).or_default().push(v);
         }
         let all: Vec<&Verdict> = verdicts.iter().collect();
-        let failed = verdicts.iter().filter(|v| v.ending == Ending::Failure);
         Summary {
             first_seed,
             lines: kinds.iter().map(|((_, name), vs)| line(name, vs)).collect(),
             all: line("all", &all),
-            failures: failed.cloned().collect(),
+            runs: verdicts.to_vec(),
         }
     }
 }
 
-/// In the order of the kinds; two disturbances are a kind of their own, the last one.
+/// In the order of the kinds; several disturbances are a kind of their own, the last one.
 fn group(v: &Verdict) -> (usize, String) {
     match v.disturbances.as_slice() {
         [] => (0, "nothing".into()),
         [one] => (1 + one.kind as usize, one.kind.name()),
-        _ => (usize::MAX, "two of them".into()),
+        _ => (usize::MAX, "more than one".into()),
     }
 }
 
@@ -93,7 +92,7 @@ mod tests {
         Verdict {
             ending,
             problems: vec![],
-            ..Verdict::missing(1, draw(1, &[kind]), String::new(), seconds)
+            ..Verdict::missing(1, draw(1, &[kind], false), String::new(), seconds)
         }
     }
 
@@ -107,7 +106,7 @@ mod tests {
             verdict(Kind::Nothing, Ending::Same, 6.0),
         ];
         let summary = Summary::of(1, &verdicts);
-        assert_eq!(summary.failures.len(), 1);
+        assert_eq!(summary.all.failures, 1);
         insta::assert_snapshot!(summary.to_string(), @"");
     }
 }
