@@ -32,7 +32,7 @@ pub(super) fn job(task: &BackupTask) -> Job {
         }),
     ];
     if task.hold_scheduler {
-        steps.push(Box::new(HoldScheduler));
+        steps.push(Box::new(HoldScheduler(base.clone())));
     }
     steps.push(Box::new(WaitUntilIdle(base.clone())));
     steps.push(Box::new(CountRows(base.clone())));
@@ -123,7 +123,16 @@ impl Step for LookAtSource {
     }
 }
 
-struct HoldScheduler;
+struct HoldScheduler(Base);
+
+impl HoldScheduler {
+    /// What the scheduler was before anybody of ours changed it. It is off because of us when an earlier attempt at the job,
+    /// of which a lost journal knows nothing any more, turned it off: then what the plan saw counts.
+    fn before_us(&self, cx: &Cx, now: bool) -> bool {
+        let planned = self.0.task.scheduler_enabled.unwrap_or(now);
+        if cx.token.attempt > 1 && !cx.knows_earlier_attempts() { planned } else { now }
+    }
+}
 
 #[async_trait]
 impl Step for HoldScheduler {
@@ -149,7 +158,8 @@ impl Step for HoldScheduler {
                 .into());
         };
         // What was before anybody of ours changed it: after a crash it may be off because of us.
-        let was = cx.hold(SYNC_CYCLE, json!(scheduler.sync_cycle_enabled)).await?;
+        let was = self.before_us(cx, scheduler.sync_cycle_enabled);
+        let was = cx.hold(SYNC_CYCLE, json!(was)).await?;
         if scheduler.sync_cycle_enabled {
             cx.env.host.set_sync_cycle(false).await?;
         }

@@ -73,6 +73,30 @@ async fn a_step_has_a_budget() {
 }
 
 #[tokio::test]
+async fn what_an_unfinished_act_left_goes_when_the_job_goes_backwards() {
+    let halfway = bench(|w| with(w, |s| s.fails = Some(Fails::Halfway)));
+    let (_, end, _) = once(&halfway).await;
+    assert!(matches!(end, Some(End::Failed { failure }) if failure.undone));
+    assert!(halfway.world.lock().unwrap().there.is_empty(), "no part is left");
+
+    // A crash in the middle; then the job is to be undone.
+    let (dir, undone) = (tempfile::tempdir().unwrap(), bench(|w| with(w, |_| {})));
+    let (journal, _) = Journal::open(dir.path()).unwrap();
+    let first = accept(&journal, 1, Mode::Do).await;
+    let begun = Record::Intent {
+        attempt: first,
+        step: "one".into(),
+        before: Value::Null,
+    };
+    journal.append(begun).await.unwrap();
+    undone.world.lock().unwrap().there.insert("one.part".into());
+    let undo = accept(&journal, 2, Mode::Undo).await;
+    undone.run(&journal, undo, undone.controls()).await;
+    assert!(matches!(journal.attempt(undo).unwrap().end, Some(End::Undone { .. })));
+    assert!(undone.world.lock().unwrap().there.is_empty(), "no part is left");
+}
+
+#[tokio::test]
 async fn an_unknown_touches_nothing_and_waits_for_an_order() {
     let bench = bench(|w| with(w, |s| s.probe = Some(Probe::Unknown("no answer".into()))));
     let (ended, end, parked) = once(&bench).await;

@@ -247,6 +247,8 @@ pub(crate) enum Fails {
     Passing(u32),
     /// It never ends.
     Never,
+    /// In the middle: a part is left.
+    Halfway,
 }
 
 pub(crate) fn make(name: &'static str, world: &Shared) -> Make {
@@ -266,6 +268,9 @@ pub(crate) fn make(name: &'static str, world: &Shared) -> Make {
 impl Make {
     fn there(&self) -> bool {
         self.world.lock().unwrap().there.contains(self.name)
+    }
+    fn part(&self) -> String {
+        format!("{}.part", self.name)
     }
 }
 
@@ -313,6 +318,10 @@ impl Step for Make {
         match self.fails {
             Some(Fails::Clean) => return Err(finding.into()),
             Some(Fails::Passing(times)) if tries <= times => return Err(StepError::passing(finding)),
+            Some(Fails::Halfway) => {
+                self.world.lock().unwrap().there.insert(self.part());
+                return Err(finding.into());
+            }
             Some(Fails::Never) => std::future::pending::<()>().await,
             _ => {}
         }
@@ -334,6 +343,10 @@ impl Step for Make {
         let mut world = self.world.lock().unwrap();
         world.there.remove(self.name);
         *world.undone.entry(self.name.into()).or_insert(0) += 1;
+        Ok(())
+    }
+    async fn discard(&self, _: &mut Cx) -> Result<(), StepError> {
+        self.world.lock().unwrap().there.remove(&self.part());
         Ok(())
     }
     async fn clean(&self, _: &mut Cx, _: &str) -> Result<(), StepError> {

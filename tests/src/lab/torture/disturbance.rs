@@ -12,20 +12,20 @@ use serde::{Deserialize, Serialize};
 use crate::lab::world::{HOSTS, NEW_SERVER, OLD_SERVER, SQL_HOST};
 
 /// The events in the history of a run that nothing disturbs, about. A test holds it against a run.
-pub const EVENTS: i64 = 70;
-/// The events after which the jobs begin, about.
-const JOBS: [(&str, i64); 8] = [
-    ("verify-source", 6),
-    ("backup", 10),
-    ("restore", 23),
-    ("install", 40),
-    ("wizard", 44),
-    ("verify-server", 50),
-    ("verify-database", 50),
-    ("verify-old-server", 50),
+pub const EVENTS: i64 = 63;
+/// Jobs and the gate: after which event each begins, and for how many milliseconds it goes on, about.
+const JOBS: [(&str, i64, u64); 8] = [
+    ("verify-source", 6, 250),
+    ("backup", 11, 1_800),
+    ("restore", 24, 1_500),
+    ("install", 39, 600),
+    ("wizard", 42, 400),
+    ("verify-server", 54, 200),
+    ("verify-database", 53, 200),
+    ("verify-old-server", 55, 200),
 ];
-/// What comes on top of an event or of a job's beginning, at most.
-const JITTER_MS: u64 = 900;
+/// What comes on top of an event, at most.
+const JITTER_MS: u64 = 120;
 /// The longest pause before something that was killed is started again.
 const PAUSE_MS: u64 = 2_500;
 /// A cut of seconds.
@@ -120,15 +120,15 @@ pub enum Moment {
 }
 
 impl Moment {
-    /// Where in a run it is, about, in events.
-    fn place(&self) -> i64 {
+    /// Where in a run it is, about, in events; and how many milliseconds later it is still the same moment.
+    fn place(&self) -> (i64, u64) {
         let job = match self {
-            Moment::Event(n) => return *n,
+            Moment::Event(n) => return (*n, JITTER_MS),
             Moment::Gate => "wizard",
             Moment::Job(name) => name.as_str(),
         };
-        let known = JOBS.iter().find(|(name, _)| *name == job);
-        known.map_or(EVENTS, |(_, event)| *event)
+        let known = JOBS.iter().find(|(name, ..)| *name == job);
+        known.map_or((EVENTS, JITTER_MS), |(_, event, length)| (*event, *length))
     }
 }
 
@@ -198,7 +198,7 @@ pub fn draw(seed: u64, kinds: &[Kind], together: bool) -> Vec<Disturbance> {
         }
     }
     drawn.retain(|d| d.kind != Kind::Nothing);
-    drawn.sort_by_key(|d| (d.moment.place(), d.after_ms));
+    drawn.sort_by_key(|d| (d.moment.place().0, d.after_ms));
     drawn
 }
 
@@ -229,7 +229,7 @@ fn one(dice: &mut StdRng, kind: Kind) -> Disturbance {
         _ if at_work => own,
         _ => event,
     };
-    let after_ms = dice.random_range(0..JITTER_MS);
+    let after_ms = dice.random_range(0..moment.place().1);
     let at_once = dice.random_bool(0.5);
     let pause = dice.random_range(0..PAUSE_MS);
     let pause_ms = match kind {
@@ -245,7 +245,7 @@ fn one(dice: &mut StdRng, kind: Kind) -> Disturbance {
     Disturbance {
         kind,
         moment,
-        // Short jobs are over soon, and a cancellation that comes after them is another one.
+        // A cancellation that comes after its job is another one.
         after_ms: if kind.is_cancel() { after_ms / 2 } else { after_ms },
         host: if about_an_agent || kind.host().is_some() { host.to_string() } else { String::new() },
         pause_ms,
@@ -281,7 +281,7 @@ mod tests {
         assert!((20..120).contains(&two), "{two} of 400 have two");
         let all = draw(7, &kinds, true);
         assert_eq!(all.len(), kinds.len());
-        assert!(all.is_sorted_by_key(|d| d.moment.place()), "they come one after the other");
+        assert!(all.is_sorted_by_key(|d| d.moment.place().0), "they come one after the other");
         assert!(draw(7, &[Kind::Nothing], false).is_empty());
     }
 

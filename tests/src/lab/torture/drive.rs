@@ -82,7 +82,10 @@ impl Driver {
                         self.after_a_stop(&row.id).await?;
                     }
                 }
-                _ => self.gate(&row.id).await,
+                _ => {
+                    self.believe_again(&row).await?;
+                    self.gate(&row.id).await;
+                }
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
@@ -160,6 +163,22 @@ impl Driver {
         }
         anyhow::ensure!(!said.is_empty(), "the migration is {} and nothing says why", m.state);
         Ok(said)
+    }
+
+    /// While nothing is unknown a migration goes on waiting for an agent that is not believed any more, and says so.
+    async fn believe_again(&mut self, row: &v1::Migration) -> anyhow::Result<()> {
+        let Ok(Some(host)) = self.quarantined().await else {
+            return Ok(());
+        };
+        if !row.waiting_for.contains(&host) {
+            // It is not needed at this moment.
+            return Ok(());
+        }
+        let says = row.waiting_for.contains("quarantined") && row.waiting_for.contains("host token");
+        anyhow::ensure!(says, "it waits for {host}, which is quarantined, and says only: {}", row.waiting_for);
+        let said = vec![format!("waits for {}", row.waiting_for)];
+        self.note(&row.state, said, &format!("enrolled the agent on {host} again"))?;
+        self.enrol_again(&host).await
     }
 
     fn note(&mut self, state: &str, said: Vec<String>, did: &str) -> anyhow::Result<()> {

@@ -26,6 +26,8 @@ const LIMIT: Duration = Duration::from_secs(240);
 const ENDING: Duration = Duration::from_secs(40);
 const EXIT_INTERRUPTED: u8 = 130;
 const OBJECTS: usize = 300;
+/// Fast, but so that something can happen in the middle of a BACKUP.
+const IO_MB_PER_S: f64 = 4.0;
 
 /// What `lab torture` is asked for.
 #[derive(Debug, Args)]
@@ -55,7 +57,7 @@ pub struct TortureArgs {
     #[arg(long, default_value_t = OBJECTS)]
     objects: usize,
     /// How fast BACKUP, RESTORE and CHECKDB go, in MB/s; 0 is as fast as can be
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = IO_MB_PER_S)]
     io_mb_per_s: f64,
     /// The result as JSON
     #[arg(long)]
@@ -79,7 +81,7 @@ impl TortureArgs {
         if self.objects != OBJECTS {
             words.push_str(&format!(" --objects {}", self.objects));
         }
-        if self.io_mb_per_s > 0.0 {
+        if (self.io_mb_per_s - IO_MB_PER_S).abs() > f64::EPSILON {
             words.push_str(&format!(" --io-mb-per-s {}", self.io_mb_per_s));
         }
         words

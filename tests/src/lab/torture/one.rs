@@ -28,6 +28,8 @@ use crate::lab::world::{HOSTS, NEW_SERVER, World, WorldOptions};
 
 /// How often it is looked whether a process ended by itself.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// A little more than a heartbeat of the lab.
+const SETTLING: Duration = Duration::from_millis(1_500);
 /// A process that ends more often by itself does not stay up.
 const MOST_RESTARTS: usize = 25;
 /// Longer than the driver's own limit: something waits that has none.
@@ -170,6 +172,11 @@ async fn disturbed(lab: &Arc<Mutex<Lab>>, world: &World, drawn: &[Disturbance]) 
         error = keep(lab) => return Err(error),
     };
     let operator = &mut driver.operator;
+    if !drawn.is_empty() {
+        // An agent that was away at the end has reports to deliver, and hears in a heartbeat what is not its own any more.
+        operator.wait_for_agents().await?;
+        tokio::time::sleep(SETTLING).await;
+    }
     operator.report(&migration.id, world.dir()).await?;
     let events = operator.history("migration", &migration.id, 0).await?;
     Ok(Ran {
