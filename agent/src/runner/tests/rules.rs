@@ -246,6 +246,23 @@ async fn a_token_that_is_not_current_stops_everything_and_undoes_nothing() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_put_back_at_once_is_tried_again_and_then_said() {
+    let job = |w: &Shared| -> Vec<Box<dyn Step>> { vec![Box::new(HoldCycle(Arc::clone(w)))] };
+    let passes = bench(job);
+    passes.world.lock().unwrap().refuses = 3;
+    let (_, end, _) = once(&passes).await;
+    assert!(matches!(end, Some(End::Succeeded { outcome }) if outcome.findings.is_empty()));
+    assert!(passes.world.lock().unwrap().cycle, "put back");
+
+    let stays = bench(job);
+    stays.world.lock().unwrap().refuses = 99;
+    let Some(End::Succeeded { outcome }) = once(&stays).await.1 else {
+        panic!("the job itself is done")
+    };
+    assert_eq!(outcome.findings[0].rule, "hold-not-put-back");
+}
+
+#[tokio::test]
 async fn the_next_attempt_takes_a_hold_over_with_the_old_value() {
     let bench = bench(|w| vec![Box::new(HoldCycle(Arc::clone(w))), Box::new(make("one", w))]);
     let dir = tempfile::tempdir().unwrap();

@@ -38,6 +38,8 @@ pub(crate) struct World {
     pub(crate) cycle: bool,
     /// Whether the cycle ever was off.
     pub(crate) was_off: bool,
+    /// How often it still refuses to be turned on.
+    pub(crate) refuses: u32,
 }
 
 pub(crate) type Shared = Arc<Mutex<World>>;
@@ -79,6 +81,10 @@ impl Host for Machine {
     }
     async fn set_sync_cycle(&self, enabled: bool) -> Result<(), HostError> {
         let mut world = self.0.lock().unwrap();
+        if enabled && world.refuses > 0 {
+            world.refuses -= 1;
+            return Err(NOT);
+        }
         world.cycle = enabled;
         world.was_off |= !enabled;
         Ok(())

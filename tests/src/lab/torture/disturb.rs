@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use super::disturbance::{Disturbance, Kind, Moment};
 use super::journal;
@@ -24,6 +24,8 @@ pub(super) struct Hand {
     pub(super) world: World,
     pub(super) operator: Operator,
     pub(super) wires: BTreeMap<String, Proxy>,
+    /// Whether something is being done at this moment.
+    pub(super) busy: watch::Sender<bool>,
 }
 
 /// Whether the moment came.
@@ -45,7 +47,10 @@ impl Hand {
             tokio::time::sleep(one.after()).await;
             let at = self.place(&migration).await;
             say(&format!("now: {one} (at: {at})"));
-            let what = self.act(one, &migration).await.with_context(|| one.to_string())?;
+            self.busy.send_replace(true);
+            let what = self.act(one, &migration).await.with_context(|| one.to_string());
+            self.busy.send_replace(false);
+            let what = what?;
             say(&format!("done: {what}"));
             happened.push(format!("{what}; the run was at: {at}"));
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use syncferry_proto::{schema, v1};
 use syncferry_shared::outcome::Failure;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use super::disturb::say;
 use super::verdict::Stop;
@@ -33,8 +33,8 @@ pub(super) struct Driver {
     pub(super) host: HostClient,
     /// Nobody acts at the gate until it is closed.
     pub(super) leave_gate: bool,
-    /// Whether everything that disturbs is over.
-    pub(super) quiet: tokio::sync::watch::Receiver<bool>,
+    /// Whether something is being done to the run at this moment.
+    pub(super) disturbed: watch::Receiver<bool>,
     pub(super) stops: Vec<Stop>,
 }
 
@@ -77,7 +77,7 @@ impl Driver {
                 "stopped" => self.after_a_stop(&row.id).await?,
                 "stuck" => {
                     let since = *stuck_since.get_or_insert_with(Instant::now);
-                    if since.elapsed() > GRACE && *self.quiet.borrow() {
+                    if since.elapsed() > GRACE && !*self.disturbed.borrow() {
                         stuck_since = None;
                         self.after_a_stop(&row.id).await?;
                     }
@@ -115,7 +115,7 @@ impl Driver {
         let blockers = plan.findings.iter().filter(|f| f.severity == syncferry_shared::Severity::Blocker);
         let said: Vec<String> = blockers.map(|f| format!("{}: {} {}", f.rule, f.title, f.next_step)).collect();
         self.note("blocked", said, "planned again")?;
-        self.quiet.wait_for(|q| *q).await.context("the disturbance")?;
+        self.disturbed.wait_for(|d| !d).await.context("the disturbance")?;
         self.plan().await;
         Ok(())
     }

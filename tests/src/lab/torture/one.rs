@@ -146,27 +146,23 @@ async fn disturbed(lab: &Arc<Mutex<Lab>>, world: &World, drawn: &[Disturbance]) 
     let wires = wires(world).await?;
     let mut operator = lab.lock().await.bring_up().await?;
     operator.add_database().await?;
-    let (quieten, quiet) = watch::channel(drawn.is_empty());
+    let (busy, disturbed) = watch::channel(false);
     let mut hand = Hand {
         lab: Arc::clone(lab),
         world: world.clone(),
         operator: Operator::open(world.credentials())?,
         wires,
+        busy,
     };
     let mut driver = Driver {
         lab: Arc::clone(lab),
         operator,
         host: HostClient::new(&world.host_dir(NEW_SERVER)),
         leave_gate: drawn.iter().any(|d| d.kind == Kind::CancelAtGate),
-        quiet,
+        disturbed,
         stops: Vec::new(),
     };
-    let disturbing = async {
-        let happened = hand.disturb(drawn).await;
-        quieten.send_replace(true);
-        happened
-    };
-    let both = async { tokio::try_join!(disturbing, driver.go()) };
+    let both = async { tokio::try_join!(hand.disturb(drawn), driver.go()) };
     let (happened, migration) = tokio::select! {
         both = both => both?,
         error = keep(lab) => return Err(error),
