@@ -109,3 +109,17 @@ pub struct Failure {
     /// Whether everything that the job changed was put back.
     pub undone: bool,
 }
+
+impl Failure {
+    /// Whether the agent says that its journal knows nothing of what it was to take back: it touched nothing, and only a person
+    /// can say what is left on the host.
+    pub fn nothing_known(&self) -> bool {
+        let rules = [ATTEMPT_NOT_KNOWN, UNDO_NOTHING_KNOWN];
+        self.findings.iter().any(|f| rules.contains(&f.rule.as_str()))
+    }
+}
+
+/// The rule of an agent that is to cancel an attempt of which its journal has no record.
+pub const ATTEMPT_NOT_KNOWN: &str = "attempt-not-known";
+/// The rule of an agent that is to undo a job of which its journal has no record.
+pub const UNDO_NOTHING_KNOWN: &str = "undo-nothing-known";

@@ -120,6 +120,9 @@ pub struct BackupTask {
     pub compression: bool,
     /// Whether Connect runs on this very host, so that its scheduler can be held while the backup runs.
     pub hold_scheduler: bool,
+    /// Whether that scheduler was on when the plan was made, where that is known.
+    #[serde(default)]
+    pub scheduler_enabled: Option<bool>,
     /// How long to wait for a running synchronisation cycle.
     pub idle_timeout_s: u64,
     /// Bytes that the backup will need at most.

@@ -23,7 +23,9 @@ pub enum EnrolError {
     #[error(transparent)]
     Token(#[from] syncferry_proto::transport::token::InvalidToken),
     /// The host is enrolled already.
-    #[error("this data directory is enrolled already, as {0}; use another one, or move it away first")]
+    #[error(
+        "this data directory is enrolled already, as {0}; to enrol the host anew, move identity.pem, ca.pem and enrolment.toml out of it, and leave the journal: it knows what must be put back"
+    )]
     Already(String),
     /// The data directory cannot be used.
     #[error(transparent)]

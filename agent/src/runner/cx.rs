@@ -144,6 +144,12 @@ impl Cx {
         hold::take(&self.journal, self.key, what, old).await
     }
 
+    /// Whether this journal knows the attempts at the job that came before this one.
+    pub fn knows_earlier_attempts(&self) -> bool {
+        let own = self.key;
+        self.journal.read(|l| l.attempts_of(own.job).any(|a| a.key() < own))
+    }
+
     /// Puts something back before the end of the job.
     pub async fn release(&mut self, what: &str) -> Result<(), StepError> {
         hold::put_back(&self.journal, self.env.host.as_ref(), self.key, what).await

@@ -137,7 +137,7 @@ pub(super) fn context(
 }
 
 async fn succeed(cx: &mut Cx, job: &Job) -> Result<(), StepError> {
-    let left = hold::put_all_back(&cx.journal, cx.env.host.as_ref(), cx.key).await?;
+    let left = put_back(cx, cx.key).await?;
     let mut outcome = (job.finish)(cx);
     outcome.findings.append(&mut cx.findings);
     outcome.findings.extend(left);
@@ -157,7 +157,7 @@ async fn turn_back(cx: &mut Cx, job: &Job, unwind: Unwind) -> Result<(), StepErr
 
 async fn go_back(cx: &mut Cx, job: &Job, unwind: Unwind) -> Result<(), StepError> {
     let mut troubles = unwind::backward(cx, job).await?;
-    troubles.extend(hold::put_all_back(&cx.journal, cx.env.host.as_ref(), cx.key).await?);
+    troubles.extend(put_back(cx, cx.key).await?);
     let undone = troubles.is_empty();
     let end = match unwind {
         Unwind::Failed { mut failure } => {
@@ -212,13 +212,31 @@ async fn undo(cx: &mut Cx, job: &Job) -> Result<(), StepError> {
     report::write_end(&cx.journal, cx.key, End::Failed { failure }).await
 }
 
+/// Puts back what an attempt holds. What stood in the way of the job may stand in the way of this as well, and pass.
+async fn put_back(cx: &Cx, key: AttemptKey) -> Result<Vec<Finding>, StepError> {
+    let mut tries = 0;
+    loop {
+        let left = hold::put_all_back(&cx.journal, cx.env.host.as_ref(), key).await?;
+        tries += 1;
+        if left.is_empty() || tries > cx.env.pace.retries {
+            return Ok(left);
+        }
+        cx.log("what the job had changed could not be put back; trying again");
+        tokio::select! {
+            biased;
+            () = cx.controls.abandon.cancelled() => return Err(StepError::Lost),
+            () = tokio::time::sleep(cx.env.pace.pause(tries)) => {}
+        }
+    }
+}
+
 /// Puts back what earlier attempts at the job still hold.
 async fn put_earlier_back(cx: &Cx) -> Result<Vec<Finding>, StepError> {
     let job = cx.key.job;
     let keys: Vec<AttemptKey> = cx.journal.read(|l| l.attempts_of(job).map(AttemptLog::key).collect());
     let mut findings = Vec::new();
     for key in keys {
-        findings.extend(hold::put_all_back(&cx.journal, cx.env.host.as_ref(), key).await?);
+        findings.extend(put_back(cx, key).await?);
     }
     Ok(findings)
 }

@@ -205,6 +205,12 @@ pub trait Step: Send + Sync {
         Ok(())
     }
 
+    /// Removes what an act that did not come to its end may have left beside its effect, such as parts of a file. Called when a
+    /// job goes backwards past a step that began and whose effect is not there. Runs again after a crash.
+    async fn discard(&self, _cx: &mut Cx) -> Result<(), StepError> {
+        Ok(())
+    }
+
     /// What to do about a partial effect.
     fn on_partial(&self) -> Policy {
         Policy::Ask

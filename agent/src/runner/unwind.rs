@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use syncferry_shared::Finding;
-use syncferry_shared::outcome::Outcome;
+use syncferry_shared::outcome::{Outcome, UNDO_NOTHING_KNOWN};
 use syncferry_shared::state::StepState;
 
 use super::cx::Cx;
@@ -21,14 +21,20 @@ pub(super) async fn backward(cx: &mut Cx, job: &Job) -> Result<Vec<Finding>, Ste
             continue;
         }
         let own = cx.key.attempt;
-        let undo = cx.journal.attempt(cx.key).and_then(|a| {
-            let log = a.step(step.name())?;
-            let undone = a.undone.contains(&(own, step.name().to_string()));
-            (!undone && !log.found).then(|| log.effect.clone()).flatten()
-        });
-        let Some(evidence) = undo else { continue };
+        let known = cx.journal.attempt(cx.key);
+        let Some(log) = known.as_ref().and_then(|a| a.step(step.name())) else {
+            continue;
+        };
+        let undone = known.as_ref().is_some_and(|a| a.undone.contains(&(own, step.name().to_string())));
+        if undone || log.found {
+            continue;
+        }
         enter(cx, step);
-        match undo_one(cx, step, place, own, &evidence).await {
+        let gone = match &log.effect {
+            Some(evidence) => undo_one(cx, step, place, own, evidence).await,
+            None => step.discard(cx).await,
+        };
+        match gone {
             Ok(()) => {}
             Err(e @ (StepError::Journal(_) | StepError::Lost)) => return Err(e),
             Err(e) => troubles.push(not_undone(step, &e)),
@@ -68,6 +74,9 @@ pub(super) async fn undo_job(cx: &mut Cx, job: &Job) -> Result<Outcome, StepErro
                 // It began and nobody knows how far it came: look, and clean up what is ours.
                 None => settle(cx, step).await?,
             };
+            if evidence.is_none() {
+                step.discard(cx).await?;
+            }
             if let Some(evidence) = evidence {
                 if step.destructive() {
                     cx.permit = Some(permit::obtain(cx, step.name(), step.budget()).await?);
@@ -130,8 +139,8 @@ fn not_undone(step: &dyn Step, error: &StepError) -> Finding {
 
 fn nothing_known() -> StepError {
     StepError::unknown(
-        Finding::blocker("undo-nothing-known", "this agent's journal has no earlier attempt at the job")
+        Finding::blocker(UNDO_NOTHING_KNOWN, "this agent's journal has no earlier attempt at the job")
             .source("the agent's journal")
-            .next("The journal was lost or belongs to another machine. Look at the host and undo by hand as the runbook says."),
+            .next("The journal was lost or belongs to another machine. Look at the host, undo by hand as the plan's way back says, and cancel the migration again: your reason then stands for it."),
     )
 }

@@ -2,9 +2,9 @@
 //! idempotent: the same answer twice changes nothing.
 
 use syncferry_proto::v1;
-use syncferry_shared::JobId;
-use syncferry_shared::outcome::Failure;
+use syncferry_shared::outcome::{ATTEMPT_NOT_KNOWN, Failure};
 use syncferry_shared::token::AttemptToken;
+use syncferry_shared::{Finding, JobId};
 
 use super::Session;
 use super::offers::{self, Verdict};
@@ -106,30 +106,31 @@ impl Session {
             Some(known) if known.token != token || known.abandoned.is_some() => {}
             Some(known) if known.end.is_some() => self.attempts.deliver(key),
             Some(_) => self.attempts.cancel(key),
-            None => self.never_began(&token).await,
+            None => self.not_known(&token).await,
         }
     }
 
-    /// Answers for an offer that was withdrawn before this agent saw it.
-    async fn never_began(&self, token: &AttemptToken) {
+    /// Says that this journal has no record of what is to be cancelled. Only what was accepted is cancelled, and what was
+    /// accepted is in the journal: so the journal was lost, and nobody here can say what is left.
+    async fn not_known(&self, token: &AttemptToken) {
         let failure = Failure {
             step: String::new(),
             findings: vec![
-                syncferry_shared::Finding::note("never-began", "the attempt never began on this host")
-                    .saw("the agent's journal", "no record of it")
+                Finding::blocker(ATTEMPT_NOT_KNOWN, "this agent's journal has no record of the job that it is to cancel")
+                    .saw("the agent's journal", "no record of the attempt")
                     .source("the agent's journal")
-                    .next("Nothing."),
+                    .next("The journal was lost or belongs to another machine. Look at the host for what the job may have left, put it back by hand as the plan's way back says, and cancel the migration again: your reason then stands for it."),
             ],
-            undone: true,
+            undone: false,
         };
-        let end = End::Cancelled { failure };
+        let end = End::Unknown { failure };
         let request = v1::ReportRequest {
             token: Some(token.into()),
             number: 1,
             what: Some(wire::report(&Report::End { end })),
         };
         if let Err(e) = self.link.report(request).await {
-            tracing::debug!(job = %token.job, "could not say that it never began: {e}");
+            tracing::debug!(job = %token.job, "could not say that it is not known here: {e}");
         }
     }
 

@@ -268,8 +268,11 @@ impl Agent for Service {
 
     async fn accept(&self, request: Request<v1::AcceptRequest>) -> Result<Response<v1::AcceptResponse>, Status> {
         let id = guard::agent(&request)?;
-        let token = token(request.get_ref().token.as_ref())?;
-        let refused = accept::accept(&self.0, id, &token).await?;
+        let r = request.into_inner();
+        let token = token(r.token.as_ref())?;
+        // What it says of its journal is a help, not a condition.
+        let journal = session(&r.session_id).ok().map(|session| (session, r.journal_seq));
+        let refused = accept::accept(&self.0, id, &token, journal).await?;
         Ok(Response::new(v1::AcceptResponse {
             accepted: refused.is_none(),
             reason: refused.unwrap_or_default(),

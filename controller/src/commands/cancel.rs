@@ -1,6 +1,7 @@
 //! `cancel`: running jobs stop at their next safe point and undo; what is done is undone by jobs of its own.
 
 use syncferry_shared::Finding;
+use syncferry_shared::outcome::Failure;
 use syncferry_shared::spec::JobKind;
 use syncferry_shared::state::{
     AttemptEvent, AttemptState, GateEvent, JobEvent, JobState, MigrationEvent, MigrationState,
@@ -45,7 +46,7 @@ pub async fn cancel(core: &Core, actor: &str, migration: &str, reason: &str) -> 
     ))
     .await?;
     for job in &jobs {
-        stop(&mut *tx, job).await?;
+        stop(&mut *tx, actor, job, reason).await?;
     }
     for i in tx.inspections_of(m.id).await? {
         if i.state == InspectionState::Pending {
@@ -73,8 +74,11 @@ pub async fn cancel(core: &Core, actor: &str, migration: &str, reason: &str) -> 
     Ok(m)
 }
 
-async fn stop(tx: &mut dyn Tx, job: &Job) -> Result<(), Problem> {
+async fn stop(tx: &mut dyn Tx, actor: &str, job: &Job, reason: &str) -> Result<(), Problem> {
     let attempt = tx.current_attempt(job.id).await?.filter(Attempt::is_open);
+    if job.state == JobState::Unknown && nothing_known(job) {
+        return take_the_word(tx, actor, job, attempt.as_ref(), reason).await;
+    }
     // What is done, failed or undone stays; the scheduler undoes it afterwards.
     let event = match job.state {
         JobState::Waiting | JobState::Ready | JobState::Offered | JobState::Running => JobEvent::Cancel,
@@ -92,6 +96,36 @@ async fn stop(tx: &mut dyn Tx, job: &Job) -> Result<(), Problem> {
     if let Some(offered) = attempt.filter(|a| a.state == AttemptState::Offered) {
         supersede(tx, &offered).await?;
     }
+    Ok(())
+}
+
+/// Whether its agent said that its journal knows nothing of it.
+fn nothing_known(job: &Job) -> bool {
+    let failure: Option<Failure> = job.failure.clone().and_then(|f| serde_json::from_value(f).ok());
+    failure.is_some_and(|f| f.nothing_known())
+}
+
+/// No agent can say what the job left, and the operator was told so: to cancel once more is their word that they looked and
+/// put it back. Nothing else would ever bring the migration to its end.
+async fn take_the_word(
+    tx: &mut dyn Tx,
+    actor: &str,
+    job: &Job,
+    attempt: Option<&Attempt>,
+    reason: &str,
+) -> Result<(), Problem> {
+    let event = match attempt {
+        Some(a) if a.undo => JobEvent::Undone,
+        _ => JobEvent::Stop,
+    };
+    if let Some(attempt) = attempt {
+        supersede(tx, attempt).await?;
+    }
+    let to = job.state.next(event).map_err(|e| Problem::Internal(e.to_string()))?;
+    tx.transition_job(job.id, job.state, to).await?;
+    let payload = serde_json::json!({"job": job.name, "state": to, "reason": reason});
+    tx.append_event(migration_event(job.migration, "job.undone-by-hand", actor, payload))
+        .await?;
     Ok(())
 }
 

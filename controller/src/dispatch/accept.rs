@@ -1,6 +1,6 @@
 //! Accept: the agent has written the job to its journal and takes it.
 
-use syncferry_shared::AgentId;
+use syncferry_shared::{AgentId, SessionId};
 use syncferry_shared::state::{AttemptEvent, AttemptState, JobEvent, JobState};
 use syncferry_shared::token::AttemptToken;
 
@@ -9,9 +9,14 @@ use crate::core::{Core, migration_event};
 use crate::problem::Problem;
 
 /// Whether the job is the agent's: `None`, or why not.
-pub async fn accept(core: &Core, id: AgentId, token: &AttemptToken) -> Result<Option<String>, Problem> {
+pub async fn accept(
+    core: &Core,
+    id: AgentId,
+    token: &AttemptToken,
+    journal: Option<(SessionId, i64)>,
+) -> Result<Option<String>, Problem> {
     let mut tx = core.store.begin("dispatch.accept").await?;
-    let (_, host) = known_agent(&mut *tx, id).await?;
+    let (agent, host) = known_agent(&mut *tx, id).await?;
     let Some(attempt) = tx.attempt_of(token).await?.filter(|a| a.agent == id) else {
         return Ok(Some("the offer is not known, or was withdrawn".to_string()));
     };
@@ -38,6 +43,10 @@ pub async fn accept(core: &Core, id: AgentId, token: &AttemptToken) -> Result<Op
         tx.transition_job(job.id, job.state, to).await?;
     }
     tx.set_job_progress(job.id, None).await?;
+    // The acceptance is in the agent's journal: one that is shorter later on went back.
+    if let Some((session, seq)) = journal.filter(|(session, _)| agent.session == Some(*session)) {
+        tx.agent_heartbeat(id, session, seq).await?;
+    }
     let payload = serde_json::json!({"job": job.name, "attempt": attempt.attempt, "undo": attempt.undo});
     tx.append_event(migration_event(job.migration, "job.accepted", &actor(&host), payload))
         .await?;

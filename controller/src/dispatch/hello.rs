@@ -80,11 +80,8 @@ pub async fn hello(core: &Core, id: AgentId, greeting: Greeting) -> Result<Welco
         let order = order(&mut *tx, id, &host, token, &mut changed).await?;
         orders.push((token.clone(), order));
     }
-    // With the same journal, an accepted attempt that is not presented has ended, and its report is on its way.
-    // After another enrolment, nothing says that it is the same one.
-    if heard.other_session.is_some() || heard.was == AgentState::Enrolled {
-        forget_lost_attempts(&mut *tx, id, &host, &greeting.open, &mut changed).await?;
-    }
+    // An agent presents everything of which we have not acknowledged the end: what it does not present is not in its journal.
+    forget_lost_attempts(&mut *tx, id, &host, &greeting.open, &mut changed).await?;
     let incarnation = tx.incarnation();
     tx.commit().await?;
     for migration in changed {
@@ -234,7 +231,7 @@ async fn forget_lost_attempts(
             tx,
             &attempt,
             &actor(host),
-            "the agent does not know the job any more: its journal was lost",
+            "the agent does not know the job any more: its journal, or a part of it, was lost",
         )
         .await?
         {

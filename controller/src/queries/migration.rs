@@ -128,18 +128,55 @@ async fn waiting_for(tx: &mut dyn Tx, m: &Migration) -> Result<String, Problem> 
         }
         MigrationState::Planned => "an operator to apply it".to_string(),
         MigrationState::Stopped => "an operator to apply it again, or to cancel it".to_string(),
-        MigrationState::Stuck => stuck(&progression::jobs_of(tx, m.id).await?).to_string(),
+        MigrationState::Stuck => stuck(tx, m).await?,
         MigrationState::Running | MigrationState::Unwinding => running(tx, m).await?,
         MigrationState::Blocked | MigrationState::Succeeded | MigrationState::Cancelled => String::new(),
     })
 }
 
-fn stuck(jobs: &[Job]) -> &'static str {
-    if progression::goes_back(jobs) {
-        "a job that could not be put back, or whose end is unknown: its agent, or a person who looks and cancels again"
-    } else {
-        "a job whose end is unknown: its agent, or a person who looks"
+/// Which jobs are unknown or were not undone, why nobody can tell, and what a person can do about each.
+async fn stuck(tx: &mut dyn Tx, m: &Migration) -> Result<String, Problem> {
+    let jobs = progression::jobs_of(tx, m.id).await?;
+    let back = progression::goes_back(&jobs);
+    let id = m.id.short();
+    let mut parts = Vec::new();
+    for j in jobs.iter().filter(|j| matches!(j.state, JobState::Unknown | JobState::Failed)) {
+        let (host, away) = whereabouts(tx, j).await?;
+        let next = match (away, j.state, back) {
+            (Some(away), JobState::Unknown, _) => away,
+            (_, JobState::Unknown, false) => format!(
+                "nobody can tell how it ended: look at the host, then `syncferry apply {id} --reason …` tries again, or \
+                 `syncferry cancel {id} --reason …` goes back"
+            ),
+            (_, JobState::Unknown, true) => format!(
+                "nobody can tell what it left: look at the host, then `syncferry cancel {id} --reason …` goes on undoing"
+            ),
+            (_, _, true) => format!(
+                "it was not undone: remove the cause, then `syncferry cancel {id} --reason …` goes on undoing"
+            ),
+            _ => continue,
+        };
+        parts.push(format!("{} on {host}: {next}", j.name));
     }
+    if parts.is_empty() {
+        parts.push("a person who looks".to_string());
+    }
+    Ok(parts.join("; "))
+}
+
+/// The host of a job, and what to do where its agent is not in touch.
+async fn whereabouts(tx: &mut dyn Tx, j: &Job) -> Result<(String, Option<String>), Problem> {
+    let host = tx.host(j.host).await?.map(|h| h.name).unwrap_or_default();
+    let away = match tx.agent_of_host(j.host).await?.map(|a| a.state) {
+        Some(AgentState::Online) => None,
+        Some(AgentState::Quarantined) => Some(format!(
+            "its agent is quarantined; enrol it again with `syncferry host token {host}`"
+        )),
+        Some(AgentState::Silent) => Some("its agent is not in touch; start it there, and it goes on by itself".to_string()),
+        Some(AgentState::Enrolled) => Some("its agent is enrolled and has not connected yet; start it there".to_string()),
+        None => Some(format!("it has no agent; enrol one with `syncferry host token {host}`")),
+    };
+    Ok((host, away))
 }
 
 async fn running(tx: &mut dyn Tx, m: &Migration) -> Result<String, Problem> {
@@ -165,13 +202,8 @@ async fn running(tx: &mut dyn Tx, m: &Migration) -> Result<String, Problem> {
         _ => vec![],
     };
     for j in jobs.iter().filter(|j| at_work(j)) {
-        let host = tx.host(j.host).await?.map(|h| h.name).unwrap_or_default();
-        let agent = tx.agent_of_host(j.host).await?;
-        let away = if agent.is_some_and(|a| a.state == AgentState::Online) {
-            ""
-        } else {
-            " (its agent is not in touch)"
-        };
+        let (host, away) = whereabouts(tx, j).await?;
+        let away = away.map(|a| format!(" ({a})")).unwrap_or_default();
         parts.push(format!("{} on {host}{away}", j.name));
     }
     Ok(parts.join(", "))

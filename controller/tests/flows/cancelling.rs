@@ -3,7 +3,7 @@
 use syncferry_proto::v1;
 use tonic::Code;
 
-use crate::support::{Life, Offered, World, cancelled, config, failed, rules, succeeded, unknown, until};
+use crate::support::{Life, Offered, World, cancelled, config, failed, nothing_known, rules, succeeded, unknown, until};
 
 /// Nothing is left: the seat is free, its database retired, and the same move can be planned and applied again.
 async fn nothing_is_left(w: &World, id: &str) {
@@ -211,7 +211,7 @@ async fn a_stop_that_could_not_put_back_is_stuck_until_it_is_cancelled_again() {
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert!(refused.message().contains("being cancelled"), "{}", refused.message());
     let waiting_for = w.operator.migration(&id).await.waiting_for;
-    assert!(waiting_for.contains("cancels again"), "{waiting_for}");
+    assert!(waiting_for.contains("goes on undoing"), "{waiting_for}");
     assert_eq!(
         w.operator.lease("SQL01").await.state,
         "held",
@@ -307,6 +307,77 @@ async fn a_stop_that_is_told_before_the_hello_counts() {
     w.operator.until_state(&id, "stuck").await;
     w.old.end(&backup, cancelled()).await;
     w.old.set_life(Life::Normal);
+    nothing_is_left(&w, &id).await;
+}
+
+/// An agent that lost its journal cannot say what it left: its word is not taken for "stopped and undone". A person looks, and
+/// the second cancellation is their word.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_lost_journal_left_is_a_persons_to_put_back() {
+    let w = World::with(config()).await;
+    let (id, backup) = w.at("backup").await;
+    w.old.lose_journal();
+    w.old.hello().await.unwrap();
+    w.operator.until_state(&id, "stuck").await;
+    w.operator.cancel(&id).await.unwrap();
+    w.old.told_to_cancel(&backup).await;
+    let word = nothing_known(syncferry_shared::outcome::ATTEMPT_NOT_KNOWN);
+    assert!(w.old.try_report(&backup.token, word).await.unwrap().current);
+    let m = w.operator.until_state(&id, "stuck").await;
+    assert_eq!(state_of(&m, "backup"), "unknown", "it is not taken for stopped");
+    let next = format!("backup on SYNC01: nobody can tell what it left: look at the host, then `syncferry cancel {}", &id[28..]);
+    assert!(m.waiting_for.starts_with(&next), "{}", m.waiting_for);
+
+    w.operator.cancel(&id).await.unwrap();
+    nothing_is_left(&w, &id).await;
+    let history = w.operator.history(&id).await;
+    assert!(history.contains(&"job.undone-by-hand".to_string()), "{history:?}");
+    assert!(
+        !w.old.try_report(&backup.token, cancelled()).await.unwrap().current,
+        "the attempt has no say any more"
+    );
+    w.controller.stop_and_audit().await;
+}
+
+/// The same for a job that was done, and whose agent knows nothing of it when it is to be undone.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_undone_for_want_of_a_journal_comes_to_an_end() {
+    let w = World::new().await;
+    let (id, install) = w.at("install").await;
+    w.operator.cancel(&id).await.unwrap();
+    w.new.end(&install, cancelled()).await;
+    let restore = w.sql.take("restore").await;
+    w.sql.end(&restore, nothing_known(syncferry_shared::outcome::UNDO_NOTHING_KNOWN)).await;
+    w.operator.until_state(&id, "stuck").await;
+    w.operator.cancel(&id).await.unwrap();
+    undo(&w, "backup").await;
+    let m = w.operator.until_state(&id, "cancelled").await;
+    assert_eq!(state_of(&m, "restore"), "undone");
+    nothing_is_left(&w, &id).await;
+    w.controller.stop_and_audit().await;
+}
+
+/// A cancellation whose agent never comes back says what it waits for and what to do.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undoing_that_no_agent_takes_says_what_it_waits_for() {
+    let w = World::with(config()).await;
+    let (id, install) = w.at("install").await;
+    w.sql.set_life(Life::Silent);
+    w.operator.cancel(&id).await.unwrap();
+    w.new.end(&install, cancelled()).await;
+    let said = until("the cancellation says what it waits for", async || {
+        let m = w.operator.migration(&id).await;
+        m.waiting_for.contains("not in touch").then_some(m)
+    })
+    .await;
+    assert_eq!(said.state, "unwinding");
+    assert_eq!(
+        said.waiting_for,
+        "restore on SQL01 (its agent is not in touch; start it there, and it goes on by itself)"
+    );
+    w.sql.set_life(Life::Normal);
+    undo(&w, "restore").await;
+    undo(&w, "backup").await;
     nothing_is_left(&w, &id).await;
 }
 

@@ -106,6 +106,42 @@ async fn a_lost_journal_leaves_the_job_unknown_until_a_person_orders_another_try
     assert!(history.contains(&"job.superseded".to_string()), "{history:?}");
 }
 
+/// Only the last record of the journal was lost, and it was the acceptance: the session is the same one. Without this the
+/// controller waits for ever for a job that nobody knows of.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acceptance_that_the_journal_lost_leaves_the_job_unknown() {
+    let w = World::new().await;
+    let (id, _) = w.at("backup").await;
+    w.old.journal(|j| j.open.clear());
+    w.old.hello().await.unwrap();
+    let m = w.operator.rests(&id).await;
+    assert_eq!(
+        (m.state.as_str(), state_of(&m, "backup").as_str()),
+        ("stuck", "unknown")
+    );
+    let next = format!(
+        "backup on SYNC01: nobody can tell how it ended: look at the host, then `syncferry apply {tail} --reason …` tries again, \
+         or `syncferry cancel {tail} --reason …` goes back",
+        tail = &id[28..]
+    );
+    assert_eq!(m.waiting_for, next);
+    w.operator.apply_because(&id, "looked at SYNC01").await.unwrap();
+    w.old.work("backup").await;
+    w.operator.until_job(&id, "restore", "offered").await;
+}
+
+/// The acceptance says how long the agent's journal is: one that is shorter afterwards went back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_went_back_behind_an_acceptance_is_found_out() {
+    let w = World::new().await;
+    w.old.journal(|j| j.seq = 40);
+    w.at("backup").await;
+    w.old.set_life(Life::Silent);
+    w.old.journal(|j| j.seq -= 1);
+    assert_eq!(w.old.hello().await.unwrap_err().code(), Code::PermissionDenied);
+    assert_eq!(w.operator.host("SYNC01").await.agent_state, "quarantined");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn another_try_needs_the_agent() {
     let w = World::with(config()).await;

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use super::processes::Supervisor;
 use super::roles;
 use super::run::Lab;
+use super::torture::{self, TortureArgs};
 use super::wizard_tool;
 use super::world::{NEW_SERVER, World, WorldOptions};
 
@@ -31,6 +32,9 @@ const EXIT_CODES: &str = "Exit codes: 0 done; 1 something else failed; 2 the com
 enum Verb {
     /// Moves ADSync from LocalDB to full SQL Server and seats a new Connect server on it, from nothing to the report
     MoveToFullSql(MoveArgs),
+    /// Runs the main job again and again, each time disturbed at a random moment, and holds the end against a run that
+    /// nothing disturbed
+    Torture(TortureArgs),
     /// Works through the wizard on the new Connect server, as the person at the gate
     Wizard(Folder),
     /// Starts everything and leaves it running
@@ -120,6 +124,7 @@ async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
             lab.processes().stop_all().await;
             exit
         }
+        Verb::Torture(args) => torture::run(&args).await,
         Verb::Wizard(folder) => wizard_tool::run(&World::look(&folder.dir)?.host_dir(NEW_SERVER)).await,
         Verb::Up(args) => {
             let mut lab = open(&args.folder.dir, &args.world)?;

@@ -7,6 +7,7 @@
 //! - [`world`]: three machines, two SQL Servers, and what is on them
 //! - [`operator`], [`person`]: who uses it: through the command line, and at the wizard
 //! - [`cli`], [`roles`], [`run`]: the program, and what it starts itself as
+//! - [`torture`]: whole runs that are disturbed at random moments; [`proxy`]: a wire that can be cut
 //! - [`processes`]: starts and ends the lab's processes
 
 pub mod cli;
@@ -16,7 +17,9 @@ pub mod msi;
 pub mod operator;
 pub mod person;
 pub mod processes;
+pub mod proxy;
 pub mod roles;
 pub mod run;
+pub mod torture;
 mod wizard_tool;
 pub mod world;

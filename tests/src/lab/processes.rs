@@ -300,11 +300,19 @@ impl Supervisor {
     pub async fn keep_alive(&mut self, mut say: impl FnMut(&str)) -> Result<Infallible, ProcessError> {
         loop {
             tokio::time::sleep(KEEP_ALIVE_EVERY).await;
-            for (program, status) in self.take_ended() {
-                say(&format!("{} ended ({status}) and is started again", program.name));
-                self.start(program).await?;
-            }
+            self.revive(&mut say).await?;
         }
+    }
+
+    /// Starts what ended by itself again, and says so: one round of [`Supervisor::keep_alive`]. Answers with how many there were.
+    pub async fn revive(&mut self, mut say: impl FnMut(&str)) -> Result<usize, ProcessError> {
+        let ended = self.take_ended();
+        let count = ended.len();
+        for (program, status) in ended {
+            say(&format!("{} ended ({status}) and is started again", program.name));
+            self.start(program).await?;
+        }
+        Ok(count)
     }
 
     /// Takes the processes that ended by themselves out, with their exit states.

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::host;
 use super::host_client::LabHost;
+use super::torture;
 
 /// `syncferry-controller`.
 pub const CONTROLLER: &str = "__controller";
@@ -23,6 +24,8 @@ pub const AGENT: &str = "__agent";
 pub const SQLSERVER: &str = "__sqlserver";
 /// The Windows/Connect host stand-in.
 pub const HOST: &str = "__host";
+/// One run of `lab torture`.
+pub const TORTURE: &str = "__torture";
 
 /// Runs the role that the arguments name; `None` when they name none.
 pub fn run(args: &[OsString]) -> Option<ExitCode> {
@@ -35,6 +38,7 @@ pub fn run(args: &[OsString]) -> Option<ExitCode> {
         AGENT => agent(rest().collect()),
         SQLSERVER => sqlserver(rest().collect()),
         HOST => host(rest().collect()),
+        TORTURE => torture::role(rest().collect()),
         _ => return None,
     })
 }
@@ -129,7 +133,7 @@ fn stopping() -> CancellationToken {
     stopping
 }
 
-fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+pub(super) fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| LOG.into());
     // The controller and the agent set up their own logs; here nobody has.
     let _ = tracing_subscriber::fmt()

@@ -111,6 +111,21 @@ impl Lab {
         Ok(self.supervisor.run_to_end(&name, arguments).await?)
     }
 
+    /// Enrols an agent anew that was enrolled before and does not run, as the message of a quarantine says.
+    pub async fn enrol_again(&mut self, host: &str, token: &str) -> anyhow::Result<()> {
+        let identity = self.world.agent_dir(host).join("data").join("identity.pem");
+        std::fs::rename(&identity, identity.with_extension("pem.old"))?;
+        self.enrol(host, token).await
+    }
+
+    /// Asks the store whether everything that must hold does. The controller must not run.
+    pub async fn audit(&mut self) -> anyhow::Result<()> {
+        let config = self.world.controller_dir().join("controller.toml");
+        let mut arguments = words(&[roles::CONTROLLER, "--config"], Some(&config));
+        arguments.push("audit".into());
+        Ok(self.supervisor.run_to_end("audit", arguments).await?)
+    }
+
     /// Starts the agents.
     pub async fn start_agents(&mut self) -> anyhow::Result<()> {
         for host in HOSTS {

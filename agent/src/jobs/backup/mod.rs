@@ -38,7 +38,7 @@ pub(super) fn job(task: &BackupTask) -> Job {
         }),
     ];
     if task.hold_scheduler {
-        steps.push(Box::new(HoldScheduler));
+        steps.push(Box::new(HoldScheduler(base.clone())));
     }
     steps.push(Box::new(LooksOnly(WaitUntilIdle(base.clone()))));
     steps.push(Box::new(LooksOnly(CountRows(base.clone()))));

@@ -11,7 +11,16 @@ use crate::jobs::common::{OURS, minutes};
 use crate::jobs::look::Look;
 use crate::runner::{Cx, Probe, SYNC_CYCLE, Step, StepError};
 
-pub(super) struct HoldScheduler;
+pub(super) struct HoldScheduler(pub(super) Base);
+
+impl HoldScheduler {
+    /// What the scheduler was before anybody of ours changed it. It is off because of us when an earlier attempt at the job,
+    /// of which a lost journal knows nothing any more, turned it off: then what the plan saw counts.
+    fn before_us(&self, cx: &Cx, now: bool) -> bool {
+        let planned = self.0.task.scheduler_enabled.unwrap_or(now);
+        if cx.token.attempt > 1 && !cx.knows_earlier_attempts() { planned } else { now }
+    }
+}
 
 #[async_trait]
 impl Step for HoldScheduler {
@@ -37,7 +46,8 @@ impl Step for HoldScheduler {
                 .into());
         };
         // What was before anybody of ours changed it: after a crash it may be off because of us.
-        let was = cx.hold(SYNC_CYCLE, json!(scheduler.sync_cycle_enabled)).await?;
+        let was = self.before_us(cx, scheduler.sync_cycle_enabled);
+        let was = cx.hold(SYNC_CYCLE, json!(was)).await?;
         if scheduler.sync_cycle_enabled {
             cx.env.host.set_sync_cycle(false).await?;
         }

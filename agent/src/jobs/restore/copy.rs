@@ -49,6 +49,10 @@ impl Step for Fetch {
     async fn undo(&self, cx: &mut Cx, _evidence: &Value) -> Result<(), StepError> {
         Ok(transfer::discard(&self.0.wanted(cx).destination)?)
     }
+    async fn discard(&self, cx: &mut Cx) -> Result<(), StepError> {
+        // Parts of a backup carry credentials as the whole does.
+        Ok(transfer::discard(&self.0.wanted(cx).destination)?)
+    }
 }
 
 impl Fetch {

@@ -73,6 +73,30 @@ async fn a_step_has_a_budget() {
 }
 
 #[tokio::test]
+async fn what_an_unfinished_act_left_goes_when_the_job_goes_backwards() {
+    let halfway = bench(|w| with(w, |s| s.fails = Some(Fails::Halfway)));
+    let (_, end, _) = once(&halfway).await;
+    assert!(matches!(end, Some(End::Failed { failure }) if failure.undone));
+    assert!(halfway.world.lock().unwrap().there.is_empty(), "no part is left");
+
+    // A crash in the middle; then the job is to be undone.
+    let (dir, undone) = (tempfile::tempdir().unwrap(), bench(|w| with(w, |_| {})));
+    let (journal, _) = Journal::open(dir.path()).unwrap();
+    let first = accept(&journal, 1, Mode::Do).await;
+    let begun = Record::Intent {
+        attempt: first,
+        step: "one".into(),
+        before: Value::Null,
+    };
+    journal.append(begun).await.unwrap();
+    undone.world.lock().unwrap().there.insert("one.part".into());
+    let undo = accept(&journal, 2, Mode::Undo).await;
+    undone.run(&journal, undo, undone.controls()).await;
+    assert!(matches!(journal.attempt(undo).unwrap().end, Some(End::Undone { .. })));
+    assert!(undone.world.lock().unwrap().there.is_empty(), "no part is left");
+}
+
+#[tokio::test]
 async fn an_unknown_touches_nothing_and_waits_for_an_order() {
     let bench = bench(|w| with(w, |s| s.probe = Some(Probe::Unknown("no answer".into()))));
     let (ended, end, parked) = once(&bench).await;
@@ -219,6 +243,23 @@ async fn a_token_that_is_not_current_stops_everything_and_undoes_nothing() {
     let attempt = journal.attempt(key).unwrap();
     assert!(attempt.abandoned.is_some() && attempt.unacked.is_empty());
     assert!(bench.world.lock().unwrap().undone.is_empty());
+}
+
+#[tokio::test]
+async fn what_cannot_be_put_back_at_once_is_tried_again_and_then_said() {
+    let job = |w: &Shared| -> Vec<Box<dyn Step>> { vec![Box::new(HoldCycle(Arc::clone(w)))] };
+    let passes = bench(job);
+    passes.world.lock().unwrap().refuses = 3;
+    let (_, end, _) = once(&passes).await;
+    assert!(matches!(end, Some(End::Succeeded { outcome }) if outcome.findings.is_empty()));
+    assert!(passes.world.lock().unwrap().cycle, "put back");
+
+    let stays = bench(job);
+    stays.world.lock().unwrap().refuses = 99;
+    let Some(End::Succeeded { outcome }) = once(&stays).await.1 else {
+        panic!("the job itself is done")
+    };
+    assert_eq!(outcome.findings[0].rule, "hold-not-put-back");
 }
 
 #[tokio::test]

@@ -38,6 +38,8 @@ pub(crate) struct World {
     pub(crate) cycle: bool,
     /// Whether the cycle ever was off.
     pub(crate) was_off: bool,
+    /// How often it still refuses to be turned on.
+    pub(crate) refuses: u32,
 }
 
 pub(crate) type Shared = Arc<Mutex<World>>;
@@ -79,6 +81,10 @@ impl Host for Machine {
     }
     async fn set_sync_cycle(&self, enabled: bool) -> Result<(), HostError> {
         let mut world = self.0.lock().unwrap();
+        if enabled && world.refuses > 0 {
+            world.refuses -= 1;
+            return Err(NOT);
+        }
         world.cycle = enabled;
         world.was_off |= !enabled;
         Ok(())
@@ -247,6 +253,8 @@ pub(crate) enum Fails {
     Passing(u32),
     /// It never ends.
     Never,
+    /// In the middle: a part is left.
+    Halfway,
 }
 
 pub(crate) fn make(name: &'static str, world: &Shared) -> Make {
@@ -266,6 +274,9 @@ pub(crate) fn make(name: &'static str, world: &Shared) -> Make {
 impl Make {
     fn there(&self) -> bool {
         self.world.lock().unwrap().there.contains(self.name)
+    }
+    fn part(&self) -> String {
+        format!("{}.part", self.name)
     }
 }
 
@@ -313,6 +324,10 @@ impl Step for Make {
         match self.fails {
             Some(Fails::Clean) => return Err(finding.into()),
             Some(Fails::Passing(times)) if tries <= times => return Err(StepError::passing(finding)),
+            Some(Fails::Halfway) => {
+                self.world.lock().unwrap().there.insert(self.part());
+                return Err(finding.into());
+            }
             Some(Fails::Never) => std::future::pending::<()>().await,
             _ => {}
         }
@@ -334,6 +349,10 @@ impl Step for Make {
         let mut world = self.world.lock().unwrap();
         world.there.remove(self.name);
         *world.undone.entry(self.name.into()).or_insert(0) += 1;
+        Ok(())
+    }
+    async fn discard(&self, _: &mut Cx) -> Result<(), StepError> {
+        self.world.lock().unwrap().there.remove(&self.part());
         Ok(())
     }
     async fn clean(&self, _: &mut Cx, _: &str) -> Result<(), StepError> {

@@ -88,11 +88,13 @@ impl SqlError {
         os::extract(&carrier.text)
     }
 
-    /// Whether trying again later may help without anybody doing anything.
+    /// Whether trying again later may help without anybody doing anything. After a lost connection nobody knows what the server
+    /// did: whoever tries again has to look first.
     pub fn is_transient(&self) -> bool {
         matches!(
             self.kind,
             SqlErrorKind::Transient
+                | SqlErrorKind::ConnectionLost
                 | SqlErrorKind::OtherBackupRuns
                 | SqlErrorKind::TimedOut
                 | SqlErrorKind::Unreachable
@@ -128,6 +130,20 @@ mod tests {
             class: 16,
             text: text.into(),
         }
+    }
+
+    #[test]
+    fn what_may_pass_is_tried_again() {
+        let may_pass = |kind: &&SqlErrorKind| {
+            let error = SqlError {
+                kind: **kind,
+                ..SqlError::server("default", "backup-database", vec![])
+            };
+            error.is_transient()
+        };
+        let passing: Vec<SqlErrorKind> = SqlErrorKind::ALL.iter().filter(may_pass).copied().collect();
+        use SqlErrorKind::{ConnectionLost, OtherBackupRuns, TimedOut, Transient, Unreachable};
+        assert_eq!(passing, [Unreachable, ConnectionLost, TimedOut, OtherBackupRuns, Transient]);
     }
 
     #[test]

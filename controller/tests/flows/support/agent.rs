@@ -214,7 +214,7 @@ impl FakeAgent {
         let request = v1::AcceptRequest {
             token: Some(job.token.clone()),
             session_id: self.journal(|j| j.session.to_string()),
-            journal_seq: 1,
+            journal_seq: self.journal(|j| j.seq),
         };
         Ok(self.client.clone().accept(request).await?.into_inner())
     }
@@ -367,6 +367,16 @@ pub(crate) fn failed(undone: bool) -> v1::report_request::What {
 
 pub(crate) fn unknown() -> v1::report_request::What {
     end(v1::EndKind::Unknown, Some(failure(false)))
+}
+
+/// What an agent says that is to take back something of which its journal knows nothing.
+pub(crate) fn nothing_known(rule: &str) -> v1::report_request::What {
+    let failure = Failure {
+        step: String::new(),
+        findings: vec![Finding::blocker(rule, "No record of it").next("Look, and cancel again.")],
+        undone: false,
+    };
+    end(v1::EndKind::Unknown, Some(Document::of(schema::FAILURE, &failure)))
 }
 
 pub(crate) fn gate(sight: v1::GateSight, observation: &str, title: &str) -> v1::report_request::What {

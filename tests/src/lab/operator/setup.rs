@@ -70,6 +70,12 @@ impl Operator {
         Ok(tokens)
     }
 
+    /// Makes another token for a host's agent.
+    pub async fn token(&self, host: &str) -> anyhow::Result<String> {
+        let answer = self.ask(&["host", "token", host]).await?;
+        Ok(answer["token"].as_str().context("the answer has no token")?.to_string())
+    }
+
     /// Waits until every agent is online.
     pub async fn wait_for_agents(&mut self) -> anyhow::Result<()> {
         let until = Instant::now() + ONLINE_TIMEOUT;
@@ -119,7 +125,8 @@ impl Operator {
         self.must(&words).await
     }
 
-    async fn hosts(&mut self) -> anyhow::Result<Vec<v1::Host>> {
+    /// All hosts, with what is known of their agents.
+    pub async fn hosts(&mut self) -> anyhow::Result<Vec<v1::Host>> {
         let request = v1::ListHostsRequest { site: String::new() };
         Ok(self.client.list_hosts(request).await?.into_inner().hosts)
     }

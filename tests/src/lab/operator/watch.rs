@@ -152,6 +152,39 @@ impl Operator {
         }
     }
 
+    /// The newest migration of the site.
+    pub async fn newest(&mut self) -> anyhow::Result<Option<v1::Migration>> {
+        let request = v1::ListMigrationsRequest { site: SITE.into() };
+        let all = self.client.list_migrations(request).await?.into_inner().migrations;
+        Ok(all.into_iter().next())
+    }
+
+    /// The history of a stream after an event.
+    pub async fn history(&mut self, kind: &str, id: &str, after: i64) -> anyhow::Result<Vec<v1::Event>> {
+        let request = v1::ListEventsRequest {
+            stream_kind: kind.to_string(),
+            stream_id: id.to_string(),
+            after_seq: after,
+            limit: 0,
+        };
+        Ok(self.client.list_events(request).await?.into_inner().events)
+    }
+
+    /// Cancels a migration, as `syncferry cancel` does.
+    pub async fn cancel(&mut self, id: &str, reason: &str) -> Result<v1::Migration, tonic::Status> {
+        let request = v1::CancelRequest {
+            migration: id.to_string(),
+            reason: reason.to_string(),
+        };
+        Ok(self.client.cancel(request).await?.into_inner())
+    }
+
+    /// All leases.
+    pub async fn leases(&mut self) -> anyhow::Result<Vec<v1::Lease>> {
+        let answer = self.client.list_leases(v1::ListLeasesRequest {}).await?;
+        Ok(answer.into_inner().leases)
+    }
+
     /// The number of the newest event, so that the next watch does not tell everything again.
     async fn last_event(&mut self, id: &str, after: i64) -> i64 {
         let request = v1::ListEventsRequest {
@@ -184,7 +217,8 @@ impl Operator {
         })
     }
 
-    async fn gates(&mut self, migration: &str) -> anyhow::Result<Vec<v1::Gate>> {
+    /// Its open gates.
+    pub async fn gates(&mut self, migration: &str) -> anyhow::Result<Vec<v1::Gate>> {
         let request = v1::ListGatesRequest {
             migration: migration.to_string(),
             open_only: true,
@@ -193,7 +227,7 @@ impl Operator {
     }
 
     /// Plays the person: the wizard first, then the word that it is done.
-    async fn act(&mut self, gate: &v1::Gate, host: &HostClient, pause: Duration) -> anyhow::Result<()> {
+    pub async fn act(&mut self, gate: &v1::Gate, host: &HostClient, pause: Duration) -> anyhow::Result<()> {
         let cards: Vec<Card> = gate
             .cards
             .as_ref()

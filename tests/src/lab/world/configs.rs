@@ -17,9 +17,16 @@ pub(super) fn write(world: &World) -> anyhow::Result<()> {
         let dir = world.agent_dir(host);
         fs::create_dir_all(&dir)?;
         private_file::write(&dir.join("sql.password"), WINDOWS_PASSWORD)?;
-        write_toml(&dir.join("agent.toml"), &agent(world, host))?;
+        write_agent(world, host, &format!("127.0.0.1:{}", world.ports().controller))?;
     }
     Ok(())
+}
+
+/// Writes an agent's configuration, with the address under which it finds the controller.
+pub(super) fn write_agent(world: &World, host: &str, controller: &str) -> anyhow::Result<()> {
+    let mut config = agent(world, host);
+    config["controller"] = json!(controller);
+    write_toml(&world.agent_dir(host).join("agent.toml"), &config)
 }
 
 fn controller(world: &World) -> Value {
@@ -46,7 +53,6 @@ fn agent(world: &World, host: &str) -> Value {
     let ports = world.ports();
     let fast = world.options().fast;
     let mut config = json!({
-        "controller": format!("127.0.0.1:{}", ports.controller),
         "data_dir": world.agent_dir(host).join("data"),
         "staging_dir": STAGING,
         // The SQL client tells of every row.

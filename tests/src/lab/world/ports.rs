@@ -4,6 +4,10 @@ use std::net::TcpListener;
 
 use serde::{Deserialize, Serialize};
 
+/// Linux gives ports from 32768 on to outgoing connections.
+const LOW: std::ops::Range<u16> = 15_000..32_000;
+const TRIES: usize = 100;
+
 /// The ports, all on 127.0.0.1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ports {
@@ -24,7 +28,7 @@ impl Ports {
         let mut held = Vec::new();
         let mut choose = |before: Option<u16>| -> std::io::Result<u16> {
             let kept = before.and_then(|port| TcpListener::bind(("127.0.0.1", port)).ok());
-            let listener = match kept {
+            let listener = match kept.or_else(low) {
                 Some(listener) => listener,
                 None => TcpListener::bind(("127.0.0.1", 0))?,
             };
@@ -39,6 +43,11 @@ impl Ports {
             transfer: choose(before.map(|p| p.transfer))?,
         })
     }
+}
+
+/// A free port below those that systems give to outgoing connections: nobody takes it while a process is started again.
+fn low() -> Option<TcpListener> {
+    (0..TRIES).find_map(|_| TcpListener::bind(("127.0.0.1", rand::random_range(LOW))).ok())
 }
 
 #[cfg(test)]
