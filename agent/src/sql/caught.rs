@@ -32,10 +32,9 @@ mod tests {
         assert_eq!(caught(async { 7 }).await, Ok(7));
         let later = caught(async {
             tokio::task::yield_now().await;
-            let nothing: Option<u8> = None;
-            nothing.expect("nothing there")
+            panic!("nothing there")
         });
-        assert_eq!(later.await, Err("nothing there".to_string()));
+        assert_eq!(later.await, Err::<(), _>("nothing there".to_string()));
         assert_eq!(
             caught(async { panic!("at {}", 3) }).await,
             Err::<(), _>("at 3".to_string())

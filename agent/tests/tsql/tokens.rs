@@ -107,13 +107,11 @@ fn quoted(text: &str, close: char) -> Result<(String, usize), String> {
     let mut inner = String::new();
     let mut chars = text.char_indices().skip(1).peekable();
     while let Some((at, c)) = chars.next() {
-        if c != close {
-            inner.push(c);
-        } else if chars.next_if(|(_, next)| *next == close).is_some() {
-            inner.push(c);
-        } else {
+        let ends = c == close && chars.next_if(|(_, next)| *next == close).is_none();
+        if ends {
             return Ok((inner, at + 1));
         }
+        inner.push(c);
     }
     Err(format!("an open quote: {text}"))
 }

@@ -14,18 +14,14 @@ def every_way_in(client, server):
             connection.close()
 
 
-#: What SQL Server says first. With 4060 comes 18456, and the libraries give the number of one and the texts of both.
-FIRST_WORDS = {18456: "Login failed for user", 4060: "Cannot open database"}
-
-
 def refused(client, server, number, **arguments):
-    """Whether the login fails for this reason."""
+    """Whether the login fails for this reason. With 4060 comes 18456, and the libraries give one of the numbers."""
     try:
         client.connect(server, **arguments).close()
     except client.errors as error:
         known, text = client.number_and_text(error)
         print(f"       {known}: {text.splitlines()[0]}")
-        return known in (number, 18456) and FIRST_WORDS[number] in text
+        return known in (number, 18456) and client.refusals[number] in text
     return False
 
 

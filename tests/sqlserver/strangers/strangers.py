@@ -67,6 +67,9 @@ class FreeTds:
     #: FreeTDS' words for: nothing, the login only, everything.
     encryptions = ("off", "request", "require")
     errors = (pymssql.Error,)
+    #: How a refused login can be told: of 4060 and 18456 the library keeps the number of the last and the severity of the
+    #: worst, which are 11 and 14.
+    refusals = {18456: "severity 14", 4060: "severity 11"}
     sees_messages_live = True
 
     def connect(self, server, database="master", encryption="require", password=None, version="7.4"):
@@ -124,6 +127,7 @@ class PythonTds:
     encryptions = ("off", "request", "require")
     versions = {"7.1": 0x71000001, "7.2": 0x72090002, "7.3": 0x730B0003, "7.4": 0x74000004}
     errors = (pytds.Error,)
+    refusals = {18456: "Login failed for user", 4060: "Cannot open database"}
     sees_messages_live = False
 
     def connect(self, server, database="master", encryption="require", password=None, version="7.4"):
