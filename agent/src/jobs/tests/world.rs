@@ -461,7 +461,7 @@ fn aloud(f: &Finding) -> String {
     steady(&text)
 }
 
-/// Numbers of more than four digits, and hashes, become `#`.
+/// Numbers of more than four digits, pages and hashes become `#`.
 fn steady(text: &str) -> String {
     let mut out = String::new();
     let mut word = String::new();
@@ -471,7 +471,8 @@ fn steady(text: &str) -> String {
             continue;
         }
         let number = word.len() > 4 && word.bytes().all(|b| b.is_ascii_digit());
-        out.push_str(if number || word.len() >= 32 { "#" } else { &word });
+        let page = out.ends_with("page (1:");
+        out.push_str(if number || page || word.len() >= 32 { "#" } else { &word });
         word.clear();
         out.push(c);
     }
