@@ -329,7 +329,9 @@ impl Site {
     pub(super) async fn databases(&self, server: &Server) -> BTreeMap<String, DatabaseFacts> {
         let instance = self.sql.get(server.name).unwrap().sql.clone();
         let mut session = SqlSession::connect(&instance, Role::Work).await.unwrap();
-        let facts = ops::probe_instance(&mut session, &instance, &SystemClocks).await.unwrap();
+        let facts = ops::probe_instance(&mut session, &instance, &SystemClocks)
+            .await
+            .unwrap();
         let mut found = BTreeMap::new();
         for database in &facts.databases {
             if ["master", "model", "msdb", "tempdb"].contains(&database.name.as_str()) {
@@ -434,7 +436,10 @@ pub(super) fn stopped(end: End, step: &str, rule: &str) -> Failure {
     assert_eq!(failure.findings[0].rule, rule, "{failure:?}");
     assert!(failure.undone, "{failure:?}");
     for f in &failure.findings {
-        assert!(!f.evidence.is_empty() && !f.source.is_empty() && !f.next_step.is_empty(), "{f:?}");
+        assert!(
+            !f.evidence.is_empty() && !f.source.is_empty() && !f.next_step.is_empty(),
+            "{f:?}"
+        );
     }
     failure
 }
