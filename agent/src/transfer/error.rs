@@ -95,9 +95,10 @@ impl TransferError {
             TransferError::Unreachable(said) => finding.saw("the source's agent, or the controller", said),
             TransferError::Refused(said) => finding.saw("the source's agent, or the controller, said", said),
             TransferError::Manifest(why) => finding.saw("the manifest that the source sent", why),
-            TransferError::Chunk { index, tries } => {
-                finding.saw(format!("BLAKE3 of chunk {index}"), format!("wrong in each of {tries} tries"))
-            }
+            TransferError::Chunk { index, tries } => finding.saw(
+                format!("BLAKE3 of chunk {index}"),
+                format!("wrong in each of {tries} tries"),
+            ),
             TransferError::Whole { path, chunks } => finding
                 .saw(format!("BLAKE3 of {}", path.display()), "not that of the manifest")
                 .saw("damaged chunks", listed(chunks)),

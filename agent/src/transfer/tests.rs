@@ -364,7 +364,11 @@ async fn a_disk_without_room_is_seen_before_the_first_byte() {
         matches!(e, TransferError::Full { room: Some((needed, free)), .. } if needed == 1 << 60 && free > 0),
         "{e:?}"
     );
-    assert_eq!(super::taken_up(&fair.destination()), 0, "what was of no use was given back");
+    assert_eq!(
+        super::taken_up(&fair.destination()),
+        0,
+        "what was of no use was given back"
+    );
     // With room, the same folder serves.
     fair.fetch_plainly().await.unwrap();
     assert_eq!(super::taken_up(&fair.destination()), 1_000);
@@ -398,7 +402,11 @@ fn what_a_transfer_says_when_it_stops() {
     let said = all.map(|e| {
         let f = e.finding();
         assert!(f.blocks() && !f.evidence.is_empty(), "{f:?}");
-        let evidence: Vec<String> = f.evidence.iter().map(|e| format!("  {}: {}", e.looked_at, e.found)).collect();
+        let evidence: Vec<String> = f
+            .evidence
+            .iter()
+            .map(|e| format!("  {}: {}", e.looked_at, e.found))
+            .collect();
         format!(
             "{}: {}\n{}\n  source: {}\n  next: {}\n",
             f.rule,

@@ -105,7 +105,10 @@ async fn a_foreign_or_expired_agent_is_refused_and_told_what_to_do() {
         let mut server = serve(&identity, &world.ca(), Guard::Agents).await;
         let foreign = other.agent(agent(1));
         let text = refused(&dial(server.address, world.ca(), Some(foreign), expected)).await;
-        assert!(text.contains("it is from another authority; enrol with this controller"), "{text}");
+        assert!(
+            text.contains("it is from another authority; enrol with this controller"),
+            "{text}"
+        );
         let expired = world.agent_issued(agent(1), now().plus(-10 * Millis::DAY));
         let text = refused(&dial(server.address, world.ca(), Some(expired), expected)).await;
         assert!(text.contains("our certificate is not valid now; enrol again"), "{text}");

@@ -28,7 +28,14 @@ fn replace_certificate(data_dir: &Path, authority: &Authority, agent: AgentId, a
     let issued = authority
         .issue_agent_from_csr(&request.csr_pem, agent, 1, DAY, at)
         .unwrap();
-    Enrolled::save(data_dir, &known.enrolment, &issued.cert_pem, &request.key_pem, &known.ca_pem).unwrap();
+    Enrolled::save(
+        data_dir,
+        &known.enrolment,
+        &issued.cert_pem,
+        &request.key_pem,
+        &known.ca_pem,
+    )
+    .unwrap();
 }
 
 /// Waits until an agent's log says something.
@@ -40,7 +47,12 @@ async fn until_log(town: &mut Town, process: &str, text: &str) {
         }
     };
     let found = tokio::time::timeout(Duration::from_secs(60), looking).await;
-    found.unwrap_or_else(|_| panic!("{process} never says '{text}':\n{}", std::fs::read_to_string(&log).unwrap()));
+    found.unwrap_or_else(|_| {
+        panic!(
+            "{process} never says '{text}':\n{}",
+            std::fs::read_to_string(&log).unwrap()
+        )
+    });
 }
 
 async fn restart_with(town: &mut Town, authority: &Authority, at: Millis) {
@@ -58,7 +70,11 @@ async fn an_agent_with_a_foreign_or_an_expired_certificate_is_not_heard() {
     // A plan is not to wait long for an agent that cannot be heard.
     let config = lab.world().controller_dir().join("controller.toml");
     let text = std::fs::read_to_string(&config).unwrap();
-    std::fs::write(&config, text.replace("inspection_timeout_s = 60", "inspection_timeout_s = 3")).unwrap();
+    std::fs::write(
+        &config,
+        text.replace("inspection_timeout_s = 60", "inspection_timeout_s = 3"),
+    )
+    .unwrap();
     let mut operator = lab.bring_up().await.unwrap();
     operator.add_database_named(DATABASE).await.unwrap();
     let mut town = Town::of(lab, operator, dir);
@@ -67,12 +83,24 @@ async fn an_agent_with_a_foreign_or_an_expired_certificate_is_not_heard() {
     let foreign = tempfile::tempdir().unwrap();
     let foreign = Keys::open(foreign.path(), now()).unwrap().authority;
     restart_with(&mut town, &foreign, now()).await;
-    until_log(&mut town, "agent-sync02", "it is from another authority; enrol with this controller").await;
+    until_log(
+        &mut town,
+        "agent-sync02",
+        "it is from another authority; enrol with this controller",
+    )
+    .await;
     assert_agent_is_missed(&mut town).await;
 
-    let ours = Keys::open(&town.world().controller_dir().join("data"), now()).unwrap().authority;
+    let ours = Keys::open(&town.world().controller_dir().join("data"), now())
+        .unwrap()
+        .authority;
     restart_with(&mut town, &ours, now().plus(-10 * Millis::DAY)).await;
-    until_log(&mut town, "agent-sync02", "our certificate is not valid now; enrol again").await;
+    until_log(
+        &mut town,
+        "agent-sync02",
+        "our certificate is not valid now; enrol again",
+    )
+    .await;
     assert_agent_is_missed(&mut town).await;
 
     town.assert_untouched();

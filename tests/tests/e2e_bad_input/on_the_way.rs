@@ -36,11 +36,17 @@ async fn a_run_that_meets_every_trouble_on_its_way_is_done_once() {
     town.stops_and_leaves(&id, "backup", "no-space", &before).await;
     town.drive(OLD_SERVER, "D:", 1 << 40);
     town.sql_fault("source", r#"{ "on": "disk_full", "after": 2 }"#);
-    town.stops_and_leaves(&id, "backup", "sql-backup-file-io", &before).await;
+    town.stops_and_leaves(&id, "backup", "sql-backup-file-io", &before)
+        .await;
     assert!(town.completed("source").is_empty(), "{:?}", town.completed("source"));
     town.sql_fault("source", r#"{ "on": "verify", "flip": true, "times": 1 }"#);
-    town.stops_and_leaves(&id, "backup", "sql-backup-damaged", &before).await;
-    assert_eq!(town.backups(OLD_SERVER), Vec::<std::path::PathBuf>::new(), "none is left");
+    town.stops_and_leaves(&id, "backup", "sql-backup-damaged", &before)
+        .await;
+    assert_eq!(
+        town.backups(OLD_SERVER),
+        Vec::<std::path::PathBuf>::new(),
+        "none is left"
+    );
     town.sql_fault("source", "");
 
     // The target's disks: too small for the copy, damaging it, too small for the database.
@@ -48,11 +54,16 @@ async fn a_run_that_meets_every_trouble_on_its_way_is_done_once() {
     town.stops_and_leaves(&id, "restore", "no-space", &before).await;
     town.drive(SQL_HOST, "D:", 1 << 40);
     town.sql_fault("target", r#"{ "on": "verify", "flip": true, "times": 1 }"#);
-    town.stops_and_leaves(&id, "restore", "sql-backup-damaged", &before).await;
+    town.stops_and_leaves(&id, "restore", "sql-backup-damaged", &before)
+        .await;
     town.sql_fault("target", "");
     town.drive(SQL_HOST, "C:", 1 << 20);
     town.stops_and_leaves(&id, "restore", "sql-no-space", &before).await;
-    assert_eq!(town.backups(SQL_HOST), Vec::<std::path::PathBuf>::new(), "no copy is left");
+    assert_eq!(
+        town.backups(SQL_HOST),
+        Vec::<std::path::PathBuf>::new(),
+        "no copy is left"
+    );
     town.drive(SQL_HOST, "C:", 1 << 40);
 
     // The installer, when the database is restored already: that stays, and nothing is installed.
@@ -72,7 +83,11 @@ async fn a_run_that_meets_every_trouble_on_its_way_is_done_once() {
     // One backup was damaged after it was made, and one counted.
     assert_eq!(town.completed("source")["BACKUP DATABASE"], 2);
     let target = town.completed("target");
-    assert_eq!((target["RESTORE DATABASE"], target["RENAME DATABASE"]), (1, 1), "{target:?}");
+    assert_eq!(
+        (target["RESTORE DATABASE"], target["RENAME DATABASE"]),
+        (1, 1),
+        "{target:?}"
+    );
     let old = town.effects(OLD_SERVER);
     assert_eq!((old.service_stops, old.msi_uninstalls), (0, 0));
     assert!(town.scheduler_is_on());
@@ -90,7 +105,10 @@ async fn a_backup_that_changes_after_it_was_hashed_is_taken_anew() {
     // The restore waits at its first statement until the file is damaged.
     let hold = town.world().sql_dir("target").join("hold");
     std::fs::write(&hold, "").unwrap();
-    town.sql_fault("target", r#"{ "on": "batch", "text": "SERVERPROPERTY('ServerName')", "hold": "hold" }"#);
+    town.sql_fault(
+        "target",
+        r#"{ "on": "batch", "text": "SERVERPROPERTY('ServerName')", "hold": "hold" }"#,
+    );
     town.operator.apply(&migration).await.unwrap();
     town.until_job(&id, "backup", "succeeded").await;
     let backup = town.backups(OLD_SERVER).pop().unwrap();
@@ -103,16 +121,24 @@ async fn a_backup_that_changes_after_it_was_hashed_is_taken_anew() {
     town.sql_fault("target", "");
     // Applying again does not help, and says what does.
     let failure = town.stops(&id, "restore", "transfer-chunk-damaged").await;
-    assert!(failure.findings[0].next_step.contains("cancel the migration and plan again"));
+    assert!(
+        failure.findings[0]
+            .next_step
+            .contains("cancel the migration and plan again")
+    );
     assert_eq!(town.databases().await, before);
-    let (exit, said) = town.type_in(&["cancel", &id, "--reason", "the backup is damaged", "--yes"]).await;
+    let (exit, said) = town
+        .type_in(&["cancel", &id, "--reason", "the backup is damaged", "--yes"])
+        .await;
     assert!(matches!(exit, Exit::Ok | Exit::Cancelled), "{said}");
     let cancelled = async {
         while town.operator.migration(&id).await.unwrap().state != "cancelled" {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(60), cancelled).await.unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(60), cancelled)
+        .await
+        .unwrap();
     assert_eq!(town.databases().await, before);
     assert_eq!(town.backups(OLD_SERVER), Vec::<std::path::PathBuf>::new());
     assert!(town.scheduler_is_on());

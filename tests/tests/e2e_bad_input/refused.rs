@@ -9,7 +9,9 @@ use syncferry_tests::lab::host::state::State;
 use syncferry_tests::lab::host_client::HostClient;
 use syncferry_tests::lab::msi::{MsiSpec, truncate};
 use syncferry_tests::lab::operator::Rest;
-use syncferry_tests::lab::world::{INSTALLER, INSTANCE, NEW_SERVER, OLD_SERVER, SITE, SQL_HOST, TargetEngine, WorldOptions};
+use syncferry_tests::lab::world::{
+    INSTALLER, INSTANCE, NEW_SERVER, OLD_SERVER, SITE, SQL_HOST, TargetEngine, WorldOptions,
+};
 
 use crate::town::{Place, Town, rules};
 
@@ -62,7 +64,17 @@ async fn everything_that_blocks_is_named_and_touches_nothing() {
     }
 
     // Another database of the same instance.
-    let words = ["database", "add", "msdb", "--site", SITE, "--host", OLD_SERVER, "--instance", INSTANCE];
+    let words = [
+        "database",
+        "add",
+        "msdb",
+        "--site",
+        SITE,
+        "--host",
+        OLD_SERVER,
+        "--instance",
+        INSTANCE,
+    ];
     let (exit, said) = town.type_in(&words).await;
     assert_eq!(exit, Exit::Ok, "{said}");
     let migration = town.plan_of("msdb").await;
@@ -76,10 +88,16 @@ async fn everything_that_blocks_is_named_and_touches_nothing() {
         arguments: arguments.map(str::to_string).to_vec(),
     };
     let limit = Duration::from_secs(60);
-    let code: i32 = host.ask("msiexec", &msiexec(["/i", INSTALLER, "/quiet"]), limit).await.unwrap();
+    let code: i32 = host
+        .ask("msiexec", &msiexec(["/i", INSTALLER, "/quiet"]), limit)
+        .await
+        .unwrap();
     assert_eq!(code, 0);
     town.is_refused("connect-already-installed").await;
-    let code: i32 = host.ask("msiexec", &msiexec(["/x", &good.product_code(), "/quiet"]), limit).await.unwrap();
+    let code: i32 = host
+        .ask("msiexec", &msiexec(["/x", &good.product_code(), "/quiet"]), limit)
+        .await
+        .unwrap();
     assert_eq!(code, 0);
 
     town.assert_untouched();
@@ -116,7 +134,10 @@ async fn express_and_an_old_synchronisation_can_be_accepted() {
     let words = ["apply", &migration.id, "--digest", &migration.plan_digest, "--yes"];
     let (exit, said) = town.type_in(&words).await;
     assert_eq!(exit, Exit::Refused, "{said}");
-    assert!(said.contains("last-sync-too-old") && said.contains("full import"), "{said}");
+    assert!(
+        said.contains("last-sync-too-old") && said.contains("full import"),
+        "{said}"
+    );
     town.assert_untouched();
     assert_eq!(town.databases().await, before);
     assert_eq!(town.apply(&migration.id).await, Rest::Succeeded);
@@ -143,8 +164,12 @@ async fn a_name_with_quotes_and_brackets_is_moved_and_nothing_is_injected() {
     assert_eq!(after.1.keys().collect::<Vec<_>>(), [AWKWARD]);
     let restored = town.outcome(&migration.id, "restore").await.restored.unwrap();
     assert_eq!(restored.database, AWKWARD);
-    let counts = |d: &syncferry_shared::inventory::DatabaseFacts| d.adsync.as_ref().unwrap().counts.clone();
-    assert_eq!(counts(&after.1[AWKWARD]), counts(&before.0[AWKWARD]));
+    // The new server is of a newer version, and wrote that down; everything else is what the source has.
+    let content = |d: &syncferry_shared::inventory::DatabaseFacts| {
+        let counts = d.adsync.as_ref().unwrap().counts.clone();
+        (counts.rows, counts.connectors, counts.rules, counts.schema_digest)
+    };
+    assert_eq!(content(&after.1[AWKWARD]), content(&before.0[AWKWARD]));
     for which in ["source", "target"] {
         assert_eq!(town.completed(which).get("DROP DATABASE"), None, "{which}");
     }

@@ -240,7 +240,9 @@ impl Town {
         let mut found = Vec::new();
         let mut folders = vec![self.file(host, STAGING)];
         while let Some(folder) = folders.pop() {
-            let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+            let Ok(entries) = std::fs::read_dir(&folder) else {
+                continue;
+            };
             for entry in entries.flatten() {
                 let path = entry.path();
                 if path.is_dir() {
@@ -257,7 +259,11 @@ impl Town {
     pub(crate) fn assert_untouched(&self) {
         for host in [OLD_SERVER, SQL_HOST, NEW_SERVER] {
             let e = self.effects(host);
-            assert_eq!((e.scheduler_changes, e.wizards_started, e.service_stops), (0, 0, 0), "{host}");
+            assert_eq!(
+                (e.scheduler_changes, e.wizards_started, e.service_stops),
+                (0, 0, 0),
+                "{host}"
+            );
         }
         for which in ["source", "target"] {
             assert!(self.completed(which).is_empty(), "{which}: {:?}", self.completed(which));
@@ -289,7 +295,10 @@ pub(crate) fn rules(migration: &v1::Migration) -> Vec<String> {
 }
 
 fn says_everything(f: &Finding) {
-    assert!(!f.title.is_empty() && !f.evidence.is_empty() && !f.source.is_empty(), "{f:?}");
+    assert!(
+        !f.title.is_empty() && !f.evidence.is_empty() && !f.source.is_empty(),
+        "{f:?}"
+    );
     assert!(f.next_step.len() > 8, "{f:?}");
 }
 
@@ -305,7 +314,9 @@ async fn databases(port: u16, login: &str) -> Databases {
         purpose: "test".into(),
     };
     let mut session = SqlSession::connect(&instance, Role::Work).await.unwrap();
-    let facts = ops::probe_instance(&mut session, &instance, &SystemClocks).await.unwrap();
+    let facts = ops::probe_instance(&mut session, &instance, &SystemClocks)
+        .await
+        .unwrap();
     let mut found = Databases::new();
     for database in &facts.databases {
         if ["master", "model", "msdb", "tempdb"].contains(&database.name.as_str()) {

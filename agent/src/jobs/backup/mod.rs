@@ -104,7 +104,9 @@ impl Look for LookAtSource {
                 Finding::blocker("source-not-online", format!("{} is {}", row.name, row.state))
                     .saw("sys.databases.state_desc", &row.state)
                     .source(OURS)
-                    .next("Bring the database online and apply the migration again; Syncferry does not change its state.")
+                    .next(
+                        "Bring the database online and apply the migration again; Syncferry does not change its state.",
+                    )
                     .into(),
             );
         }

@@ -53,7 +53,10 @@ async fn a_wrong_clock_does_not_change_when_the_database_was_synchronised() {
     assert!(SystemClocks.now().since(last) < Millis::DAY, "{last}");
     for wrong_by in [-FORTY_DAYS, FORTY_DAYS] {
         let wrong = look(&site, wrong_by).await;
-        assert!((wrong.taken_at.since(right.taken_at) - wrong_by).abs() < 60_000, "its clock is wrong");
+        assert!(
+            (wrong.taken_at.since(right.taken_at) - wrong_by).abs() < 60_000,
+            "its clock is wrong"
+        );
         assert_eq!(wrong.databases, right.databases);
         // The clock of the SQL Server is seen to differ from the agent's.
         assert!((wrong.instances[0].clock_offset_ms + wrong_by).abs() < 60_000);

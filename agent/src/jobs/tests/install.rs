@@ -66,7 +66,9 @@ async fn a_file_that_was_cut_off_since_the_plan() {
     let (site, task) = planned().await;
     let good = package(CONNECT);
     put(&site, &good[..good.len() / 3]);
-    let said = fails_then_works(&site, &task, "check-installer", "installer-unreadable", || put(&site, &good));
+    let said = fails_then_works(&site, &task, "check-installer", "installer-unreadable", || {
+        put(&site, &good)
+    });
     insta::assert_snapshot!("installer_cut_off", said.await);
 }
 
@@ -77,7 +79,9 @@ async fn another_file_than_the_planned_one() {
     other[1].1 = "2.6.1.0";
     put(&site, &package(&other));
     let good = package(CONNECT);
-    let said = fails_then_works(&site, &task, "check-installer", "installer-changed", || put(&site, &good));
+    let said = fails_then_works(&site, &task, "check-installer", "installer-changed", || {
+        put(&site, &good)
+    });
     insta::assert_snapshot!("installer_changed", said.await);
 }
 

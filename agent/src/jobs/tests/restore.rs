@@ -121,5 +121,8 @@ async fn a_name_with_quotes_and_brackets_is_only_a_name() {
         let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
         assert!(file.chars().all(plain), "{file}");
     }
-    assert_eq!(site.target.completed("DROP DATABASE") + site.source.completed("DROP DATABASE"), 0);
+    assert_eq!(
+        site.target.completed("DROP DATABASE") + site.source.completed("DROP DATABASE"),
+        0
+    );
 }

@@ -329,7 +329,9 @@ impl Site {
     pub(super) async fn databases(&self, server: &Server) -> BTreeMap<String, DatabaseFacts> {
         let instance = self.sql.get(server.name).unwrap().sql.clone();
         let mut session = SqlSession::connect(&instance, Role::Work).await.unwrap();
-        let facts = ops::probe_instance(&mut session, &instance, &SystemClocks).await.unwrap();
+        let facts = ops::probe_instance(&mut session, &instance, &SystemClocks)
+            .await
+            .unwrap();
         let mut found = BTreeMap::new();
         for database in &facts.databases {
             if ["master", "model", "msdb", "tempdb"].contains(&database.name.as_str()) {
@@ -434,7 +436,10 @@ pub(super) fn stopped(end: End, step: &str, rule: &str) -> Failure {
     assert_eq!(failure.findings[0].rule, rule, "{failure:?}");
     assert!(failure.undone, "{failure:?}");
     for f in &failure.findings {
-        assert!(!f.evidence.is_empty() && !f.source.is_empty() && !f.next_step.is_empty(), "{f:?}");
+        assert!(
+            !f.evidence.is_empty() && !f.source.is_empty() && !f.next_step.is_empty(),
+            "{f:?}"
+        );
     }
     failure
 }
@@ -461,7 +466,7 @@ fn aloud(f: &Finding) -> String {
     steady(&text)
 }
 
-/// Numbers of more than four digits, and hashes, become `#`.
+/// Numbers of more than four digits, pages and hashes become `#`.
 fn steady(text: &str) -> String {
     let mut out = String::new();
     let mut word = String::new();
@@ -471,7 +476,8 @@ fn steady(text: &str) -> String {
             continue;
         }
         let number = word.len() > 4 && word.bytes().all(|b| b.is_ascii_digit());
-        out.push_str(if number || word.len() >= 32 { "#" } else { &word });
+        let page = out.ends_with("page (1:");
+        out.push_str(if number || page || word.len() >= 32 { "#" } else { &word });
         word.clear();
         out.push(c);
     }

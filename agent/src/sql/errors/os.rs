@@ -51,7 +51,7 @@ pub fn explain(error: OsError) -> (&'static str, &'static str) {
         ),
         112 => (
             "the disk is full",
-            "Free space on that volume, then apply the migration again. To use another volume for backups, change staging_dir in the agent's configuration, restart the agent, cancel the migration and plan again.",
+            "Free space on the volume of the path above, then apply the migration again. To use another volume, cancel the migration and plan again: for backups with another staging_dir in the agent's configuration, for the database with --data-dir and --log-dir.",
         ),
         1326 | 1385 | 1909 => (
             "the network share refused the account of SQL Server",

@@ -50,8 +50,7 @@ fn read(row: &Row, instance: &SqlInstance) -> Result<InstanceFacts, crate::sql::
     // From SQL Server 2022 on, sessions and locks need one narrower right and connections another; on older versions those
     // names are unknown and give NULL.
     let may = |column| row.flag(column).unwrap_or(false);
-    let can_view_state =
-        may("can_view_state") || (may("can_view_performance_state") && may("can_view_security_state"));
+    let can_view_state = may("can_view_state") || (may("can_view_performance_state") && may("can_view_security_state"));
     Ok(InstanceFacts {
         name: instance.name.clone(),
         connect_host,

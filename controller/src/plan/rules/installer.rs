@@ -71,7 +71,9 @@ pub(super) fn is_connect(input: &PlanInput, out: &mut Vec<Finding>) {
             )
             .saw("WinVerifyTrust", "not trusted")
             .source(OURS)
-            .next(format!("The file was changed or is not Microsoft's: do not run it. {DOWNLOAD}")),
+            .next(format!(
+                "The file was changed or is not Microsoft's: do not run it. {DOWNLOAD}"
+            )),
         );
     } else if i.signature_trusted.is_none() && !i.has_signature {
         out.push(
@@ -139,7 +141,9 @@ pub(super) fn version_is_allowed(input: &PlanInput, out: &mut Vec<Finding>) {
             )
             .saw(format!("version catalogue of {}", catalogue.signed_off), reason)
             .source("Microsoft Learn: Microsoft Entra Connect: version release history")
-            .next(format!("Put the installer of {newest} on the new server and plan again.")),
+            .next(format!(
+                "Put the installer of {newest} on the new server and plan again."
+            )),
         );
     }
     if entry.is_none() {

@@ -23,7 +23,10 @@ fn short(what: &str, host: &str, place: &str, free: u64, need: u64, elsewhere: &
         .saw(format!("free on {place}"), bytes(free))
         .saw("needed", bytes(need))
         .source("SQL Server errors 3202 and 3257")
-        .next(format!("Free {} there and plan again, or {elsewhere}.", bytes(need - free)))
+        .next(format!(
+            "Free {} there and plan again, or {elsewhere}.",
+            bytes(need - free)
+        ))
 }
 
 const OTHER_STAGING: &str = "point staging_dir in the agent's configuration at another volume and restart the agent";

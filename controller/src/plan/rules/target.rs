@@ -130,7 +130,7 @@ pub(super) fn permissions_suffice(input: &PlanInput, out: &mut Vec<Finding>) {
                 .saw("HAS_PERMS_BY_NAME(NULL, NULL, 'VIEW SERVER STATE')", format!("0 for {}", t.login))
                 .source("Microsoft Learn: sys.dm_exec_sessions, sys.dm_tran_locks, sys.dm_exec_connections, Permissions")
                 .next(format!(
-                    "GRANT {} TO [{}];  -- that only the new server is connected could not be proven otherwise",
+                    "Have a DBA run: GRANT {} TO [{}]; Then plan again: that only the new server is connected could not be proven otherwise.",
                     // Sessions and locks need the one, connections the other; VIEW SERVER STATE covers both and more.
                     if t.major >= 16 {
                         "VIEW SERVER PERFORMANCE STATE, VIEW SERVER SECURITY STATE"

@@ -301,7 +301,12 @@ fn only_express_and_an_old_synchronisation_can_be_accepted() {
 fn ages_are_judged_on_the_stores_clock() {
     let three_weeks = 21 * syncferry_shared::Millis::DAY;
     for wrong_by in [0, -40, 40, -4_000].map(|days| days * syncferry_shared::Millis::DAY) {
-        for (age, old) in [(0, false), (three_weeks, false), (three_weeks + 1, true), (2 * three_weeks, true)] {
+        for (age, old) in [
+            (0, false),
+            (three_weeks, false),
+            (three_weeks + 1, true),
+            (2 * three_weeks, true),
+        ] {
             let mut input = good();
             input.adsync().last_sync = Some(NOW.plus(-age));
             let hosts = [&mut input.source_host, &mut input.target_host, &mut input.connect_host];
@@ -327,8 +332,16 @@ fn long_names_get_short_temporary_ones() {
     let mut input = good();
     input.request.target_database = "\u{1F600}".repeat(64);
     let values = plan(&input).values.unwrap();
-    assert!(values.temporary_name.encode_utf16().count() <= 128, "{}", values.temporary_name);
-    assert!(values.temporary_name.ends_with(&format!("__syncferry_{}", input.ids.migration.short())));
+    assert!(
+        values.temporary_name.encode_utf16().count() <= 128,
+        "{}",
+        values.temporary_name
+    );
+    assert!(
+        values
+            .temporary_name
+            .ends_with(&format!("__syncferry_{}", input.ids.migration.short()))
+    );
     input.request.target_database.push('x');
     assert!(rules_of(&plan(&input).findings).contains(&"target-name-unusable"));
 }

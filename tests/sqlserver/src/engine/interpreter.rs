@@ -515,14 +515,17 @@ fn terminated(number: i32) -> bool {
 
 /// Changes one byte in the middle of a file, as a bad disk does.
 fn flip(drives: &crate::storage::Drives, path: &str) {
-    let changed = drives.real_path(path).map_err(|e| std::io::Error::other(e.to_string())).and_then(|real| {
-        let mut bytes = std::fs::read(&real)?;
-        let middle = bytes.len() / 2;
-        if let Some(byte) = bytes.get_mut(middle) {
-            *byte ^= 0xFF;
-        }
-        std::fs::write(&real, bytes)
-    });
+    let changed = drives
+        .real_path(path)
+        .map_err(|e| std::io::Error::other(e.to_string()))
+        .and_then(|real| {
+            let mut bytes = std::fs::read(&real)?;
+            let middle = bytes.len() / 2;
+            if let Some(byte) = bytes.get_mut(middle) {
+                *byte ^= 0xFF;
+            }
+            std::fs::write(&real, bytes)
+        });
     if let Err(error) = changed {
         tracing::warn!(path, %error, "the fault plan wants this file damaged, and it could not be");
     }

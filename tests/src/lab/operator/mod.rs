@@ -103,7 +103,7 @@ impl Operator {
 fn shown(words: &[&str]) -> String {
     let quoted = words.iter().map(|w| {
         if w.is_empty() || w.contains([' ', '\\', '$', '\'']) {
-            format!("'{w}'")
+            format!("'{}'", w.replace('\'', r"'\''"))
         } else {
             (*w).to_string()
         }

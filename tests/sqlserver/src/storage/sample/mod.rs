@@ -138,7 +138,9 @@ pub fn adsync(spec: &AdSync) -> Database {
     for file in database.files.iter_mut().filter(|_| !spec.data_folder.is_empty()) {
         let ending = if file.kind == FileKind::Data { ".mdf" } else { ".ldf" };
         // A database can have a name that no file can have.
-        let stem = file.name.replace(|c: char| c.is_control() || "<>:\"/\\|?*".contains(c), "_");
+        let stem = file
+            .name
+            .replace(|c: char| c.is_control() || "<>:\"/\\|?*".contains(c), "_");
         file.physical_name = format!("{}{stem}{ending}", spec.data_folder);
     }
     if spec.emptiness != Emptiness::NoTables {

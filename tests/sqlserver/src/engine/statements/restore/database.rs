@@ -55,7 +55,7 @@ impl Session {
         let job = started.map_err(|e| with_file(told(e), &files))?;
         let handle = self.restoring(name, existing, &set, job.files())?;
         self.info.activity().target = Some(handle.id);
-        let finished = self.run_job(out, job, &medium, &set, with, name).await;
+        let finished = self.run_job(out, job, &medium, with, name).await;
         self.info.activity().target = None;
         let (pace, database, file) = finished?;
         self.bring_up(out, &handle, database, file, &set, with, name).await?;
@@ -244,17 +244,13 @@ impl Session {
         out: &mut Out<'_>,
         mut job: RestoreJob,
         medium: &Medium,
-        set: &BackupSet,
         with: &With,
         name: &str,
     ) -> Run<(Pace, Database, DatabaseFile)> {
         let mut pace = Pace::new(self, with.stats(), command::RESTORE_DATABASE, "restore", name);
         loop {
-            if let Some(error) = full_disk(
-                self,
-                name,
-                &set.files.first().map(|f| f.physical_name.clone()).unwrap_or_default(),
-            ) {
+            let file = job.files().first().map(|f| f.physical_name.clone()).unwrap_or_default();
+            if let Some(error) = full_disk(self, name, &file) {
                 return Err(error.into());
             }
             match job.step().map_err(|e| medium.error(&e, name, 0))? {
