@@ -10,7 +10,15 @@ use serde_json::Value;
 fn survives(seed: u64, kinds: &str, endings: &[&str]) -> Value {
     let dir = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_lab"))
-        .args(["torture", "--runs", "1", "--json", "--together", "--seed", &seed.to_string()])
+        .args([
+            "torture",
+            "--runs",
+            "1",
+            "--json",
+            "--together",
+            "--seed",
+            &seed.to_string(),
+        ])
         .args(["--kind", kinds, "--dir"])
         .arg(dir.path().join("runs"))
         .stdin(Stdio::null())
@@ -27,7 +35,10 @@ fn survives(seed: u64, kinds: &str, endings: &[&str]) -> Value {
     let drawn = run["disturbances"].as_array().unwrap();
     assert_eq!(happened.len(), drawn.len());
     for what in happened {
-        assert!(!what.as_str().unwrap().contains("was over before"), "{what}: choose another seed");
+        assert!(
+            !what.as_str().unwrap().contains("was over before"),
+            "{what}: choose another seed"
+        );
     }
     run
 }
@@ -37,7 +48,10 @@ fn an_undisturbed_run_is_what_the_others_are_held_against() {
     let run = survives(1, "nothing", &["same"]);
     let events = run["events"].as_i64().unwrap();
     let known = syncferry_tests::lab::torture::disturbance::EVENTS;
-    assert!((known - events).abs() <= 5, "a run has {events} events, and moments are drawn over {known}");
+    assert!(
+        (known - events).abs() <= 5,
+        "a run has {events} events, and moments are drawn over {known}"
+    );
 }
 
 #[test]

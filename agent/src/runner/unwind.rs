@@ -25,7 +25,9 @@ pub(super) async fn backward(cx: &mut Cx, job: &Job) -> Result<Vec<Finding>, Ste
         let Some(log) = known.as_ref().and_then(|a| a.step(step.name())) else {
             continue;
         };
-        let undone = known.as_ref().is_some_and(|a| a.undone.contains(&(own, step.name().to_string())));
+        let undone = known
+            .as_ref()
+            .is_some_and(|a| a.undone.contains(&(own, step.name().to_string())));
         if undone || log.found {
             continue;
         }

@@ -1,8 +1,8 @@
 //! Accept: the agent has written the job to its journal and takes it.
 
-use syncferry_shared::{AgentId, SessionId};
 use syncferry_shared::state::{AttemptEvent, AttemptState, JobEvent, JobState};
 use syncferry_shared::token::AttemptToken;
+use syncferry_shared::{AgentId, SessionId};
 
 use super::{actor, known_agent};
 use crate::core::{Core, migration_event};

@@ -140,7 +140,10 @@ async fn stuck(tx: &mut dyn Tx, m: &Migration) -> Result<String, Problem> {
     let back = progression::goes_back(&jobs);
     let id = m.id.short();
     let mut parts = Vec::new();
-    for j in jobs.iter().filter(|j| matches!(j.state, JobState::Unknown | JobState::Failed)) {
+    for j in jobs
+        .iter()
+        .filter(|j| matches!(j.state, JobState::Unknown | JobState::Failed))
+    {
         let (host, away) = whereabouts(tx, j).await?;
         let next = match (away, j.state, back) {
             (Some(away), JobState::Unknown, _) => away,
@@ -151,9 +154,9 @@ async fn stuck(tx: &mut dyn Tx, m: &Migration) -> Result<String, Problem> {
             (_, JobState::Unknown, true) => format!(
                 "nobody can tell what it left: look at the host, then `syncferry cancel {id} --reason …` goes on undoing"
             ),
-            (_, _, true) => format!(
-                "it was not undone: remove the cause, then `syncferry cancel {id} --reason …` goes on undoing"
-            ),
+            (_, _, true) => {
+                format!("it was not undone: remove the cause, then `syncferry cancel {id} --reason …` goes on undoing")
+            }
             _ => continue,
         };
         parts.push(format!("{} on {host}: {next}", j.name));
@@ -172,8 +175,12 @@ async fn whereabouts(tx: &mut dyn Tx, j: &Job) -> Result<(String, Option<String>
         Some(AgentState::Quarantined) => Some(format!(
             "its agent is quarantined; enrol it again with `syncferry host token {host}`"
         )),
-        Some(AgentState::Silent) => Some("its agent is not in touch; start it there, and it goes on by itself".to_string()),
-        Some(AgentState::Enrolled) => Some("its agent is enrolled and has not connected yet; start it there".to_string()),
+        Some(AgentState::Silent) => {
+            Some("its agent is not in touch; start it there, and it goes on by itself".to_string())
+        }
+        Some(AgentState::Enrolled) => {
+            Some("its agent is enrolled and has not connected yet; start it there".to_string())
+        }
         None => Some(format!("it has no agent; enrol one with `syncferry host token {host}`")),
     };
     Ok((host, away))

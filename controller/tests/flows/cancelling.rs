@@ -3,7 +3,9 @@
 use syncferry_proto::v1;
 use tonic::Code;
 
-use crate::support::{Life, Offered, World, cancelled, config, failed, nothing_known, rules, succeeded, unknown, until};
+use crate::support::{
+    Life, Offered, World, cancelled, config, failed, nothing_known, rules, succeeded, unknown, until,
+};
 
 /// Nothing is left: the seat is free, its database retired, and the same move can be planned and applied again.
 async fn nothing_is_left(w: &World, id: &str) {
@@ -325,7 +327,10 @@ async fn what_a_lost_journal_left_is_a_persons_to_put_back() {
     assert!(w.old.try_report(&backup.token, word).await.unwrap().current);
     let m = w.operator.until_state(&id, "stuck").await;
     assert_eq!(state_of(&m, "backup"), "unknown", "it is not taken for stopped");
-    let next = format!("backup on SYNC01: nobody can tell what it left: look at the host, then `syncferry cancel {}", &id[28..]);
+    let next = format!(
+        "backup on SYNC01: nobody can tell what it left: look at the host, then `syncferry cancel {}",
+        &id[28..]
+    );
     assert!(m.waiting_for.starts_with(&next), "{}", m.waiting_for);
 
     w.operator.cancel(&id).await.unwrap();
@@ -347,7 +352,9 @@ async fn what_cannot_be_undone_for_want_of_a_journal_comes_to_an_end() {
     w.operator.cancel(&id).await.unwrap();
     w.new.end(&install, cancelled()).await;
     let restore = w.sql.take("restore").await;
-    w.sql.end(&restore, nothing_known(syncferry_shared::outcome::UNDO_NOTHING_KNOWN)).await;
+    w.sql
+        .end(&restore, nothing_known(syncferry_shared::outcome::UNDO_NOTHING_KNOWN))
+        .await;
     w.operator.until_state(&id, "stuck").await;
     w.operator.cancel(&id).await.unwrap();
     undo(&w, "backup").await;

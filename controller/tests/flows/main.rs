@@ -8,6 +8,7 @@ mod applying;
 mod cancelling;
 mod command_line;
 mod enrolment;
+mod fleet;
 mod hostile;
 mod leases;
 mod moving;

@@ -143,7 +143,10 @@ mod tests {
         };
         let passing: Vec<SqlErrorKind> = SqlErrorKind::ALL.iter().filter(may_pass).copied().collect();
         use SqlErrorKind::{ConnectionLost, OtherBackupRuns, TimedOut, Transient, Unreachable};
-        assert_eq!(passing, [Unreachable, ConnectionLost, TimedOut, OtherBackupRuns, Transient]);
+        assert_eq!(
+            passing,
+            [Unreachable, ConnectionLost, TimedOut, OtherBackupRuns, Transient]
+        );
     }
 
     #[test]

@@ -59,26 +59,56 @@ fn source_untouched(p: &mut Problems, seen: &Seen<'_>) {
     // A backup that was completed is not made again, unless an operator ordered another attempt.
     let backups = count(&seen.after.source, "BACKUP DATABASE");
     let most = attempts(seen.migration, "backup").max(1);
-    p.must(backups <= most, || format!("{backups} BACKUPs were completed in {most} attempts"));
-    let others: Vec<&String> = seen.after.source.counts.keys().filter(|k| *k != "BACKUP DATABASE").collect();
-    p.must(others.is_empty(), || format!("the source's SQL Server completed {others:?}"));
+    p.must(backups <= most, || {
+        format!("{backups} BACKUPs were completed in {most} attempts")
+    });
+    let others: Vec<&String> = seen
+        .after
+        .source
+        .counts
+        .keys()
+        .filter(|k| *k != "BACKUP DATABASE")
+        .collect();
+    p.must(others.is_empty(), || {
+        format!("the source's SQL Server completed {others:?}")
+    });
 }
 
 fn old_server_untouched(p: &mut Problems, seen: &Seen<'_>) {
     let (before, after) = (seen.before.machine(OLD_SERVER), seen.after.machine(OLD_SERVER));
-    p.equal("the old server's scheduler", &after.state.scheduler, &before.state.scheduler);
+    p.equal(
+        "the old server's scheduler",
+        &after.state.scheduler,
+        &before.state.scheduler,
+    );
     p.must(after.state.registry == before.state.registry, || {
         "the old server's registry is not what it was".into()
     });
-    p.equal("the old server's products", &after.state.products, &before.state.products);
+    p.equal(
+        "the old server's products",
+        &after.state.products,
+        &before.state.products,
+    );
     let service = |m: &super::picture::Machine| {
         let services = m.state.services.iter();
-        services.map(|s| (s.name.clone(), s.start, s.account.clone())).collect::<Vec<_>>()
+        services
+            .map(|s| (s.name.clone(), s.start, s.account.clone()))
+            .collect::<Vec<_>>()
     };
     p.equal("the old server's services", service(after), service(before));
     let e = &after.effects;
-    let touched = (e.service_stops, e.msi_installs, e.msi_uninstalls, e.wizards_started, e.reboots);
-    p.equal("stops, installs, uninstalls, wizards, reboots on the old server", touched, (0, 0, 0, 0, 0));
+    let touched = (
+        e.service_stops,
+        e.msi_installs,
+        e.msi_uninstalls,
+        e.wizards_started,
+        e.reboots,
+    );
+    p.equal(
+        "stops, installs, uninstalls, wizards, reboots on the old server",
+        touched,
+        (0, 0, 0, 0, 0),
+    );
     p.equal("changes of the scheduler, odd", e.scheduler_changes % 2, 0);
     let sql_host = &seen.after.machine(SQL_HOST).effects;
     p.equal("what was done to the SQL host's Windows", sql_host, &Default::default());
@@ -97,10 +127,16 @@ fn nothing_left(p: &mut Problems, seen: &Seen<'_>) {
         p.must(name == DATABASE, || format!("{SQL_HOST} has a database {name}"));
     }
     for name in &seen.after.target.dropped {
-        p.must(name.contains("__syncferry_"), || format!("{name} was dropped on {SQL_HOST}"));
+        p.must(name.contains("__syncferry_"), || {
+            format!("{name} was dropped on {SQL_HOST}")
+        });
     }
     for lease in seen.leases.iter().filter(|l| l.subject.starts_with(OLD_SERVER)) {
-        p.equal("the source's lease", (lease.state.as_str(), lease.holder.as_str()), ("held", OLD_SERVER));
+        p.equal(
+            "the source's lease",
+            (lease.state.as_str(), lease.holder.as_str()),
+            ("held", OLD_SERVER),
+        );
         p.equal("its epoch", lease.epoch, 1);
     }
     p.must(seen.leases.iter().any(|l| l.subject.starts_with(OLD_SERVER)), || {
@@ -120,21 +156,37 @@ fn moved(p: &mut Problems, seen: &Seen<'_>, world: &World) {
     });
     // Each attempt that was undone has renamed it and renamed it back.
     let renames = count(&seen.after.target, "RENAME DATABASE");
-    p.must(renames % 2 == 1 && renames < 2 * most, || format!("{renames} renames in {most} attempts"));
+    p.must(renames % 2 == 1 && renames < 2 * most, || {
+        format!("{renames} renames in {most} attempts")
+    });
     p.must(seen.after.target.databases.contains_key(DATABASE), || {
         format!("{SQL_HOST} has no {DATABASE}")
     });
     let e = &seen.after.machine(NEW_SERVER).effects;
-    p.equal("installations that stay", e.msi_installs.saturating_sub(e.msi_uninstalls), 1);
+    p.equal(
+        "installations that stay",
+        e.msi_installs.saturating_sub(e.msi_uninstalls),
+        1,
+    );
     p.must(u64::from(e.msi_installs) <= attempts(m, "install").max(1), || {
-        format!("{} installations in {} attempts", e.msi_installs, attempts(m, "install"))
+        format!(
+            "{} installations in {} attempts",
+            e.msi_installs,
+            attempts(m, "install")
+        )
     });
     p.equal("completed wizards, exports", (e.wizards_completed, e.exports), (1, 0));
-    p.must(m.jobs.iter().all(|j| j.state == "succeeded"), || "a job has not succeeded".into());
+    p.must(m.jobs.iter().all(|j| j.state == "succeeded"), || {
+        "a job has not succeeded".into()
+    });
     let seat = seen.leases.iter().filter(|l| l.subject.starts_with(SQL_HOST));
-    let seat: Vec<_> = seat.map(|l| (l.state.as_str(), l.holder.as_str(), l.renewer.as_str())).collect();
+    let seat: Vec<_> = seat
+        .map(|l| (l.state.as_str(), l.holder.as_str(), l.renewer.as_str()))
+        .collect();
     p.equal("the new database's lease", seat, vec![("held", NEW_SERVER, NEW_SERVER)]);
-    p.must(world.dir().join("report.html").is_file(), || "there is no report".into());
+    p.must(world.dir().join("report.html").is_file(), || {
+        "there is no report".into()
+    });
 }
 
 /// The end that every cancelled run comes to.
@@ -149,7 +201,9 @@ fn undone(p: &mut Problems, seen: &Seen<'_>) {
         &seen.before.machine(NEW_SERVER).state.products,
     );
     let done = |s: &str| ["cancelled", "undone", "failed", "succeeded"].contains(&s);
-    p.must(seen.migration.jobs.iter().all(|j| done(&j.state)), || "a job is not at its end".into());
+    p.must(seen.migration.jobs.iter().all(|j| done(&j.state)), || {
+        "a job is not at its end".into()
+    });
     for seat in seen.leases.iter().filter(|l| l.subject.starts_with(SQL_HOST)) {
         p.equal("the seat's lease", seat.state.as_str(), "free");
     }

@@ -88,7 +88,10 @@ impl Hand {
         let Ok(m) = self.operator.migration(migration).await else {
             return "nobody answers".into();
         };
-        let at = m.jobs.iter().filter(|j| !["waiting", "succeeded"].contains(&j.state.as_str()));
+        let at = m
+            .jobs
+            .iter()
+            .filter(|j| !["waiting", "succeeded"].contains(&j.state.as_str()));
         let at: Vec<String> = at
             .map(|j| {
                 let step = j.steps.last().map_or("-", |s| s.name.as_str());

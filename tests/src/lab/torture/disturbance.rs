@@ -191,7 +191,10 @@ pub fn draw(seed: u64, kinds: &[Kind], together: bool) -> Vec<Disturbance> {
         vec![one(&mut dice, pick(&mut dice_of(seed, 1), kinds))]
     };
     if !together && kinds.len() > 1 && dice.random_bool(TWO) {
-        let others: Vec<Kind> = kinds.iter().copied().filter(|k| !k.is_cancel()).collect();
+        // What is undone for want of a journal is undone by hand, which the lab's operator does not do.
+        let by_hand = |k: Kind| k == Kind::LoseJournal && drawn.iter().any(|d| d.kind.is_cancel());
+        let others = kinds.iter().copied().filter(|k| !k.is_cancel() && !by_hand(*k));
+        let others: Vec<Kind> = others.collect();
         if !others.is_empty() {
             let kind = pick(&mut dice_of(seed, 2), &others);
             drawn.push(one(&mut dice, kind));
@@ -247,7 +250,11 @@ fn one(dice: &mut StdRng, kind: Kind) -> Disturbance {
         moment,
         // A cancellation that comes after its job is another one.
         after_ms: if kind.is_cancel() { after_ms / 2 } else { after_ms },
-        host: if about_an_agent || kind.host().is_some() { host.to_string() } else { String::new() },
+        host: if about_an_agent || kind.host().is_some() {
+            host.to_string()
+        } else {
+            String::new()
+        },
         pause_ms,
         silent: dice.random_bool(0.5),
     }
@@ -281,7 +288,10 @@ mod tests {
         assert!((20..120).contains(&two), "{two} of 400 have two");
         let all = draw(7, &kinds, true);
         assert_eq!(all.len(), kinds.len());
-        assert!(all.is_sorted_by_key(|d| d.moment.place().0), "they come one after the other");
+        assert!(
+            all.is_sorted_by_key(|d| d.moment.place().0),
+            "they come one after the other"
+        );
         assert!(draw(7, &[Kind::Nothing], false).is_empty());
     }
 

@@ -111,9 +111,18 @@ impl Driver {
     /// A plan was refused because of what was done to the run: its findings say so.
     async fn plan_again(&mut self, id: &str) -> anyhow::Result<()> {
         let m = self.operator.migration(id).await?;
-        let plan: syncferry_shared::plan::Plan = m.plan.as_ref().context("a blocked plan that is not there")?.read(schema::PLAN)?;
-        let blockers = plan.findings.iter().filter(|f| f.severity == syncferry_shared::Severity::Blocker);
-        let said: Vec<String> = blockers.map(|f| format!("{}: {} {}", f.rule, f.title, f.next_step)).collect();
+        let plan: syncferry_shared::plan::Plan = m
+            .plan
+            .as_ref()
+            .context("a blocked plan that is not there")?
+            .read(schema::PLAN)?;
+        let blockers = plan
+            .findings
+            .iter()
+            .filter(|f| f.severity == syncferry_shared::Severity::Blocker);
+        let said: Vec<String> = blockers
+            .map(|f| format!("{}: {} {}", f.rule, f.title, f.next_step))
+            .collect();
         self.note("blocked", said, "planned again")?;
         self.disturbed.wait_for(|d| !d).await.context("the disturbance")?;
         self.plan().await;
@@ -131,9 +140,10 @@ impl Driver {
             self.note(&m.state, said, &format!("enrolled the agent on {host} again"))?;
             return self.enrol_again(&host).await;
         }
-        let going_back = m.jobs.iter().any(|j| {
-            ["cancelled", "cancelling", "undo-ready", "undoing", "undone"].contains(&j.state.as_str())
-        });
+        let going_back = m
+            .jobs
+            .iter()
+            .any(|j| ["cancelled", "cancelling", "undo-ready", "undoing", "undone"].contains(&j.state.as_str()));
         if going_back {
             self.note(&m.state, said, "cancelled again")?;
             if let Err(status) = self.operator.cancel(id, "goes on undoing").await {
@@ -149,12 +159,23 @@ impl Driver {
     /// What the operator reads about a migration that stopped. Nothing to read, or no next step, is a failure.
     async fn said(&mut self, m: &v1::Migration) -> anyhow::Result<Vec<String>> {
         let mut said = Vec::new();
-        for job in m.jobs.iter().filter(|j| ["failed", "unknown"].contains(&j.state.as_str())) {
+        for job in m
+            .jobs
+            .iter()
+            .filter(|j| ["failed", "unknown"].contains(&j.state.as_str()))
+        {
             let Some(result) = &job.result else { continue };
             let failure: Failure = result.read(schema::FAILURE)?;
             for f in &failure.findings {
-                anyhow::ensure!(!f.title.is_empty() && !f.next_step.is_empty(), "{}: a finding says too little", f.rule);
-                said.push(format!("{} ({}): {}: {} {}", job.name, failure.step, f.rule, f.title, f.next_step));
+                anyhow::ensure!(
+                    !f.title.is_empty() && !f.next_step.is_empty(),
+                    "{}: a finding says too little",
+                    f.rule
+                );
+                said.push(format!(
+                    "{} ({}): {}: {} {}",
+                    job.name, failure.step, f.rule, f.title, f.next_step
+                ));
             }
         }
         if m.state == "stuck" {
@@ -175,7 +196,11 @@ impl Driver {
             return Ok(());
         }
         let says = row.waiting_for.contains("quarantined") && row.waiting_for.contains("host token");
-        anyhow::ensure!(says, "it waits for {host}, which is quarantined, and says only: {}", row.waiting_for);
+        anyhow::ensure!(
+            says,
+            "it waits for {host}, which is quarantined, and says only: {}",
+            row.waiting_for
+        );
         let said = vec![format!("waits for {}", row.waiting_for)];
         self.note(&row.state, said, &format!("enrolled the agent on {host} again"))?;
         self.enrol_again(&host).await
@@ -197,7 +222,10 @@ impl Driver {
 
     async fn quarantined(&mut self) -> anyhow::Result<Option<String>> {
         let hosts = self.operator.hosts().await?;
-        Ok(hosts.into_iter().find(|h| h.agent_state == "quarantined").map(|h| h.name))
+        Ok(hosts
+            .into_iter()
+            .find(|h| h.agent_state == "quarantined")
+            .map(|h| h.name))
     }
 
     async fn enrol_again(&mut self, host: &str) -> anyhow::Result<()> {

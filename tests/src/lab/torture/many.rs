@@ -66,7 +66,11 @@ pub struct TortureArgs {
 
 impl TortureArgs {
     fn kinds(&self) -> Vec<Kind> {
-        if self.kind.is_empty() { Kind::all() } else { self.kind.clone() }
+        if self.kind.is_empty() {
+            Kind::all()
+        } else {
+            self.kind.clone()
+        }
     }
 
     /// The command that runs one seed again.
@@ -132,14 +136,14 @@ pub async fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
         }
     }
     bar.finish_and_clear();
-    if interrupted {
-        return Ok(ExitCode::from(EXIT_INTERRUPTED));
-    }
     let summary = table::Summary::of(first, &verdicts);
     if args.json {
         println!("{}", serde_json::to_string_pretty(&summary)?);
     } else {
         println!("\n{summary}");
+    }
+    if interrupted {
+        return Ok(ExitCode::from(EXIT_INTERRUPTED));
     }
     let failed = verdicts.iter().any(|v| v.ending == Ending::Failure);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -148,7 +152,11 @@ pub async fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
 /// One line per run; more where it failed.
 fn tell(args: &TortureArgs, dir: &Path, v: &Verdict, number: usize) {
     let done: Vec<String> = v.disturbances.iter().map(ToString::to_string).collect();
-    let what = if done.is_empty() { "nothing".to_string() } else { done.join("; ") };
+    let what = if done.is_empty() {
+        "nothing".to_string()
+    } else {
+        done.join("; ")
+    };
     eprintln!(
         "[{number}/{}] seed {}: {what} -> {}, {:.1} s",
         args.runs,
@@ -157,13 +165,22 @@ fn tell(args: &TortureArgs, dir: &Path, v: &Verdict, number: usize) {
         v.seconds
     );
     for stop in &v.stops {
-        eprintln!("    {}: {}; the operator {}", stop.state, stop.said.join(" | "), stop.did);
+        eprintln!(
+            "    {}: {}; the operator {}",
+            stop.state,
+            stop.said.join(" | "),
+            stop.did
+        );
     }
     if v.ending == Ending::Failure {
         for line in v.happened.iter().chain(&v.problems) {
             eprintln!("    {line}");
         }
-        eprintln!("    kept: {}; again: {}", folder(dir, v.seed).display(), args.again(v.seed));
+        eprintln!(
+            "    kept: {}; again: {}",
+            folder(dir, v.seed).display(),
+            args.again(v.seed)
+        );
     }
 }
 
@@ -232,8 +249,8 @@ impl Run {
         };
         let left = Supervisor::end_leftovers(&self.dir);
         let seconds = began.elapsed().as_secs_f64();
-        let mut verdict = Verdict::load(&self.dir)
-            .unwrap_or_else(|_| Verdict::missing(self.seed, self.drawn, why, seconds));
+        let mut verdict =
+            Verdict::load(&self.dir).unwrap_or_else(|_| Verdict::missing(self.seed, self.drawn, why, seconds));
         if !left.is_empty() {
             let names: Vec<String> = left.into_iter().map(|p| p.name).collect();
             verdict.problems.push(format!("left running: {}", names.join(", ")));

@@ -65,7 +65,10 @@ impl Picture {
     pub(super) fn take(world: &World) -> anyhow::Result<Picture> {
         let mut machines = BTreeMap::new();
         for host in HOSTS {
-            machines.insert(host.to_string(), machine(world, host).with_context(|| host.to_string())?);
+            machines.insert(
+                host.to_string(),
+                machine(world, host).with_context(|| host.to_string())?,
+            );
         }
         Ok(Picture {
             source: sql(&world.sql_dir("source")).context("the source's SQL Server")?,
@@ -132,7 +135,11 @@ fn machine(world: &World, host: &str) -> anyhow::Result<Machine> {
         state: State::load(&dir)?,
         effects: Effects::load(&dir)?,
         backups,
-        open: if data.join("journal").exists() { open(&data)? } else { vec![] },
+        open: if data.join("journal").exists() {
+            open(&data)?
+        } else {
+            vec![]
+        },
     })
 }
 
@@ -152,7 +159,10 @@ fn open(data: &Path) -> anyhow::Result<Vec<String>> {
     let (journal, _) = Journal::open(data)?;
     Ok(journal.read(|l| {
         let mut open: Vec<String> = l.open_attempts().map(|a| format!("{} is open", a.key())).collect();
-        open.extend(l.unreported().map(|a| format!("{} has reports that nobody took", a.key())));
+        open.extend(
+            l.unreported()
+                .map(|a| format!("{} has reports that nobody took", a.key())),
+        );
         for attempt in l.attempts.values() {
             let holds = attempt.holds.iter();
             open.extend(holds.map(|h| format!("{} holds '{}' (it was {})", attempt.key(), h.what, h.old)));

@@ -71,7 +71,10 @@ fn line(name: &str, verdicts: &[&Verdict]) -> Line {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Disturbance            runs  same final state  explained stop  failures   p50 s   max s")?;
+        writeln!(
+            f,
+            "Disturbance            runs  same final state  explained stop  failures   p50 s   max s"
+        )?;
         for l in self.lines.iter().chain([&self.all]) {
             writeln!(
                 f,
