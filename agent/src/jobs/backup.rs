@@ -282,7 +282,28 @@ impl Step for CountRows {
 
 struct BackUp(Base);
 
+/// The file of an attempt, in the folder of its migration.
+fn file_name(migration: &str, attempt: i32) -> String {
+    format!("ADSync_{migration}_{attempt}.bak")
+}
+
+/// The files of the attempts before one.
+fn earlier_files(migration: &str, attempt: i32) -> Vec<String> {
+    (1..attempt).map(|n| file_name(migration, n)).collect()
+}
+
 impl BackUp {
+    /// An attempt takes its file away when it goes backwards. One whose journal was lost did not: nothing else would ever do it.
+    async fn delete_earlier(&self, cx: &mut Cx) -> Result<(), StepError> {
+        for name in earlier_files(&cx.spec.migration.short(), cx.token.attempt) {
+            let path = cx.env.host.join(&staging(cx), &name);
+            if file_exists(&cx.env.host, &path).await {
+                delete_file(&cx.env.host, &path).await?;
+                cx.saw("left by an earlier attempt, and deleted", path);
+            }
+        }
+        Ok(())
+    }
     /// The set in the file that an earlier try began, if it is complete and ours.
     async fn complete(&self, cx: &Cx, path: &str, description: &str) -> Result<bool, StepError> {
         let mut server = self.0.server(cx).await?;
@@ -309,7 +330,7 @@ impl Step for BackUp {
         minutes(1)
     }
     async fn before(&self, cx: &mut Cx) -> Result<Value, StepError> {
-        let name = format!("ADSync_{}_{}.bak", cx.spec.migration.short(), cx.token.attempt);
+        let name = file_name(&cx.spec.migration.short(), cx.token.attempt);
         let path = cx.env.host.join(&staging(cx), &name);
         Ok(json!({"path": path, "description": Base::description(cx)}))
     }
@@ -330,6 +351,7 @@ impl Step for BackUp {
         let intent = cx.intent().cloned().unwrap_or_default();
         let text = |key: &str| intent.get(key).and_then(Value::as_str).unwrap_or_default().to_string();
         let (path, description) = (text("path"), text("description"));
+        self.delete_earlier(cx).await?;
         let mut server = self.0.server(cx).await?;
         same_database(cx, &mut server, &self.0.task.database).await?;
         let lock = lock(cx, &mut server, self.0.database()).await?;
@@ -560,5 +582,19 @@ fn unreadable(path: &str, error: &dyn std::fmt::Display) -> StepError {
 fn forget(cx: &Cx, artifact: syncferry_shared::ArtifactId) {
     if let Err(error) = cx.env.artifacts.remove(artifact) {
         tracing::warn!(%error, %artifact, "a manifest could not be removed; without its file it cannot be handed out");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_of_earlier_attempts_are_known_by_their_names() {
+        assert!(earlier_files("0242ac12", 1).is_empty());
+        assert_eq!(
+            earlier_files("0242ac12", 3),
+            ["ADSync_0242ac12_1.bak", "ADSync_0242ac12_2.bak"]
+        );
     }
 }
