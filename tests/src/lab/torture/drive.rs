@@ -71,7 +71,12 @@ impl Driver {
                 stuck_since = None;
             }
             match row.state.as_str() {
-                "succeeded" | "cancelled" => return self.operator.migration(&row.id).await,
+                "succeeded" | "cancelled" => {
+                    // The controller may be away at this very moment.
+                    if let Ok(m) = self.operator.migration(&row.id).await {
+                        return Ok(m);
+                    }
+                }
                 "planned" => self.apply(&row.id).await,
                 "blocked" => self.plan_again(&row.id).await?,
                 "stopped" => self.after_a_stop(&row.id).await?,
@@ -110,7 +115,9 @@ impl Driver {
 
     /// A plan was refused because of what was done to the run: its findings say so.
     async fn plan_again(&mut self, id: &str) -> anyhow::Result<()> {
-        let m = self.operator.migration(id).await?;
+        let Ok(m) = self.operator.migration(id).await else {
+            return Ok(());
+        };
         let plan: syncferry_shared::plan::Plan = m
             .plan
             .as_ref()
@@ -131,12 +138,14 @@ impl Driver {
 
     /// Takes down what is said about a stop, and does what it says.
     async fn after_a_stop(&mut self, id: &str) -> anyhow::Result<()> {
-        let m = self.operator.migration(id).await?;
+        let Ok(m) = self.operator.migration(id).await else {
+            return Ok(());
+        };
         if !["stopped", "stuck"].contains(&m.state.as_str()) {
             return Ok(());
         }
         let said = self.said(&m).await?;
-        if let Some(host) = self.quarantined().await? {
+        if let Some(host) = self.quarantined().await.unwrap_or_default() {
             self.note(&m.state, said, &format!("enrolled the agent on {host} again"))?;
             return self.enrol_again(&host).await;
         }

@@ -104,12 +104,18 @@ mod tests {
         let verdicts = [
             verdict(Kind::LongCut, Ending::Explained, 21.0),
             verdict(Kind::KillController, Ending::Same, 8.0),
-            verdict(Kind::KillController, Ending::Same, 9.25),
+            verdict(Kind::KillController, Ending::Same, 9.5),
             verdict(Kind::KillController, Ending::Failure, 7.0),
             verdict(Kind::Nothing, Ending::Same, 6.0),
         ];
         let summary = Summary::of(1, &verdicts);
         assert_eq!(summary.all.failures, 1);
-        insta::assert_snapshot!(summary.to_string(), @"");
+        insta::assert_snapshot!(summary.to_string(), @r"
+        Disturbance            runs  same final state  explained stop  failures   p50 s   max s
+        nothing                   1                 1               0         0     6.0     6.0
+        kill-controller           3                 2               0         1     8.0     9.5
+        long-cut                  1                 0               1         0    21.0    21.0
+        all                       5                 3               1         1     8.0    21.0
+        ");
     }
 }
