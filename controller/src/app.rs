@@ -93,6 +93,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         .await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(syncferry_proto::DESCRIPTORS)
+        // So that tools without our .proto files can ask for health too.
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
     let mut background = JoinSet::new();
     background.spawn(named("the scheduler", scheduler::run(core.clone(), stop.clone())));

@@ -127,7 +127,7 @@ mod tests {
         }
         assert_eq!(longest_property(&set), Some(4_000_000_000));
         assert_eq!(longest_property(&set[..40]), None);
-        set[56..60].copy_from_slice(&u32::MAX.to_le_bytes());
+        set[60..64].copy_from_slice(&u32::MAX.to_le_bytes());
         assert_eq!(longest_property(&set), Some(0));
     }
 }
