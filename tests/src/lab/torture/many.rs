@@ -126,9 +126,9 @@ pub async fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
                 verdicts.push(verdict);
             }
             () = roles::stop_signal(), if !interrupted => {
-                // The runs heard it as well, or are told when their tasks are dropped.
                 interrupted = true;
-                running.abort_all();
+                running.shutdown().await;
+                end_all(&dir)?;
             }
         }
         if interrupted {
@@ -147,6 +147,14 @@ pub async fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
     }
     let failed = verdicts.iter().any(|v| v.ending == Ending::Failure);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Ends what interrupted runs leave running: their own processes are gone, and nobody else would.
+fn end_all(dir: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        Supervisor::end_leftovers(&entry?.path());
+    }
+    Ok(())
 }
 
 /// One line per run; more where it failed.
