@@ -368,6 +368,7 @@ impl Site {
             artifact: ARTIFACT,
             compression: false,
             hold_scheduler: true,
+            scheduler_enabled: Some(true),
             idle_timeout_s: 60,
             expected_bytes: 1 << 30,
         })
