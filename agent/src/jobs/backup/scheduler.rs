@@ -18,7 +18,11 @@ impl HoldScheduler {
     /// of which a lost journal knows nothing any more, turned it off: then what the plan saw counts.
     fn before_us(&self, cx: &Cx, now: bool) -> bool {
         let planned = self.0.task.scheduler_enabled.unwrap_or(now);
-        if cx.token.attempt > 1 && !cx.knows_earlier_attempts() { planned } else { now }
+        if cx.token.attempt > 1 && !cx.knows_earlier_attempts() {
+            planned
+        } else {
+            now
+        }
     }
 }
 
