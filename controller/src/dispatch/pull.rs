@@ -2,10 +2,11 @@
 //! given again until it is accepted or withdrawn.
 
 use syncferry_shared::lease::LeaseState;
+use syncferry_shared::spec::JobKind;
 use syncferry_shared::state::{AttemptState, GateState, JobEvent, JobState, MigrationState};
 use syncferry_shared::token::AttemptToken;
 use syncferry_shared::{AgentId, GateId, JobId, SessionId};
-use syncferry_store::{Host, Inspection, Job, JobFilter, NewAttempt, Tx};
+use syncferry_store::{Host, Inspection, Job, JobFilter, NewAttempt, Tx, lease_rules};
 
 use super::{actor, known_agent};
 use crate::core::{Core, migration_event};
@@ -135,7 +136,12 @@ async fn offer(tx: &mut dyn Tx, id: AgentId, host: &Host, job: Job) -> Result<Op
     }
     // No job uses a database without its lease, and what a job is made of may have changed since it became ready.
     let alive = |l: &syncferry_shared::lease::Lease| matches!(l.state, LeaseState::Held | LeaseState::Draining);
-    let Some(lease) = tx.lease(&job.resource).await?.filter(alive) else {
+    let may_run = |l: &syncferry_shared::lease::Lease| lease_rules::authorize_run(l, l.epoch).is_ok();
+    let fits: &(dyn Fn(&syncferry_shared::lease::Lease) -> bool + Sync) = match job.kind {
+        JobKind::Fence => &may_run,
+        _ => &alive,
+    };
+    let Some(lease) = tx.lease(&job.resource).await?.filter(fits) else {
         return Ok(None);
     };
     let job = if undo {
