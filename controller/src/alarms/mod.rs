@@ -1,5 +1,8 @@
 //! Alarms: raising, knowing and clearing them, each with its event in the controller's history. What is alarming is decided
-//! by the pure functions in the files below.
+//! by the pure functions in `rules.rs`; `evaluate.rs` brings the store to them.
+
+pub mod evaluate;
+pub mod rules;
 
 use syncferry_shared::alarm::AlarmKind;
 use syncferry_shared::{AlarmId, Finding};
