@@ -141,6 +141,21 @@ impl Controller {
     }
 }
 
+impl Controller {
+    /// Adds an operator on the controller's host, and lets them in.
+    pub(crate) async fn another_operator(&mut self, name: &str) -> Operator {
+        let (config, file) = (self.config.clone(), self.data_dir().join(format!("{name}.toml")));
+        let address = self.address.clone();
+        self.while_stopped(async || {
+            syncferry_controller::operators::add(&config, name, &file, Some(&address))
+                .await
+                .unwrap();
+        })
+        .await;
+        Operator::new(OperatorCredentials::load(&file).unwrap().connect().unwrap())
+    }
+}
+
 async fn run(config: &Config) -> (CancellationToken, JoinHandle<anyhow::Result<()>>, String) {
     config.check().unwrap();
     let stop = CancellationToken::new();
