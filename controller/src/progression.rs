@@ -1,6 +1,7 @@
 //! What follows from the end of an attempt: the job's state, the migration's state, what becomes known of databases,
 //! artifacts and leases. Always inside the transaction of the report that caused it.
 
+use syncferry_shared::identity::instance_key;
 use syncferry_shared::lease::{LeaseState, Resource};
 use syncferry_shared::outcome::{Outcome, Restored};
 use syncferry_shared::spec::{JobKind, JobSpec, Task};
@@ -10,7 +11,6 @@ use syncferry_shared::state::{
 use syncferry_shared::{HostId, MigrationId};
 use syncferry_store::{Attempt, By, DatabaseGuids, IdentityState, Job, JobFilter, Migration, NewArtifact, Tx};
 
-use crate::commands::add_database::physical_key;
 use crate::commands::lease_run;
 use crate::core::{Core, migration_event};
 use crate::dispatch::report::End;
@@ -275,7 +275,7 @@ async fn know_database(tx: &mut dyn Tx, id: syncferry_shared::DatabaseId, r: &Re
     };
     tx.set_database_identity(
         id,
-        &physical_key(&r.server_name, r.database_guid),
+        &instance_key(&r.server_name, r.database_guid),
         &guids,
         &r.server_name,
     )

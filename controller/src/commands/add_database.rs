@@ -1,21 +1,18 @@
 //! `database add`: a database is registered by connecting to it, never by its name; its lease goes to the Connect server
 //! that is seen to use it.
 
+use syncferry_shared::identity;
 use syncferry_shared::inventory::{DatabaseAddress, DatabaseFacts, InspectionRequest, Inventory};
 use syncferry_shared::lease::{LeaseKind, LeaseState, Resource};
 use syncferry_shared::{DatabaseId, Finding, HostId, SessionId};
 use syncferry_store::{By, Database, DatabaseGuids, Grant, Host, IdentityState, NewDatabase, Tx};
 
+use super::identify;
 use super::lease::export::{self, Active};
 use crate::core::Core;
 use crate::problem::Problem;
 use crate::wake::HostReason;
 use crate::{find, inspect};
-
-/// What the key of a database is made of: the server's own name and the database's own GUID.
-pub fn physical_key(server_name: &str, database_guid: uuid::Uuid) -> String {
-    format!("inst:{}|{database_guid}", server_name.to_uppercase())
-}
 
 /// Looks at a database and registers it. The same database a second time, by whatever name, is the same row.
 pub async fn add_database(
@@ -44,7 +41,7 @@ pub async fn add_database(
     };
     let inventory = inspect::ask_and_wait(core, &host, &request, "database add").await?;
     let facts = found(&inventory, &address, &host)?;
-    let Some(guid) = facts.database_guid else {
+    let Some(key) = identity::physical_key(&identify::seen(&facts)) else {
         return Err(Problem::refused(
             Finding::blocker(
                 "database-identity-unknown",
@@ -55,11 +52,22 @@ pub async fn add_database(
             .next("Bring it online, and check that the agent's login may see it."),
         ));
     };
+    let mut tx = core.store.read("database.promised").await?;
+    not_promised(&mut *tx, &host, &address).await?;
+    drop(tx);
+    let identified = identify::identify(core, &host, &address, &facts).await?;
     let mut tx = core.store.begin("database.add").await?;
-    let key = physical_key(&facts.server_name, guid);
     not_promised(&mut *tx, &host, &address).await?;
     let endpoint = format!("{}/{instance}/{}", host.name, facts.name);
-    let database = match tx.database_by_key(&key).await? {
+    let known = match identified.settle(&mut *tx, actor, &host, &facts).await? {
+        Ok(known) => known,
+        Err(finding) => {
+            // What was quarantined stays so.
+            tx.commit().await?;
+            return Err(Problem::refused(*finding));
+        }
+    };
+    let database = match known {
         Some(known) => known,
         None => add(core, &mut *tx, actor, &site, &host, &address, &facts, &key).await?,
     };

@@ -446,7 +446,10 @@ pub(crate) async fn judged(
             }));
         }
     };
-    if let Some(evidence) = frees {
+    // Two people may have freed it meanwhile: then there is nothing left to prove, and the run succeeded all the same.
+    let lease = tx.lease(&spec.lease.resource).await?;
+    let fencing = lease.is_some_and(|l| l.state == LeaseState::Fencing && l.epoch == spec.lease.epoch);
+    if let Some(evidence) = frees.filter(|_| fencing) {
         let by = By::new(actor)
             .migration(m.id)
             .detail(serde_json::json!({"reason": "SQL Server refuses the holder, read back"}));

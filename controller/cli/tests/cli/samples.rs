@@ -499,7 +499,7 @@ pub(crate) fn lease_answer(dry_run: bool) -> LeaseAnswer {
 
 /// A lease verb that cannot go on.
 pub(crate) fn lease_obstacle() -> LeaseAnswer {
-    let finding = Finding::blocker("service-not-stopped", "The service on SYNC02 runs")
+    let finding = Finding::blocker("service-runs", "The service on SYNC02 runs")
         .saw("service ADSync on SYNC02", "running, automatic")
         .source("Syncferry: a lease is freed by proof")
         .next("Stop-Service ADSync; Set-Service ADSync -StartupType Disabled");
