@@ -111,9 +111,9 @@ pub async fn ended(
     let (attempt_event, job_event, kind) = match &end {
         End::Succeeded(_) => (AttemptEvent::Succeed, JobEvent::Succeed, "job.succeeded"),
         End::Failed(_) => (AttemptEvent::Fail, JobEvent::Fail, "job.failed"),
-        End::Cancelled => (AttemptEvent::Stop, JobEvent::Stop, "job.cancelled"),
+        End::Cancelled(_) => (AttemptEvent::Stop, JobEvent::Stop, "job.cancelled"),
         End::Unknown(_) => (AttemptEvent::LoseSight, JobEvent::LoseSight, "job.unknown"),
-        End::Undone => (AttemptEvent::Succeed, JobEvent::Undone, "job.undone"),
+        End::Undone(_) => (AttemptEvent::Succeed, JobEvent::Undone, "job.undone"),
     };
     // An attempt that is unknown already stays so until it is known.
     if let Ok(to) = attempt.state.next(attempt_event) {
@@ -146,7 +146,17 @@ pub async fn ended(
             payload["findings"] = serde_json::to_value(&failure.findings).map_err(illegal)?;
             payload["undone"] = failure.undone.into();
         }
-        End::Cancelled | End::Undone => {}
+        // The row says that nothing is left; why the agent says so is in the history. An agent that lost its journal and
+        // believes that it never began says that, too.
+        End::Cancelled(Some(failure)) => {
+            payload["step"] = failure.step.clone().into();
+            payload["findings"] = serde_json::to_value(&failure.findings).map_err(illegal)?;
+        }
+        End::Undone(Some(outcome)) => {
+            payload["evidence"] = serde_json::to_value(&outcome.evidence).map_err(illegal)?;
+            payload["findings"] = serde_json::to_value(&outcome.findings).map_err(illegal)?;
+        }
+        End::Cancelled(None) | End::Undone(None) => {}
     }
     tx.append_event(migration_event(m.id, kind, actor, payload)).await?;
     if !matches!(end, End::Unknown(_)) {
@@ -168,9 +178,9 @@ fn check_end(attempt: &Attempt, job: &Job, end: &End, back: bool) -> Result<(), 
     let refuse = |why: &str| Err(Problem::Invalid(format!("job {}: {why}", job.name)));
     match end {
         _ if attempt.state == AttemptState::Offered => refuse("the attempt was not accepted yet"),
-        End::Undone if !attempt.undo => refuse("an attempt that does something cannot end as undone"),
-        End::Succeeded(_) | End::Cancelled if attempt.undo => refuse("an attempt that undoes ends as undone"),
-        End::Cancelled if !back => refuse("nobody asked to cancel it"),
+        End::Undone(_) if !attempt.undo => refuse("an attempt that does something cannot end as undone"),
+        End::Succeeded(_) | End::Cancelled(_) if attempt.undo => refuse("an attempt that undoes ends as undone"),
+        End::Cancelled(_) if !back => refuse("nobody asked to cancel it"),
         _ => Ok(()),
     }
 }

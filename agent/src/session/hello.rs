@@ -1,10 +1,12 @@
 //! Hello: who is there, what is open, and what to do about it. Nothing that a process before this one began goes on without
 //! the controller's order.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use syncferry_proto::{millis_of_duration, schema, v1};
 use syncferry_shared::token::AttemptToken;
+use tokio::time::Instant;
 
 use super::{Session, signed};
 use crate::controller::{Called, Controller as _};
@@ -13,6 +15,9 @@ use crate::runner;
 
 /// How long the controller is given where it does not say.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// For how long a look at an attempt that nobody touches is good.
+const LOOK_KEEPS: Duration = Duration::from_secs(60);
 
 /// What the controller set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +107,7 @@ impl Session {
                     detail: "it ended, and its report is on its way".into(),
                 },
                 None => {
-                    let looked = runner::look(&self.deps, &attempt).await;
+                    let looked = self.look_again(&attempt).await;
                     if attempt.parked && attempt.unacked.is_empty() && !is_clear(looked.probe()) {
                         continue;
                     }
@@ -111,6 +116,35 @@ impl Session {
             });
         }
         seen
+    }
+
+    /// A look at an attempt; not more often than needed, because looking may read a whole backup file, and hello is tried
+    /// again and again while the controller is away.
+    async fn look_again(&self, attempt: &AttemptLog) -> v1::OpenAttempt {
+        let key = attempt.key();
+        let known = self
+            .looks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+            .cloned();
+        if let Some((when, of, looked)) = known
+            && when.elapsed() < LOOK_KEEPS
+            && of == *attempt
+        {
+            return looked;
+        }
+        let looked = runner::look(&self.deps, attempt).await;
+        let entry = (Instant::now(), attempt.clone(), looked.clone());
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        looks.retain(|k, _| {
+            *k == key
+                || self
+                    .journal
+                    .read(|l| l.attempts.get(k).is_some_and(AttemptLog::is_open))
+        });
+        looks.insert(key, entry);
+        looked
     }
 
     async fn follow(&self, order: &v1::AttemptOrder) -> Result<(), JournalError> {

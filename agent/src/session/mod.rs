@@ -17,7 +17,7 @@ mod remote;
 mod start;
 mod ticket_key;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ use syncferry_shared::SessionId;
 use syncferry_shared::inventory::HostFacts;
 use syncferry_shared::token::AttemptToken;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use inspections::Inspect;
@@ -35,7 +36,7 @@ pub use start::open_session;
 pub use ticket_key::TicketKey;
 
 use crate::controller::{CallError, Controller};
-use crate::journal::{AttemptKey, Journal, JournalError};
+use crate::journal::{AttemptKey, AttemptLog, Journal, JournalError};
 use crate::runner::{self, Deps};
 use attempts::Attempts;
 use backoff::Backoff;
@@ -76,6 +77,8 @@ pub struct Session {
     connected: watch::Sender<bool>,
     /// Refusals that were logged.
     told: Mutex<BTreeSet<String>>,
+    /// What looks at open attempts said, when, and at what.
+    looks: Mutex<BTreeMap<AttemptKey, (Instant, AttemptLog, v1::OpenAttempt)>>,
 }
 
 /// A journal number on the wire.
@@ -99,6 +102,7 @@ impl Session {
             pull: Notify::new(),
             connected: watch::Sender::new(false),
             told: Mutex::new(BTreeSet::new()),
+            looks: Mutex::new(BTreeMap::new()),
         })
     }
 

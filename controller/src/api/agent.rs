@@ -122,14 +122,19 @@ fn unknown(field: &'static str, value: i32) -> InvalidMessage {
     }
 }
 
+/// What an agent says of an end that needs no words.
+fn said<T: serde::de::DeserializeOwned>(e: &v1::EndReport, schema: &'static str) -> Result<Option<T>, InvalidMessage> {
+    e.result.as_ref().map(|d| d.read(schema)).transpose()
+}
+
 fn end(e: &v1::EndReport) -> Result<End, InvalidMessage> {
     let result = || document(e.result.as_ref(), "end.result");
     Ok(match e.kind() {
         v1::EndKind::Succeeded => End::Succeeded(Box::new(result()?.read(schema::OUTCOME)?)),
         v1::EndKind::Failed => End::Failed(result()?.read(schema::FAILURE)?),
         v1::EndKind::Unknown => End::Unknown(result()?.read(schema::FAILURE)?),
-        v1::EndKind::Cancelled => End::Cancelled,
-        v1::EndKind::Undone => End::Undone,
+        v1::EndKind::Cancelled => End::Cancelled(said(e, schema::FAILURE)?),
+        v1::EndKind::Undone => End::Undone(said(e, schema::OUTCOME)?.map(Box::new)),
         v1::EndKind::Unspecified => return Err(unknown("end.kind", e.kind)),
     })
 }

@@ -71,7 +71,12 @@ pub async fn add_database(
         Some(known) => known,
         None => add(core, &mut *tx, actor, &site, &host, &address, &facts, &key).await?,
     };
-    tx.add_database_endpoint(database.id, &endpoint).await?;
+    tx.add_database_endpoint(database.id, &endpoint)
+        .await
+        .map_err(|e| match e.is_conflict() {
+            true => another_one(&endpoint, &facts),
+            false => e.into(),
+        })?;
     tx.set_database_facts(database.id, &to_json(&facts)?).await?;
     let seen = grant_to_seen_holder(core, &mut *tx, actor, &database, &host, &inventory, &facts).await?;
     if let Some(active) = seen.as_ref().and_then(|s| is_active(s, &host, &inventory, &facts)) {
@@ -87,6 +92,23 @@ pub async fn add_database(
         core.host_changed(host, HostReason::Lease);
     }
     Ok(database)
+}
+
+/// The place is known, and something else is there now.
+fn another_one(endpoint: &str, facts: &DatabaseFacts) -> Problem {
+    let guid = facts.database_guid.map_or("unknown".to_string(), |g| g.to_string());
+    Problem::refused(
+        Finding::blocker(
+            "database-was-replaced",
+            format!("{endpoint} was registered as another database"),
+        )
+        .saw("database_guid now", guid)
+        .source("Syncferry: a database is known by what the server reports, and its lease goes with it")
+        .next(
+            "It was restored or created anew since it was registered. Nothing is granted for it while the lease of the earlier one \
+             stands: look at `syncferry lease list`.",
+        ),
+    )
 }
 
 /// A database that a migration is just restoring is registered by that migration, and by nobody else: otherwise its own

@@ -6,8 +6,9 @@ use syncferry_shared::lease::LeaseState;
 use syncferry_shared::spec::JobKind;
 use syncferry_shared::state::{AttemptState, GateState, JobEvent, JobState, MigrationState};
 use syncferry_shared::token::AttemptToken;
-use syncferry_shared::{AgentId, DatabaseId, GateId, JobId, SessionId};
-use syncferry_store::{Host, HostRole, IdentityState, Inspection, Job, JobFilter, NewAttempt, Tx, lease_rules};
+use syncferry_store::{
+    AgentState, Host, HostRole, IdentityState, Inspection, Job, JobFilter, NewAttempt, Tx, lease_rules,
+};
 
 use super::{actor, known_agent};
 use crate::core::{Core, migration_event};
@@ -62,9 +63,10 @@ pub struct Watch {
 pub async fn pull(core: &Core, id: AgentId, session: SessionId) -> Result<Desired, Problem> {
     let mut tx = core.store.begin("dispatch.pull").await?;
     let (agent, host) = known_agent(&mut *tx, id).await?;
-    if agent.session != Some(session) {
+    if agent.session != Some(session) || agent.state == AgentState::Silent {
         return Err(Problem::Stale(
-            "say hello first: this is not the session that the controller knows".to_string(),
+            "say hello first: this is not the session that the controller knows, or it was called silent meanwhile"
+                .to_string(),
         ));
     }
     let mut desired = Desired {

@@ -47,12 +47,12 @@ pub enum End {
     Succeeded(Box<Outcome>),
     /// Badly.
     Failed(Failure),
-    /// Stopped and undone.
-    Cancelled,
+    /// Stopped and undone, with what the agent says of it.
+    Cancelled(Option<Failure>),
     /// Nobody can tell.
     Unknown(Failure),
-    /// Undone.
-    Undone,
+    /// Undone, with what the agent says of it.
+    Undone(Option<Box<Outcome>>),
 }
 
 /// What happened.

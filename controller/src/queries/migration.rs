@@ -128,10 +128,18 @@ async fn waiting_for(tx: &mut dyn Tx, m: &Migration) -> Result<String, Problem> 
         }
         MigrationState::Planned => "an operator to apply it".to_string(),
         MigrationState::Stopped => "an operator to apply it again, or to cancel it".to_string(),
-        MigrationState::Stuck => "a job whose end is unknown: its agent, or a person who looks".to_string(),
+        MigrationState::Stuck => stuck(&progression::jobs_of(tx, m.id).await?).to_string(),
         MigrationState::Running | MigrationState::Unwinding => running(tx, m).await?,
         MigrationState::Blocked | MigrationState::Succeeded | MigrationState::Cancelled => String::new(),
     })
+}
+
+fn stuck(jobs: &[Job]) -> &'static str {
+    if progression::goes_back(jobs) {
+        "a job that could not be put back, or whose end is unknown: its agent, or a person who looks and cancels again"
+    } else {
+        "a job whose end is unknown: its agent, or a person who looks"
+    }
 }
 
 async fn running(tx: &mut dyn Tx, m: &Migration) -> Result<String, Problem> {

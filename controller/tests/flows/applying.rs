@@ -295,6 +295,12 @@ async fn the_source_is_registered_by_what_answers() {
     let first = operator.add_source().await.unwrap();
     let second = operator.add_source().await.unwrap();
     assert_eq!(first.id, second.id, "the same database is the same row");
+    // Something else stands in its place: nothing is granted for that.
+    let other = Some(uuid::Uuid::from_u128(0xbad));
+    old.journal(|j| j.inventory.databases[0].database_guid = other);
+    let replaced = operator.add_source().await.unwrap_err();
+    assert_eq!(rules(&replaced), ["database-was-replaced"]);
+    assert_eq!(operator.databases().await.len(), 1);
     until("the agent renews the lease", async || {
         let pulled = old.pull().await.ok()?;
         pulled.leases.iter().any(|l| l.resource == first.resource).then_some(())

@@ -125,6 +125,16 @@ async fn after_the_restore_the_last_is_undone_first() {
         "succeeded",
         "what only looked stays as it is"
     );
+    let events = w.operator.events("migration", &id).await;
+    let of = |kind: &str| {
+        let event = events.iter().find(|e| e.r#type == kind).unwrap();
+        String::from_utf8(event.payload.clone().unwrap().json).unwrap()
+    };
+    assert!(
+        of("job.cancelled").contains("It broke"),
+        "what the agent says is in the history"
+    );
+    assert!(of("job.undone").contains("undone (attempt 1)"));
     w.controller.stop_and_audit().await;
 }
 
@@ -200,6 +210,8 @@ async fn a_stop_that_could_not_put_back_is_stuck_until_it_is_cancelled_again() {
     let refused = w.operator.apply_because(&id, "go on").await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert!(refused.message().contains("being cancelled"), "{}", refused.message());
+    let waiting_for = w.operator.migration(&id).await.waiting_for;
+    assert!(waiting_for.contains("cancels again"), "{waiting_for}");
     assert_eq!(
         w.operator.lease("SQL01").await.state,
         "held",

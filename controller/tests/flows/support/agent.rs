@@ -367,11 +367,13 @@ pub(crate) fn succeeded(outcome: &Outcome) -> v1::report_request::What {
 }
 
 pub(crate) fn undone() -> v1::report_request::What {
-    end(v1::EndKind::Undone, None)
+    let mut outcome = Outcome::default();
+    outcome.saw("step-1", "undone (attempt 1)");
+    end(v1::EndKind::Undone, Some(Document::of(schema::OUTCOME, &outcome)))
 }
 
 pub(crate) fn cancelled() -> v1::report_request::What {
-    end(v1::EndKind::Cancelled, None)
+    end(v1::EndKind::Cancelled, Some(failure(true)))
 }
 
 fn failure(undone: bool) -> Document {
