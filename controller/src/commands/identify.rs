@@ -71,7 +71,11 @@ pub(super) async fn identify(
     let seen = seen(facts);
     let Some(known) = identity::candidate(&registered, at_place, &seen) else {
         let verdict = identity::verdict(None, &seen, OldPlace::SamePlace);
-        return Ok(Identified { known: None, verdict, free: true });
+        return Ok(Identified {
+            known: None,
+            verdict,
+            free: true,
+        });
     };
     let Some(row) = rows.into_iter().find(|d| d.id == known.id) else {
         return Err(Problem::Internal("the row is gone".to_string()));
@@ -111,7 +115,8 @@ async fn ask_old_place(core: &Core, d: &Database, key: &str) -> Result<OldPlace,
         Err(Problem::NoAnswer(_)) => return Ok(OldPlace::Unreachable),
         Err(e) => return Err(e),
     };
-    let same = |f: &&DatabaseFacts| f.instance == d.address.instance && f.name.eq_ignore_ascii_case(&d.address.database);
+    let same =
+        |f: &&DatabaseFacts| f.instance == d.address.instance && f.name.eq_ignore_ascii_case(&d.address.database);
     Ok(match inventory.databases.iter().find(same) {
         Some(there) if identity::physical_key(&seen(there)).as_deref() == Some(key) => OldPlace::SameKey,
         Some(_) => OldPlace::AnotherDatabase,
@@ -151,7 +156,8 @@ impl Identified {
                 return Ok(Err(Box::new(refusal(self.verdict, &name, facts))));
             }
         }
-        let key = identity::physical_key(&seen(facts)).ok_or_else(|| Problem::Internal("a database without a key".to_string()))?;
+        let key = identity::physical_key(&seen(facts))
+            .ok_or_else(|| Problem::Internal("a database without a key".to_string()))?;
         tx.set_database_identity(known.id, &key, &guids(facts), &facts.server_name)
             .await?;
         let address = DatabaseAddress {
@@ -176,7 +182,11 @@ async fn quarantine(
     facts: &DatabaseFacts,
 ) -> Result<(), Problem> {
     let resource = Resource::database(known.id);
-    if let Some(lease) = tx.lease(&resource).await?.filter(|l| l.state != LeaseState::Quarantined) {
+    if let Some(lease) = tx
+        .lease(&resource)
+        .await?
+        .filter(|l| l.state != LeaseState::Quarantined)
+    {
         let by = By::new(actor).detail(serde_json::json!({
             "reason": "its identity came into doubt", "verdict": verdict.as_str(), "seen": seen(facts),
         }));
@@ -191,7 +201,9 @@ async fn quarantine(
 
 fn refusal(verdict: Verdict, name: &str, facts: &DatabaseFacts) -> Finding {
     let guid = facts.database_guid.map_or("unknown".to_string(), |g| g.to_string());
-    let fork = facts.recovery_fork_guid.map_or("unknown".to_string(), |g| g.to_string());
+    let fork = facts
+        .recovery_fork_guid
+        .map_or("unknown".to_string(), |g| g.to_string());
     let (title, next) = match verdict {
         Verdict::RestoredInPlace => (
             format!("{name} was restored over itself"),
