@@ -5,7 +5,7 @@ use syncferry_shared::inventory::DatabaseName;
 use syncferry_shared::state::MigrationState;
 use tonic::Code;
 
-use crate::support::{Controller, FakeAgent, Operator, World, config, findings, patient, rules, until};
+use crate::support::{Controller, FakeAgent, Operator, World, config, findings, patient, rules};
 
 /// A plan after something was broken.
 async fn plan_after(

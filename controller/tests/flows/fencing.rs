@@ -39,7 +39,11 @@ fn shows(w: &World, text: &str) {
         updateability: Some("READ_WRITE".into()),
         ..FencePreview::default()
     };
-    w.old.journal(|j| j.inventory.preview = Some(preview));
+    w.old.journal(|j| {
+        j.inventory.preview = Some(preview);
+        // Nobody is connected: the one login is the one that the operator names.
+        j.inventory.databases[0].sessions = Some(vec![]);
+    });
 }
 
 async fn plan(o: &Operator, run: v1::FenceRun) -> Result<v1::Migration, tonic::Status> {
