@@ -4,12 +4,15 @@
 mod support;
 
 mod access;
+mod alarms;
 mod applying;
 mod cancelling;
 mod command_line;
 mod enrolment;
 mod fleet;
+mod fencing;
 mod hostile;
+mod lease_verbs;
 mod leases;
 mod moving;
 mod reports;
