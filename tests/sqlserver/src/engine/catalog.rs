@@ -77,13 +77,15 @@ pub(super) fn server_property(session: &Session, name: &str) -> Value {
         "sqlcharsetname" => text("iso_1"),
         "sqlsortorder" => int(52),
         "sqlsortordername" => text("nocase_iso"),
-        "isclustered" | "ishadrenabled" | "issingleuser" | "isadvancedanalyticsinstalled" | "ispolybaseinstalled" => {
+        "ishadrenabled" => int(session.inst.availability().is_some().into()),
+        "isclustered" | "issingleuser" | "isadvancedanalyticsinstalled" | "ispolybaseinstalled" => {
             int(0)
         }
         "isfulltextinstalled" | "isbigdatacluster" | "isexternalauthenticationonly" | "isexternalgovernanceenabled" => {
             int(0)
         }
-        "hadrmanagerstatus" => int(2),
+        // 1 is running, 2 not running.
+        "hadrmanagerstatus" => int(if session.inst.availability().is_some() { 1 } else { 2 }),
         "isintegratedsecurityonly" => int(config.integrated_security_only.into()),
         "filestreamconfiguredlevel" | "filestreameffectivelevel" => int(0),
         "filestreamsharename" => text(
@@ -119,7 +121,11 @@ pub(super) fn database_property(session: &Session, handle: &Handle, name: &str) 
         "status" => text(meta.state.code().1),
         "recovery" => text(meta.recovery_model.code().1),
         "useraccess" => text(meta.user_access.code().1),
-        "updateability" => text(if meta.is_read_only { "READ_ONLY" } else { "READ_WRITE" }),
+        "updateability" => text(if meta.is_read_only || session.inst.follows(handle) {
+            "READ_ONLY"
+        } else {
+            "READ_WRITE"
+        }),
         "version" => {
             let open = handle.file().is_some();
             if open {

@@ -69,6 +69,18 @@ pub struct InstanceConfig {
     pub drives: Vec<DriveSpec>,
     /// Logins and server roles.
     pub logins: Vec<Login>,
+    /// Who is in which Windows group: what a domain would say. SQL Server asks Windows and keeps nothing of it.
+    #[serde(default)]
+    pub windows_groups: Vec<WindowsGroup>,
+}
+
+/// A Windows group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowsGroup {
+    /// `CONTOSO\SyncAdmins`.
+    pub name: String,
+    /// Accounts and groups in it.
+    pub members: Vec<String>,
 }
 
 impl InstanceConfig {
@@ -171,6 +183,24 @@ impl InstanceSpec {
             login.kind = LoginKind::WindowsUser;
             login.password = None;
             login.sid = super::preset::windows_sid(name);
+        }
+        self
+    }
+    /// Adds a Windows group with its members. Only a login makes it one that lets them in.
+    #[must_use]
+    pub fn windows_group(mut self, name: &str, members: &[&str]) -> InstanceSpec {
+        self.config.windows_groups.push(WindowsGroup {
+            name: name.into(),
+            members: members.iter().map(|m| (*m).into()).collect(),
+        });
+        self
+    }
+    /// Gives a Windows group a login.
+    #[must_use]
+    pub fn windows_group_login(mut self, name: &str, roles: &[&str]) -> InstanceSpec {
+        self = self.windows_login(name, roles);
+        if let Some(login) = self.config.logins.last_mut() {
+            login.kind = LoginKind::WindowsGroup;
         }
         self
     }

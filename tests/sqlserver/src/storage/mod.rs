@@ -35,7 +35,8 @@ mod system;
 mod table;
 
 pub use account::{Login, LoginKind, ServerPermission};
-pub use config::{DriveSpec, InstanceConfig, InstanceSpec};
+pub use config::{DriveSpec, InstanceConfig, InstanceSpec, WindowsGroup};
+pub(crate) use preset::windows_sid;
 pub use database::Database;
 pub use datafile::{DatabaseFile, FileError, PageDamage};
 pub use drive_file::DriveFile;

@@ -154,6 +154,7 @@ fn base(
         utc_offset_minutes: 0,
         drives: Vec::new(),
         logins: fixed_logins(at),
+        windows_groups: Vec::new(),
     }
 }
 
