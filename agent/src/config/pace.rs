@@ -24,6 +24,8 @@ pub struct PaceConfig {
     pub permit_ms: u64,
     /// How long a look at open work may take after a restart.
     pub look_limit_ms: u64,
+    /// How far apart the two looks at the sessions are that prove a fence; less than 2000 only in a lab.
+    pub looks_apart_ms: u64,
     /// The first pause before the controller is looked for again; it doubles, and is spread.
     pub reconnect_first_ms: u64,
     /// The longest such pause.
@@ -39,6 +41,7 @@ impl Default for PaceConfig {
             retries: 4,
             permit_ms: 45_000,
             look_limit_ms: 20_000,
+            looks_apart_ms: 2_000,
             reconnect_first_ms: 1_000,
             reconnect_most_ms: 60_000,
         }
@@ -52,6 +55,7 @@ impl PaceConfig {
             ("pace.retry_first_ms", self.retry_first_ms),
             ("pace.permit_ms", self.permit_ms),
             ("pace.look_limit_ms", self.look_limit_ms),
+            ("pace.looks_apart_ms", self.looks_apart_ms),
             ("pace.reconnect_first_ms", self.reconnect_first_ms),
         ] {
             if value == 0 {
@@ -70,6 +74,7 @@ impl PaceConfig {
             retries: self.retries,
             permit: Duration::from_millis(self.permit_ms),
             look_limit: Duration::from_millis(self.look_limit_ms),
+            looks_apart: Duration::from_millis(self.looks_apart_ms),
         }
     }
 

@@ -377,6 +377,7 @@ pub(crate) const PACE: Pace = Pace {
     retries: 4,
     permit: Duration::from_secs(45),
     look_limit: Duration::from_secs(20),
+    looks_apart: Duration::from_millis(20),
 };
 
 /// Waits until the journal says so.

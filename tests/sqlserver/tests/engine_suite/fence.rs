@@ -232,7 +232,9 @@ async fn who_may_fence() {
         numbers(&mut fencer, "EXEC sys.sp_dropextendedproperty @name = N'syncferry.epoch'").await,
         [15_247]
     );
-    ok(&mut sa, "REVOKE ALTER ANY CONNECTION FROM fencer").await.is_well_ended();
+    let victim = lab.login(B, "w", "").await.unwrap();
+    ok(&mut sa, "USE master; REVOKE ALTER ANY CONNECTION FROM fencer").await;
+    assert_eq!(numbers(&mut fencer, &format!("KILL {}", victim.spid())).await, [6102]);
 }
 
 fn group(role: &str, readable: bool) -> String {

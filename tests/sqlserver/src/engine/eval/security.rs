@@ -208,7 +208,7 @@ fn database_permission(session: &Session, name: Option<&str>, permission: &str) 
         return Some(session.user_in(&database, handle.id).is_some());
     }
     if matches!(permission, "ALTER" | "CONTROL") {
-        return Some(session.may_alter(&database, handle.id));
+        return Some(session.may_alter(&database, handle.id) || session.may(&database, handle.id, permission, None));
     }
     Some(session.may(&database, handle.id, permission, None))
 }
