@@ -5,7 +5,7 @@
 //! - [`journal`]: what was accepted, done and not yet acknowledged
 //! - [`runner`]: attempts and steps; [`jobs`]: what they are for each kind of job
 //! - [`sql`], [`adsync`]: SQL Server and what is in an ADSync database
-//! - [`fence`]: what a fence at SQL Server would say, and what speaks against it
+//! - [`watch`]: what is looked at again and again; [`fence`]: what a fence at SQL Server would say, and what speaks against it
 //! - [`transfer`]: artifacts on the move; [`connect`]: Connect's installer; [`inspect`]: inventories
 //! - [`host`]: the seam to the machine; [`os`]: the real machines
 
@@ -30,4 +30,5 @@ pub mod sql;
 #[cfg(test)]
 mod testing;
 pub mod transfer;
+pub mod watch;
 mod wire;

@@ -190,6 +190,9 @@ impl Controller for Boss {
     async fn report_inspection(&self, _: v1::ReportInspectionRequest) -> Called<v1::ReportInspectionResponse> {
         Ok(v1::ReportInspectionResponse {})
     }
+    async fn report_watch(&self, _: v1::ReportWatchRequest) -> Called<v1::ReportWatchResponse> {
+        Ok(v1::ReportWatchResponse {})
+    }
     async fn request_transfer(&self, _: v1::RequestTransferRequest) -> Called<v1::RequestTransferResponse> {
         Err(CallError::Refused("no".into()))
     }
