@@ -121,7 +121,11 @@ pub async fn fence_run(
         grant: granted.clone(),
         updateability: ground.rights.updateability.clone(),
         lacks: ground.rights.lacks.clone(),
-        servers: servers_seen(session, database, ask.deny).await?,
+        servers: if ground.rights.sees_sessions {
+            servers_seen(session, database, ask.deny).await?
+        } else {
+            BTreeMap::new()
+        },
     };
     let order = Order {
         database_guid: ground.guid,
@@ -136,7 +140,7 @@ pub async fn fence_run(
     if !ask.deny.is_empty() {
         statements.push(shown(
             "after the COMMIT: end the sessions of the denied logins, again until two looks show none",
-            &end_sessions(ask.deny),
+            &end_sessions(ask.epoch, ask.deny),
         ));
     }
     Ok(Some(FenceRun {

@@ -34,7 +34,6 @@ pub(super) fn job(task: &FenceDatabaseTask) -> Job {
     ];
     Job::new(steps, |cx| Outcome {
         fenced: cx.evidence_as("read-back").ok(),
-        findings: cx.findings.clone(),
         ..Outcome::default()
     })
 }
@@ -283,7 +282,8 @@ impl Step for EndSessions {
         let mut ended = Ended::default();
         let mut last = None;
         for _ in 0..ROUNDS {
-            let killed = fence::end_sessions(&mut server.work, &self.task.deny).await?;
+            let killed = fence::end_sessions(&mut server.work, name, self.task.epoch, &self.task.deny).await;
+            let killed = killed.map_err(refused)?;
             for session in &killed {
                 cx.saw(format!("ended session {}", session.id), shown(session));
             }

@@ -9,6 +9,7 @@ mod probe_identity;
 mod remove_marks;
 mod restore;
 mod steps;
+mod travelled;
 mod verify_database;
 mod verify_old_server;
 mod verify_server;
@@ -37,7 +38,7 @@ pub fn build(spec: &JobSpec) -> Result<Job, Box<Finding>> {
     }
     Ok(match &spec.task {
         Task::Backup(task) => backup::job(task),
-        Task::Restore(task) => restore::job(task),
+        Task::Restore(task) => travelled::cleared(restore::job(task), &task.instance, &task.temporary_name),
         Task::Install(task) => install::job(task),
         Task::VerifySource(task) => verify_source::job(task),
         Task::VerifyTarget(task) => verify_database::job(task),

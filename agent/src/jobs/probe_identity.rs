@@ -21,7 +21,6 @@ pub(super) fn job(task: &ProbeIdentityTask) -> Job {
     let steps: Vec<Box<dyn Step>> = vec![Box::new(WriteNonce { task: task.clone() })];
     Job::new(steps, |cx| Outcome {
         probed: cx.evidence_as("write-nonce").ok(),
-        findings: cx.findings.clone(),
         ..Outcome::default()
     })
 }

@@ -25,7 +25,6 @@ pub(super) fn job(task: &RemoveMarksTask) -> Job {
     ];
     Job::new(steps, |cx| Outcome {
         cleaned: cx.evidence_as("prove-clean").ok(),
-        findings: cx.findings.clone(),
         ..Outcome::default()
     })
 }

@@ -254,8 +254,9 @@ async fn between_the_commit_and_the_end_of_sessions_a_crash_loses_nothing() {
         });
         let (log, _lines) = mpsc::unbounded_channel();
         let paused = watch::Sender::new(false);
+        let deps = site.deps(&journal);
         tokio::select! {
-            ended = run(&site.deps(&journal), key, Controls::new(paused.subscribe()), log) => panic!("{ended:?}"),
+            ended = run(&deps, key, Controls::new(paused.subscribe()), log) => panic!("{ended:?}"),
             () = reached.notified() => {}
         }
         waiting.await.unwrap();
@@ -362,5 +363,10 @@ async fn the_transaction_refuses_by_itself() {
     // The session is as good as new after each of them.
     fence::commit(&mut agent, "ADSync", &statements::write(&order)).await.unwrap();
     assert!(!site.lets_in(A).await);
+    // A run that slept ends nobody whom a newer epoch let in.
+    let logins = [A.to_string()];
+    let error = fence::end_sessions(&mut agent, "ADSync", 6, &logins).await.unwrap_err();
+    assert_eq!(error.number(), Some(statements::STALE));
+    assert!(fence::end_sessions(&mut agent, "ADSync", 7, &logins).await.unwrap().is_empty());
     site.stop().await;
 }

@@ -148,9 +148,9 @@ async fn a_copy_has_the_marks_and_not_the_newest_nonce() {
     let task = site.fence_task(7, Some("SYNC02"), &[A], Some(B)).await;
     succeeded(site.does(Task::FenceDatabase(task)).await);
     nonce(&site, "n-1").await;
-    site.sa(r"BACKUP DATABASE ADSync TO DISK = N'D:\Backup\a.bak' WITH COPY_ONLY, FORMAT;").await;
+    site.sa(r"BACKUP DATABASE ADSync TO DISK = N'D:\a.bak' WITH COPY_ONLY, FORMAT;").await;
     site.sa(
-        r"RESTORE DATABASE Copy FROM DISK = N'D:\Backup\a.bak' WITH MOVE N'ADSync' TO N'E:\copy.mdf', MOVE N'ADSync_log' TO N'E:\copy.ldf';",
+        r"RESTORE DATABASE Copy FROM DISK = N'D:\a.bak' WITH MOVE N'ADSync' TO N'E:\copy.mdf', MOVE N'ADSync_log' TO N'E:\copy.ldf';",
     )
     .await;
     let endpoint = format!("tcp:127.0.0.1,{}", site.port);
@@ -173,11 +173,11 @@ async fn a_database_restored_in_place_shows_an_older_epoch() {
         let task = site.fence_task(epoch, Some(owner), &[deny], Some(grant)).await;
         succeeded(site.does(Task::FenceDatabase(task)).await);
     }
-    site.sa(r"BACKUP DATABASE ADSync TO DISK = N'D:\Backup\a.bak' WITH COPY_ONLY, FORMAT;").await;
+    site.sa(r"BACKUP DATABASE ADSync TO DISK = N'D:\a.bak' WITH COPY_ONLY, FORMAT;").await;
     let before = here(&site).await;
     let task = site.fence_task(8, Some("SYNC01"), &[B], Some(A)).await;
     succeeded(site.does(Task::FenceDatabase(task)).await);
-    site.sa(r"RESTORE DATABASE ADSync FROM DISK = N'D:\Backup\a.bak' WITH REPLACE;").await;
+    site.sa(r"RESTORE DATABASE ADSync FROM DISK = N'D:\a.bak' WITH REPLACE;").await;
     let after = here(&site).await;
     assert_eq!(after.marks["syncferry.epoch"], "7", "behind what was proven");
     assert_ne!(after.recovery_fork_guid, before.recovery_fork_guid);

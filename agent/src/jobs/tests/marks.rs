@@ -76,24 +76,13 @@ async fn what_travelled_in_a_backup_is_found_in_the_copy_and_removed_there() {
     let site = Site::start().await;
     let task = site.fence_task(7, Some("SYNC02"), &[A], Some(B)).await;
     succeeded(site.does(Task::FenceDatabase(task)).await);
-    site.sa(r"BACKUP DATABASE ADSync TO DISK = N'D:\Backup\a.bak' WITH COPY_ONLY, FORMAT, CHECKSUM;").await;
+    site.sa(r"BACKUP DATABASE ADSync TO DISK = N'D:\a.bak' WITH COPY_ONLY, FORMAT, CHECKSUM;").await;
     // Another server, where neither account has a login.
-    let copy = Site::of("SQL02", |mut spec| {
-        spec.databases.clear();
-        spec.config.logins.retain(|l| l.name != A && l.name != B);
-        spec.database(syncferry_sqlserver::storage::sample::adsync(&syncferry_sqlserver::storage::sample::AdSync {
-            objects: 400,
-            internal_version: 957,
-            ..syncferry_sqlserver::storage::sample::AdSync::new(time::OffsetDateTime::now_utc())
-        }))
-        .windows_login(A, &[])
-        .windows_login(B, &[])
-        .drive("D:", &site.folder().join("drives/D"), None)
-    })
-    .await;
+    let drive = site.folder().join("drives/D");
+    let copy = Site::of("SQL02", |spec| spec.drive("D:", &drive, None)).await;
     copy.sa(r"DROP DATABASE ADSync; DROP LOGIN [CONTOSO\svc-a$]; DROP LOGIN [CONTOSO\svc-b$];").await;
     copy.sa(
-        r"RESTORE DATABASE ADSync FROM DISK = N'D:\Backup\a.bak' WITH MOVE N'ADSync' TO N'E:\copy.mdf', MOVE N'ADSync_log' TO N'E:\copy.ldf';",
+        r"RESTORE DATABASE ADSync FROM DISK = N'D:\a.bak' WITH MOVE N'ADSync' TO N'E:\copy.mdf', MOVE N'ADSync_log' TO N'E:\copy.ldf';",
     )
     .await;
     copy.sa("USE ADSync; ALTER USER agent WITH LOGIN = agent;").await;

@@ -4,3 +4,5 @@ mod fence;
 mod identity;
 mod marks;
 mod site;
+mod travelled;
+mod watch;

@@ -30,7 +30,7 @@ use crate::instances::Instances;
 use crate::jobs;
 use crate::journal::{AttemptKey, End, Journal, Mode, Record};
 use crate::runner::tests::world::{Boss, Both, Machine, PACE, new_world};
-use crate::runner::{Controls, Deps, Ended, Env, LeaseBook, run};
+use crate::runner::{Builder, Controls, Deps, Ended, Env, LeaseBook, run};
 use crate::sql::{Role, SqlInstance, SqlLogin, SqlSession, Statement, ops};
 use crate::transfer::Artifacts;
 
@@ -308,6 +308,11 @@ impl Site {
     }
 
     pub(super) fn deps(&self, journal: &Journal) -> Deps {
+        self.deps_with(journal, Arc::new(jobs::build))
+    }
+
+    /// The same with jobs of the test's own.
+    pub(super) fn deps_with(&self, journal: &Journal, builder: Arc<dyn Builder>) -> Deps {
         Deps {
             journal: journal.clone(),
             env: Arc::new(Env {
@@ -322,7 +327,7 @@ impl Site {
                 leases: LeaseBook::default(),
                 pace: PACE,
             }),
-            builder: Arc::new(jobs::build),
+            builder,
         }
     }
 

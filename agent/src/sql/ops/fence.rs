@@ -51,12 +51,17 @@ pub async fn denied(session: &mut SqlSession, database: &str) -> Result<Vec<Deni
     Ok(denied.collect())
 }
 
-/// Ends every session of these logins on the instance, and says whom it ended.
-pub async fn end_sessions(session: &mut SqlSession, logins: &[String]) -> Result<Vec<SessionFacts>, SqlError> {
+/// Ends every session of these logins on the instance, while an epoch is the database's newest, and says whom it ended.
+pub async fn end_sessions(
+    session: &mut SqlSession,
+    database: &str,
+    epoch: i64,
+    logins: &[String],
+) -> Result<Vec<SessionFacts>, SqlError> {
     if logins.is_empty() {
         return Ok(Vec::new());
     }
-    let found = rows(session.query(&statements::end_sessions(logins)).await?);
+    let found = rows(session.query_in(database, &statements::end_sessions(epoch, logins)).await?);
     Ok(found.iter().filter_map(session_of).collect())
 }
 

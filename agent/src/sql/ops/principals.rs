@@ -21,6 +21,8 @@ pub struct OwnRights {
     pub lacks: Vec<String>,
     /// Whether logins of others can be seen; without it, "not there" means nothing.
     pub sees_logins: bool,
+    /// Whether sessions of others can be seen; without it, "nobody" means nothing.
+    pub sees_sessions: bool,
 }
 
 /// Asks what the agent's login may do in a database.
@@ -39,6 +41,7 @@ pub async fn own_rights(session: &mut SqlSession, database: &str) -> Result<OwnR
         updateability: row.text("updateability"),
         lacks: lacking.map(|(_, what)| (*what).to_string()).collect(),
         sees_logins: row.flag("can_view_definition") == Some(true),
+        sees_sessions: row.flag("can_view_state") == Some(true),
     })
 }
 

@@ -63,7 +63,6 @@ fn opening(database_guid: Uuid) -> String {
         "SET XACT_ABORT ON;
 SET LOCK_TIMEOUT 10000;
 DECLARE @rc int;
-BEGIN TRY
 BEGIN TRANSACTION;
 EXEC @rc = sys.sp_getapplock @Resource = N'syncferry.fence', @LockMode = N'Exclusive', @LockOwner = N'Transaction', @LockTimeout = 10000;
 IF ISNULL(@rc, -999) < 0 THROW {BUSY}, N'another fence runs', 1;
@@ -73,13 +72,8 @@ IF NOT EXISTS (SELECT 1 FROM sys.database_recovery_status WHERE database_id = DB
     )
 }
 
-/// Commits, or rolls everything back and says why.
-const CLOSING: &str = "COMMIT TRANSACTION;
-END TRY
-BEGIN CATCH
-IF XACT_STATE() <> 0 ROLLBACK TRANSACTION;
-THROW;
-END CATCH;";
+/// Nothing before it failed: XACT_ABORT and THROW end the batch and roll everything back.
+const CLOSING: &str = "COMMIT TRANSACTION;";
 
 /// Whether a mark is there.
 fn there(mark: &str) -> String {
@@ -210,14 +204,16 @@ fn list(logins: &[String]) -> String {
     quoted.join(", ")
 }
 
-/// Ends every session of these logins, wherever on the instance it is, and answers whom it ended. Ids are used again by the
-/// server, so each session is looked at once more right before. At least one login.
-pub fn end_sessions(logins: &[String]) -> Statement {
+/// Ends every session of these logins, wherever on the instance it is, and answers whom it ended; runs in the database, and
+/// only while its newest epoch is ours: somebody whom a newer one let in is not ended. Ids are used again by the server, so
+/// each session is looked at once more right before. At least one login.
+pub fn end_sessions(epoch: i64, logins: &[String]) -> Statement {
     let logins = list(logins);
     Statement::new(
         "fence-end-sessions",
         format!(
-            "DECLARE @id int, @kill nvarchar(20);
+            "IF NOT EXISTS (SELECT 1 FROM sys.extended_properties WHERE class = 0 AND name = {} AND CAST(value AS bigint) = {epoch}) THROW {STALE}, N'stale epoch', 1;
+DECLARE @id int, @kill nvarchar(20);
 DECLARE @ended TABLE (session_id int NOT NULL, login_time datetime NOT NULL, login_name nvarchar(128) NOT NULL, host_name nvarchar(128) NULL, program_name nvarchar(128) NULL, host_process_id int NULL);
 INSERT INTO @ended (session_id, login_time, login_name, host_name, program_name, host_process_id)
 SELECT s.session_id, s.login_time, s.login_name, s.host_name, s.program_name, s.host_process_id
@@ -235,7 +231,8 @@ IF ERROR_NUMBER() <> 6106 THROW;
 END CATCH;
 SELECT @id = MIN(session_id) FROM @ended WHERE session_id > @id;
 END;
-SELECT session_id, login_name, host_name, program_name, host_process_id FROM @ended ORDER BY session_id;"
+SELECT session_id, login_name, host_name, program_name, host_process_id FROM @ended ORDER BY session_id;",
+            text(MARK_EPOCH)
         ),
     )
 }
@@ -306,7 +303,7 @@ pub(super) fn samples() -> Vec<Statement> {
         clean(id, &[AWKWARD.into()]),
         write_nonce(id, AWKWARD, AWKWARD),
         remove_nonce(id, AWKWARD),
-        end_sessions(&[AWKWARD.into(), r"CONTOSO\svc-a$".into()]),
+        end_sessions(7, &[AWKWARD.into(), r"CONTOSO\svc-a$".into()]),
         look(AWKWARD, &[AWKWARD.into()]),
         marks(),
         denied(),

@@ -11,7 +11,7 @@ pub fn facts(name: &str) -> Statement {
         format!(
             "DECLARE @db sysname = {};
 SELECT CAST(SERVERPROPERTY('ServerName') AS nvarchar(256)) AS server_name, d.name, rs.database_guid, rs.family_guid, rs.recovery_fork_guid,
- d.group_database_id, adc.group_id, CONVERT(nvarchar(30), d.create_date, 126) AS created, d.state_desc,
+ d.group_database_id, adc.group_id,
  CAST(DATABASEPROPERTYEX(d.name, 'Updateability') AS nvarchar(60)) AS updateability
 FROM sys.databases d
 LEFT JOIN sys.database_recovery_status rs ON rs.database_id = d.database_id
