@@ -11,6 +11,7 @@ use syncferry_shared::{HostId, MigrationId};
 use syncferry_store::{Attempt, By, DatabaseGuids, IdentityState, Job, JobFilter, Migration, NewArtifact, Tx};
 
 use crate::commands::add_database::physical_key;
+use crate::commands::lease_run;
 use crate::core::{Core, migration_event};
 use crate::dispatch::report::End;
 use crate::problem::Problem;
@@ -102,6 +103,11 @@ pub async fn ended(
     if was_told(attempt, job, &end)? {
         return Ok(vec![]);
     }
+    // What a run at SQL Server read back is held against what was planned, before anything follows from it.
+    let end = match end {
+        End::Succeeded(outcome) if job.kind == JobKind::Fence => lease_run::judged(tx, actor, &m, job, outcome).await?,
+        end => end,
+    };
     let (attempt_event, job_event, kind) = match &end {
         End::Succeeded(_) => (AttemptEvent::Succeed, JobEvent::Succeed, "job.succeeded"),
         End::Failed(_) => (AttemptEvent::Fail, JobEvent::Fail, "job.failed"),

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use syncferry_shared::alarm::{AlarmEvent, AlarmState};
 use syncferry_shared::lease::{LeaseEvent, LeaseState};
 use syncferry_shared::state::{
     AttemptEvent, AttemptState, GateEvent, GateState, JobEvent, JobState, MigrationEvent, MigrationState, StepEvent,
@@ -69,6 +70,7 @@ fn machines() -> Vec<Machine> {
         machine!("Attempt", "state/attempt.rs", AttemptState, AttemptEvent),
         machine!("Gate", "state/gate.rs", GateState, GateEvent),
         machine!("Lease", "lease.rs", LeaseState, LeaseEvent),
+        machine!("Alarm", "alarm.rs", AlarmState, AlarmEvent),
     ]
 }
 

@@ -3,9 +3,10 @@
 
 use syncferry_shared::inventory::{DatabaseAddress, DatabaseFacts, InspectionRequest, Inventory};
 use syncferry_shared::lease::{LeaseKind, LeaseState, Resource};
-use syncferry_shared::{DatabaseId, Finding};
+use syncferry_shared::{DatabaseId, Finding, HostId, SessionId};
 use syncferry_store::{By, Database, DatabaseGuids, Grant, Host, IdentityState, NewDatabase, Tx};
 
+use super::lease::export::{self, Active};
 use crate::core::Core;
 use crate::problem::Problem;
 use crate::wake::HostReason;
@@ -64,7 +65,11 @@ pub async fn add_database(
     };
     tx.add_database_endpoint(database.id, &endpoint).await?;
     tx.set_database_facts(database.id, &to_json(&facts)?).await?;
-    let holder = grant_to_seen_holder(core, &mut *tx, actor, &database, &host, &inventory, &facts).await?;
+    let seen = grant_to_seen_holder(core, &mut *tx, actor, &database, &host, &inventory, &facts).await?;
+    if let Some(active) = seen.as_ref().and_then(|s| is_active(s, &host, &inventory, &facts)) {
+        export::grant_to_active(core, &mut *tx, &site.tenant_id, actor, &active).await?;
+    }
+    let holder = seen.map(|s| s.renewer);
     let database = tx
         .database(database.id)
         .await?
@@ -195,7 +200,30 @@ pub(crate) fn guids(facts: &DatabaseFacts) -> DatabaseGuids {
     }
 }
 
-/// Gives a free lease to the server that is seen to use the database. Returns the host whose agent renews.
+/// The server that was seen to use a database, and who renews for it.
+struct Seen {
+    holder: HostId,
+    renewer: HostId,
+    session: SessionId,
+}
+
+/// Whether that server is out of staging mode: by its own scheduler where it is the very host, otherwise by what the
+/// database says of its server. Unknown is no reason to believe that it exports.
+fn is_active(seen: &Seen, host: &Host, inventory: &Inventory, facts: &DatabaseFacts) -> Option<Active> {
+    let scheduler = inventory.connect.as_ref().and_then(|c| c.scheduler.as_ref());
+    let (staging, from) = match scheduler.filter(|_| seen.holder == host.id) {
+        Some(s) => (Some(s.staging_mode), "Get-ADSyncScheduler"),
+        None => (facts.adsync.as_ref().and_then(|a| a.staging_mode), "the database"),
+    };
+    (staging == Some(false)).then(|| Active {
+        host: seen.holder,
+        renewer: seen.renewer,
+        session: seen.session,
+        evidence: serde_json::json!({"staging_mode": false, "said_by": from, "database": facts.name}),
+    })
+}
+
+/// Gives a free lease to the server that is seen to use the database.
 async fn grant_to_seen_holder(
     core: &Core,
     tx: &mut dyn Tx,
@@ -204,7 +232,7 @@ async fn grant_to_seen_holder(
     host: &Host,
     inventory: &Inventory,
     facts: &DatabaseFacts,
-) -> Result<Option<syncferry_shared::HostId>, Problem> {
+) -> Result<Option<Seen>, Problem> {
     let resource = Resource::database(database.id);
     let Some(lease) = tx.lease(&resource).await?.filter(|l| l.state == LeaseState::Free) else {
         return Ok(None);
@@ -237,7 +265,11 @@ async fn grant_to_seen_holder(
         "connect": inventory.connect,
     }));
     tx.acquire_lease(&grant, &by).await?;
-    Ok(Some(renewer))
+    Ok(Some(Seen {
+        holder: holder.id,
+        renewer,
+        session,
+    }))
 }
 
 /// The Connect server that uses a database: the very host, when its registry names the database and its service runs; or

@@ -7,3 +7,5 @@ pub mod apply;
 pub mod cancel;
 pub mod complete_gate;
 pub mod create_plan;
+pub mod lease;
+pub mod lease_run;

@@ -1,5 +1,6 @@
 //! Background duties, one file each. Each waits for a tick, reads the world again and does something idempotent.
 
+mod alarms;
 mod expire_leases;
 mod silent_agents;
 
@@ -27,6 +28,9 @@ pub async fn run(core: Arc<Core>, stop: CancellationToken) {
         }
         if let Err(problem) = expire_leases::look(&core).await {
             tracing::warn!(%problem, "leases could not be looked at; trying again");
+        }
+        if let Err(problem) = alarms::look(&core).await {
+            tracing::warn!(%problem, "alarms could not be looked at; trying again");
         }
         if let Err(problem) = silent_agents::look(&core).await {
             tracing::warn!(%problem, "agents could not be looked at; trying again");

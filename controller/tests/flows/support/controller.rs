@@ -21,6 +21,7 @@ pub(crate) fn config() -> Config {
             renew_every_s: 1,
             grace_s: 1,
             margin_s: 1,
+            watch_s: 1,
         },
         agents: Agents {
             heartbeat_s: 1,
