@@ -111,7 +111,6 @@ impl Inspector {
         }
     }
 
-
     /// Whether `host,port` (or `host:port`) takes a connection. The machine is asked: names mean what they mean there.
     async fn reach(&self, target: &str) -> ReachFacts {
         let parsed = target

@@ -9,7 +9,6 @@ pub mod clock;
 pub mod connect_version;
 pub mod event;
 pub mod fence;
-pub mod fence_verdict;
 pub mod finding;
 pub mod ids;
 pub mod inventory;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use syncferry_shared::fence::LOOKS_APART_MS;
 
 use super::ConfigError;
 use crate::runner::Pace;
@@ -24,7 +25,7 @@ pub struct PaceConfig {
     pub permit_ms: u64,
     /// How long a look at open work may take after a restart.
     pub look_limit_ms: u64,
-    /// How far apart the two looks at the sessions are that prove a fence; less than 2000 only in a lab.
+    /// How far apart the two looks at the sessions are that prove a fence; 2000 at least, or the controller takes no proof.
     pub looks_apart_ms: u64,
     /// The first pause before the controller is looked for again; it doubles, and is spread.
     pub reconnect_first_ms: u64,
@@ -55,12 +56,15 @@ impl PaceConfig {
             ("pace.retry_first_ms", self.retry_first_ms),
             ("pace.permit_ms", self.permit_ms),
             ("pace.look_limit_ms", self.look_limit_ms),
-            ("pace.looks_apart_ms", self.looks_apart_ms),
             ("pace.reconnect_first_ms", self.reconnect_first_ms),
         ] {
             if value == 0 {
                 return Err(ConfigError::value(field, "is 0"));
             }
+        }
+        if self.looks_apart_ms < LOOKS_APART_MS.unsigned_abs() {
+            let reason = format!("is less than {LOOKS_APART_MS}, which a proof needs");
+            return Err(ConfigError::value("pace.looks_apart_ms", reason));
         }
         Ok(())
     }

@@ -8,6 +8,9 @@
 
 mod refusal;
 mod run;
+mod verdict;
 
 pub use refusal::refused;
+pub use verdict::FenceCase;
+
 pub use run::{FenceAsk, FenceRun, RemovalRun, fence_run, preview, removal_run};

@@ -15,7 +15,12 @@ pub fn refused(error: SqlError) -> StepError {
     };
     let (rule, title, next) = match number {
         said::BUSY => {
-            let finding = finding(&error, "fence-busy", "Another fence runs on this database", "Let it end; this job tries again for a while.");
+            let finding = finding(
+                &error,
+                "fence-busy",
+                "Another fence runs on this database",
+                "Let it end; this job tries again for a while.",
+            );
             return StepError::passing(finding);
         }
         said::NOT_WRITABLE => (

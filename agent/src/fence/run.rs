@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use syncferry_shared::Finding;
 use syncferry_shared::fence::{FencePreview, FencePreviewRequest, IdentityFacts, PreviewStatement, PrincipalFacts};
-use syncferry_shared::fence_verdict::FenceCase;
 use uuid::Uuid;
 
+use super::verdict::FenceCase;
 use crate::sql::ops::principals::{OwnRights, own_rights, principal, user_behind};
 use crate::sql::ops::{fence, identity_facts};
 use crate::sql::statements::fence::{Bound, Order, clean, end_sessions, write};
@@ -121,6 +121,7 @@ pub async fn fence_run(
         grant: granted.clone(),
         updateability: ground.rights.updateability.clone(),
         lacks: ground.rights.lacks.clone(),
+        opens: ask.owner.is_some(),
         servers: if ground.rights.sees_sessions {
             servers_seen(session, database, ask.deny).await?
         } else {
@@ -136,7 +137,10 @@ pub async fn fence_run(
         grant: granted.as_ref().and_then(bound),
     };
     let write = write(&order);
-    let mut statements = vec![shown("deny, grant and mark, in one transaction in the database", &write)];
+    let mut statements = vec![shown(
+        "deny, grant and mark, in one transaction in the database",
+        &write,
+    )];
     if !ask.deny.is_empty() {
         statements.push(shown(
             "after the COMMIT: end the sessions of the denied logins, again until two looks show none",
@@ -180,7 +184,9 @@ pub async fn removal_run(
     }
     let mut rights = ground.rights;
     // Nobody's session is ended or looked at.
-    rights.lacks.retain(|l| l.starts_with("ALTER on") || l.contains("db_securityadmin") && !users.is_empty());
+    rights
+        .lacks
+        .retain(|l| l.starts_with("ALTER on") || l.contains("db_securityadmin") && !users.is_empty());
     let case = FenceCase {
         updateability: rights.updateability.clone(),
         lacks: rights.lacks.clone(),
@@ -200,7 +206,10 @@ pub async fn removal_run(
     }
     Ok(Some(RemovalRun {
         preview: FencePreview {
-            statements: vec![shown("remove every mark of ours and give CONNECT back, in one transaction in the database", &clean)],
+            statements: vec![shown(
+                "remove every mark of ours and give CONNECT back, in one transaction in the database",
+                &clean,
+            )],
             principals,
             marks: ground.identity.marks,
             lacks: rights.lacks,

@@ -74,10 +74,13 @@ pub(super) fn same_digest(now: &str, approved: &str) -> Result<(), StepError> {
 
 pub(super) fn gone(database: &DatabaseIdentity) -> StepError {
     StepError::failed(
-        Finding::blocker("database-gone", format!("There is no database {}", database.address.database))
-            .saw("sys.databases", "no such name")
-            .source(OURS)
-            .next("Find out what became of it; then register the one that is in use and plan again."),
+        Finding::blocker(
+            "database-gone",
+            format!("There is no database {}", database.address.database),
+        )
+        .saw("sys.databases", "no such name")
+        .source(OURS)
+        .next("Find out what became of it; then register the one that is in use and plan again."),
     )
 }
 
@@ -105,7 +108,10 @@ impl Step for LookAtPrincipals {
         server.close().await;
         for p in &run.preview.principals {
             let user = p.user.as_deref().unwrap_or("none");
-            cx.saw(format!("user of {}", p.login), format!("{user}, CONNECT {}", p.connect.as_deref().unwrap_or("not granted")));
+            cx.saw(
+                format!("user of {}", p.login),
+                format!("{user}, CONNECT {}", p.connect.as_deref().unwrap_or("not granted")),
+            );
         }
         for statement in &run.preview.statements {
             cx.saw(statement.purpose.clone(), &statement.text);
@@ -138,7 +144,11 @@ fn stands(task: &FenceDatabaseTask, identity: &IdentityFacts, principals: &[Prin
         let connect = p.connect.as_deref();
         let fits = match granted {
             true => p.is_owner == Some(true) || connect.is_some_and(|c| c.starts_with("GRANT")),
-            false => connect == Some("DENY") && p.is_owner == Some(false) && p.is_sysadmin == Some(false),
+            // Who has neither login nor user cannot be denied, and cannot come in.
+            false => {
+                let nobody = p.exists == Some(false) && p.user.is_none();
+                (nobody || connect == Some("DENY")) && p.is_owner == Some(false) && p.is_sysadmin == Some(false)
+            }
         };
         if !fits {
             return Err(format!(
@@ -195,7 +205,9 @@ impl Step for WriteFence {
         let mut server = Server::open(cx, &self.task.database.address.instance).await?;
         let run = approved(cx, &mut server, &self.task).await?;
         let name = &self.task.database.address.database;
-        fence::commit(&mut server.work, name, &run.write).await.map_err(refused)?;
+        fence::commit(&mut server.work, name, &run.write)
+            .await
+            .map_err(refused)?;
         let marks = fence::marks(&mut server.work, name).await?;
         server.close().await;
         cx.saw("denied CONNECT", self.task.deny.join(", "));
@@ -223,7 +235,13 @@ impl EndSessions {
 
     /// A synchronisation service that the run knows nothing of: then nobody is fenced, whatever was denied.
     fn stranger<'a>(&self, look: &'a SessionLook) -> Option<&'a SessionFacts> {
-        let known = |s: &SessionFacts| self.task.deny.iter().chain(&self.task.grant).any(|d| d.eq_ignore_ascii_case(&s.login));
+        let known = |s: &SessionFacts| {
+            self.task
+                .deny
+                .iter()
+                .chain(&self.task.grant)
+                .any(|d| d.eq_ignore_ascii_case(&s.login))
+        };
         look.sessions.iter().find(|s| s.is_sync_service() && !known(s))
     }
 
@@ -289,7 +307,8 @@ impl Step for EndSessions {
             }
             ended.killed.extend(killed);
             let first = fence::look(&mut server.work, name, &self.task.deny).await?;
-            cx.sleep(cx.env.pace.looks_apart).await?;
+            // A little more, because clocks are slewed.
+            cx.sleep(cx.env.pace.looks_apart.mul_f32(1.02)).await?;
             let second = fence::look(&mut server.work, name, &self.task.deny).await?;
             let still = self.denied(&first).or(self.denied(&second)).cloned();
             ended.looks = vec![first, second];

@@ -111,7 +111,9 @@ impl Step for RemoveMarks {
         let mut server = Server::open(cx, &self.task.database.address.instance).await?;
         let run = approved(cx, &mut server, &self.task).await?;
         let name = &self.task.database.address.database;
-        fence::commit(&mut server.work, name, &run.clean).await.map_err(refused)?;
+        fence::commit(&mut server.work, name, &run.clean)
+            .await
+            .map_err(refused)?;
         server.close().await;
         cx.saw("granted CONNECT", run.allow.join(", "));
         Ok(json!({"allowed": run.allow}))
@@ -145,11 +147,18 @@ impl Step for ProveClean {
         let at = fence::look(&mut server.work, name, &[]).await?.at;
         server.close().await;
         if !marks.is_empty() {
-            return Err(Finding::blocker("marks-left", format!("Marks are still on {}", row.name))
-                .saw("extended properties", marks.keys().cloned().collect::<Vec<_>>().join(", "))
-                .source(OURS)
-                .next("Somebody writes marks at the same time. Find out which agent, let it end, and run this again.")
-                .into());
+            return Err(
+                Finding::blocker("marks-left", format!("Marks are still on {}", row.name))
+                    .saw(
+                        "extended properties",
+                        marks.keys().cloned().collect::<Vec<_>>().join(", "),
+                    )
+                    .source(OURS)
+                    .next(
+                        "Somebody writes marks at the same time. Find out which agent, let it end, and run this again.",
+                    )
+                    .into(),
+            );
         }
         let denied: Vec<String> = denied.into_iter().map(|d| d.user).collect();
         if !denied.is_empty() {
@@ -161,7 +170,14 @@ impl Step for ProveClean {
             );
         }
         cx.saw("marks on the database", "none");
-        cx.saw("CONNECT denied to", if denied.is_empty() { "nobody".to_string() } else { denied.join(", ") });
+        cx.saw(
+            "CONNECT denied to",
+            if denied.is_empty() {
+                "nobody".to_string()
+            } else {
+                denied.join(", ")
+            },
+        );
         Ok(json!(MarksReadBack {
             server_name: self.task.database.server_name.clone(),
             marks,

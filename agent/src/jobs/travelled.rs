@@ -135,7 +135,11 @@ impl Step for FindMarks {
             cx.saw("mark in the copy", mark);
         }
         cx.saw("CONNECT denied to", found.denied.join(", "));
-        let waiting = format!("{} marks and {} denials travelled in the backup", found.marks.len(), found.denied.len());
+        let waiting = format!(
+            "{} marks and {} denials travelled in the backup",
+            found.marks.len(),
+            found.denied.len()
+        );
         let mut gate = cx.gate(TITLE, &[card(&found)]).await?;
         loop {
             gate.next_look(cx, cx.env.pace.look_again).await?;
@@ -180,7 +184,9 @@ impl Step for ClearMarks {
         })
     }
     async fn act(&self, cx: &mut Cx) -> Result<Value, StepError> {
-        let agreed = cx.evidence("find-marks").and_then(|e| e["agreed"].as_str().map(str::to_string));
+        let agreed = cx
+            .evidence("find-marks")
+            .and_then(|e| e["agreed"].as_str().map(str::to_string));
         let mut server = Server::open(cx, &self.0.instance).await?;
         let Some(found) = self.0.find(&mut server, cx).await? else {
             server.close().await;
@@ -188,14 +194,19 @@ impl Step for ClearMarks {
         };
         if agreed.as_deref() != Some(found.statement.sql.as_str()) {
             server.close().await;
-            return Err(Finding::blocker("marks-changed", "The marks in the copy are not those that were agreed on")
-                .saw("marks now", found.marks.join(", "))
-                .saw("denied now", found.denied.join(", "))
-                .source("Syncferry: nothing is written that an operator has not seen")
-                .next("Find out who works on the copy; then apply the migration again and look at the gate.")
-                .into());
+            return Err(Finding::blocker(
+                "marks-changed",
+                "The marks in the copy are not those that were agreed on",
+            )
+            .saw("marks now", found.marks.join(", "))
+            .saw("denied now", found.denied.join(", "))
+            .source("Syncferry: nothing is written that an operator has not seen")
+            .next("Find out who works on the copy; then apply the migration again and look at the gate.")
+            .into());
         }
-        fence::commit(&mut server.work, &self.0.database, &found.statement).await.map_err(refused)?;
+        fence::commit(&mut server.work, &self.0.database, &found.statement)
+            .await
+            .map_err(refused)?;
         let left = fence::marks(&mut server.work, &self.0.database).await?;
         server.close().await;
         cx.saw("marks removed", found.marks.join(", "));
@@ -219,7 +230,14 @@ mod tests {
         let names: Vec<&str> = job.steps.iter().map(|s| s.name()).collect();
         assert_eq!(
             names,
-            ["restore-database", AFTER, "find-marks", "clear-marks", "compare", "rename"]
+            [
+                "restore-database",
+                AFTER,
+                "find-marks",
+                "clear-marks",
+                "compare",
+                "rename"
+            ]
         );
     }
 

@@ -98,7 +98,9 @@ async fn names_of_one_database_lead_to_one_nonce() {
             nonce: old.into(),
         };
         let mut agent = site.agent().await;
-        fence::remove_nonce(&mut agent, "ADSync", task.database.database_guid, old).await.unwrap();
+        fence::remove_nonce(&mut agent, "ADSync", task.database.database_guid, old)
+            .await
+            .unwrap();
         assert_eq!(seen(&here(&site).await), left, "attempt {attempt}");
     }
     drop(journal);
@@ -148,7 +150,8 @@ async fn a_copy_has_the_marks_and_not_the_newest_nonce() {
     let task = site.fence_task(7, Some("SYNC02"), &[A], Some(B)).await;
     succeeded(site.does(Task::FenceDatabase(task)).await);
     nonce(&site, "n-1").await;
-    site.sa(r"BACKUP DATABASE ADSync TO DISK = N'D:\a.bak' WITH COPY_ONLY, FORMAT;").await;
+    site.sa(r"BACKUP DATABASE ADSync TO DISK = N'D:\a.bak' WITH COPY_ONLY, FORMAT;")
+        .await;
     site.sa(
         r"RESTORE DATABASE Copy FROM DISK = N'D:\a.bak' WITH MOVE N'ADSync' TO N'E:\copy.mdf', MOVE N'ADSync_log' TO N'E:\copy.ldf';",
     )
@@ -157,7 +160,10 @@ async fn a_copy_has_the_marks_and_not_the_newest_nonce() {
     let copy = through(&site, &endpoint, "Copy").await;
     let original = here(&site).await;
     // Everything that travels says "the same": marks, family, even the nonce of then.
-    assert_eq!((copy.marks.clone(), copy.family_guid), (original.marks.clone(), original.family_guid));
+    assert_eq!(
+        (copy.marks.clone(), copy.family_guid),
+        (original.marks.clone(), original.family_guid)
+    );
     assert_ne!(key(&copy), key(&original));
     // Only what is written now and read through the other way tells.
     nonce(&site, "n-2").await;
@@ -173,11 +179,13 @@ async fn a_database_restored_in_place_shows_an_older_epoch() {
         let task = site.fence_task(epoch, Some(owner), &[deny], Some(grant)).await;
         succeeded(site.does(Task::FenceDatabase(task)).await);
     }
-    site.sa(r"BACKUP DATABASE ADSync TO DISK = N'D:\a.bak' WITH COPY_ONLY, FORMAT;").await;
+    site.sa(r"BACKUP DATABASE ADSync TO DISK = N'D:\a.bak' WITH COPY_ONLY, FORMAT;")
+        .await;
     let before = here(&site).await;
     let task = site.fence_task(8, Some("SYNC01"), &[B], Some(A)).await;
     succeeded(site.does(Task::FenceDatabase(task)).await);
-    site.sa(r"RESTORE DATABASE ADSync FROM DISK = N'D:\a.bak' WITH REPLACE;").await;
+    site.sa(r"RESTORE DATABASE ADSync FROM DISK = N'D:\a.bak' WITH REPLACE;")
+        .await;
     let after = here(&site).await;
     assert_eq!(after.marks["syncferry.epoch"], "7", "behind what was proven");
     assert_ne!(after.recovery_fork_guid, before.recovery_fork_guid);
@@ -220,9 +228,17 @@ async fn what_takes_no_changes_proves_nothing() {
     let refuses = async |name: &str| {
         let facts = here(&site).await;
         assert_ne!(facts.updateability.as_deref(), Some("READ_WRITE"), "{name}");
-        assert_eq!(rules(site.does(Task::ProbeIdentity(task.clone())).await), ["identity-not-writable"], "{name}");
+        assert_eq!(
+            rules(site.does(Task::ProbeIdentity(task.clone())).await),
+            ["identity-not-writable"],
+            "{name}"
+        );
         let fence = site.fence_task(7, None, &[A], None).await;
-        assert_eq!(rules(site.does(Task::FenceDatabase(fence)).await), ["fence-not-writable"], "{name}");
+        assert_eq!(
+            rules(site.does(Task::FenceDatabase(fence)).await),
+            ["fence-not-writable"],
+            "{name}"
+        );
     };
     // A secondary that can be read.
     std::fs::write(site.folder().join("availability.json"), group("secondary")).unwrap();

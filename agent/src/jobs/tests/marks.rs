@@ -12,7 +12,8 @@ async fn a_fenced_database_is_clean_again() {
     let task = site.fence_task(7, Some("SYNC02"), &[A], Some(B)).await;
     succeeded(site.does(Task::FenceDatabase(task)).await);
     // What somebody else left is not ours.
-    site.sa("USE ADSync; EXEC sys.sp_addextendedproperty @name = N'owner', @value = N'DBA';").await;
+    site.sa("USE ADSync; EXEC sys.sp_addextendedproperty @name = N'owner', @value = N'DBA';")
+        .await;
     let shown = site
         .preview(FencePreviewRequest::RemoveMarks {
             database: address(),
@@ -24,7 +25,11 @@ async fn a_fenced_database_is_clean_again() {
     assert_eq!(shown.marks.len(), 3);
     let denied: Vec<&str> = shown.principals.iter().map(|p| p.login.as_str()).collect();
     assert_eq!(denied, [A]);
-    let text: Vec<String> = shown.statements.iter().map(|s| format!("-- {}\n{}", s.purpose, s.text)).collect();
+    let text: Vec<String> = shown
+        .statements
+        .iter()
+        .map(|s| format!("-- {}\n{}", s.purpose, s.text))
+        .collect();
     let guid = site.identity().await.database_guid.to_string();
     insta::assert_snapshot!("removal-preview", text.join("\n\n").replace(&guid, "<database_guid>"));
     let task = site.removal_task(&[A]).await;
@@ -35,7 +40,10 @@ async fn a_fenced_database_is_clean_again() {
     assert!(site.lets_in(A).await);
     let mut agent = site.agent().await;
     let left = agent
-        .query_in("ADSync", &statement("SELECT name FROM sys.extended_properties WHERE class = 0;"))
+        .query_in(
+            "ADSync",
+            &statement("SELECT name FROM sys.extended_properties WHERE class = 0;"),
+        )
         .await
         .unwrap();
     assert_eq!(left[0].rows().len(), 1);
@@ -76,11 +84,13 @@ async fn what_travelled_in_a_backup_is_found_in_the_copy_and_removed_there() {
     let site = Site::start().await;
     let task = site.fence_task(7, Some("SYNC02"), &[A], Some(B)).await;
     succeeded(site.does(Task::FenceDatabase(task)).await);
-    site.sa(r"BACKUP DATABASE ADSync TO DISK = N'D:\a.bak' WITH COPY_ONLY, FORMAT, CHECKSUM;").await;
+    site.sa(r"BACKUP DATABASE ADSync TO DISK = N'D:\a.bak' WITH COPY_ONLY, FORMAT, CHECKSUM;")
+        .await;
     // Another server, where neither account has a login.
     let drive = site.folder().join("drives/D");
     let copy = Site::of("SQL02", |spec| spec.drive("D:", &drive, None)).await;
-    copy.sa(r"DROP DATABASE ADSync; DROP LOGIN [CONTOSO\svc-a$]; DROP LOGIN [CONTOSO\svc-b$];").await;
+    copy.sa(r"DROP DATABASE ADSync; DROP LOGIN [CONTOSO\svc-a$]; DROP LOGIN [CONTOSO\svc-b$];")
+        .await;
     copy.sa(
         r"RESTORE DATABASE ADSync FROM DISK = N'D:\a.bak' WITH MOVE N'ADSync' TO N'E:\copy.mdf', MOVE N'ADSync_log' TO N'E:\copy.ldf';",
     )
@@ -94,7 +104,14 @@ async fn what_travelled_in_a_backup_is_found_in_the_copy_and_removed_there() {
     let task = copy.removal_task(&[A]).await;
     let outcome = succeeded(copy.does(Task::RemoveMarks(task)).await);
     assert_eq!(outcome.cleaned.unwrap().denied, Vec::<String>::new());
-    assert!(identity_facts(&mut agent, "ADSync").await.unwrap().unwrap().marks.is_empty());
+    assert!(
+        identity_facts(&mut agent, "ADSync")
+            .await
+            .unwrap()
+            .unwrap()
+            .marks
+            .is_empty()
+    );
     // The original keeps its fence.
     let mut original = site.agent().await;
     assert_eq!(fence::marks(&mut original, "ADSync").await.unwrap().len(), 3);

@@ -82,7 +82,8 @@ impl Site {
         drop(change(spec).create(dir.path()).unwrap());
         let site = Self::serve(dir).await;
         site.sa("ALTER AUTHORIZATION ON DATABASE::ADSync TO sa;").await;
-        site.sa("CREATE USER agent FOR LOGIN agent; GRANT EXECUTE ON sys.xp_logininfo TO agent;").await;
+        site.sa("CREATE USER agent FOR LOGIN agent; GRANT EXECUTE ON sys.xp_logininfo TO agent;")
+            .await;
         site.sa(
             "USE ADSync; CREATE USER agent FOR LOGIN agent; GRANT ALTER ON DATABASE::ADSync TO agent; ALTER ROLE db_securityadmin ADD MEMBER agent;",
         )

@@ -24,7 +24,8 @@ async fn copied(fenced: bool) -> Site {
     } else {
         site.sa(&format!("USE ADSync; DENY CONNECT TO [{A}];")).await;
     }
-    site.sa(r"BACKUP DATABASE ADSync TO DISK = N'D:\a.bak' WITH COPY_ONLY, FORMAT;").await;
+    site.sa(r"BACKUP DATABASE ADSync TO DISK = N'D:\a.bak' WITH COPY_ONLY, FORMAT;")
+        .await;
     site.sa(&format!(
         r"RESTORE DATABASE {COPY} FROM DISK = N'D:\a.bak' WITH MOVE N'ADSync' TO N'E:\copy.mdf', MOVE N'ADSync_log' TO N'E:\copy.ldf';"
     ))
@@ -34,7 +35,9 @@ async fn copied(fenced: bool) -> Site {
 
 fn only_these() -> Arc<dyn Builder> {
     Arc::new(|_: &JobSpec| -> Result<Job, Box<Finding>> {
-        Ok(Job::new(travelled::steps("default", COPY).into(), |_| Outcome::default()))
+        Ok(Job::new(travelled::steps("default", COPY).into(), |_| {
+            Outcome::default()
+        }))
     })
 }
 
@@ -46,7 +49,15 @@ async fn with_gate(site: &Site, journal: &Journal, key: AttemptKey, at_gate: imp
     let deps = site.deps_with(journal, only_these());
     let running = run(&deps, key, controls.clone(), log);
     let person = async {
-        let waits = |r: &crate::journal::Report| matches!(r, crate::journal::Report::Gate { sight: Sight::Waiting, .. });
+        let waits = |r: &crate::journal::Report| {
+            matches!(
+                r,
+                crate::journal::Report::Gate {
+                    sight: Sight::Waiting,
+                    ..
+                }
+            )
+        };
         until(journal, |l| l.attempts[&key].unacked.values().any(waits)).await;
         at_gate(&controls).await;
     };
@@ -74,7 +85,14 @@ async fn nothing_is_removed_before_a_person_agrees() {
     })
     .await;
     succeeded(end);
-    assert!(identity_facts(&mut agent, COPY).await.unwrap().unwrap().marks.is_empty());
+    assert!(
+        identity_facts(&mut agent, COPY)
+            .await
+            .unwrap()
+            .unwrap()
+            .marks
+            .is_empty()
+    );
     assert!(fence::denied(&mut agent, COPY).await.unwrap().is_empty());
     // The original keeps its own.
     assert_eq!(fence::marks(&mut agent, "ADSync").await.unwrap().len(), 3);
@@ -88,7 +106,10 @@ async fn a_person_may_remove_them_by_hand() {
     let (_dir, journal, key) = begun(&site).await;
     let end = with_gate(&site, &journal, key, async |_| {
         for mark in ["db_uid", "epoch", "owner"] {
-            site.sa(&format!("USE {COPY}; EXEC sys.sp_dropextendedproperty @name = N'syncferry.{mark}';")).await;
+            site.sa(&format!(
+                "USE {COPY}; EXEC sys.sp_dropextendedproperty @name = N'syncferry.{mark}';"
+            ))
+            .await;
         }
     })
     .await;

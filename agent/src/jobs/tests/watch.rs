@@ -48,14 +48,22 @@ async fn services_and_strangers_are_seen_with_the_marks() {
     assert_eq!(seen.marks["syncferry.epoch"], "7");
     let sessions = seen.sessions.as_ref().unwrap();
     assert_eq!(sessions.len(), 1, "our own sessions are left out: {sessions:?}");
-    assert_eq!((sessions[0].login.as_str(), sessions[0].host.as_deref()), (B, Some("SYNC02")));
+    assert_eq!(
+        (sessions[0].login.as_str(), sessions[0].host.as_deref()),
+        (B, Some("SYNC02"))
+    );
     assert!(sessions[0].is_sync_service());
     // The old server comes back: it is let in again by somebody, and seen at once.
     site.sa(&format!("USE ADSync; GRANT CONNECT TO [{A}];")).await;
     let old = site.service(A, "SYNC01");
     old.is_in().await;
     let report = watcher(&site).look(&duty(&[("default", "ADSync")])).await;
-    let who: Vec<_> = report.databases[0].sessions.iter().flatten().map(|s| s.login.as_str()).collect();
+    let who: Vec<_> = report.databases[0]
+        .sessions
+        .iter()
+        .flatten()
+        .map(|s| s.login.as_str())
+        .collect();
     assert_eq!(who, [B, A]);
     drop((service, old));
     site.stop().await;
@@ -76,6 +84,9 @@ async fn what_cannot_be_seen_is_never_nobody() {
     site.sa("REVOKE VIEW SERVER STATE FROM agent;").await;
     let report = watcher(&site).look(&duty(&[("default", "ADSync")])).await;
     let seen = &report.databases[0];
-    assert!(seen.error.is_none() && seen.sessions.is_none() && seen.database_guid.is_some(), "{seen:?}");
+    assert!(
+        seen.error.is_none() && seen.sessions.is_none() && seen.database_guid.is_some(),
+        "{seen:?}"
+    );
     site.stop().await;
 }

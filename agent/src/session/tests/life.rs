@@ -370,7 +370,8 @@ async fn what_is_watched_is_told_as_often_as_it_was_asked_for() {
     let agent = process(dir.path(), &bench, &town).await;
     let heard = town.until(|h| h.watched.len() > 3).await;
     assert_eq!(heard.watched[0].session_id, heard.hellos[0].session_id);
-    let report = |r: &v1::ReportWatchRequest| -> WatchReport { r.report.as_ref().unwrap().read(schema::WATCH).unwrap() };
+    let report =
+        |r: &v1::ReportWatchRequest| -> WatchReport { r.report.as_ref().unwrap().read(schema::WATCH).unwrap() };
     assert_eq!(report(&heard.watched[0]).connect.unwrap().error.unwrap(), "0 databases");
     // Another duty takes the place of the first one.
     let target = v1::WatchTarget::default();

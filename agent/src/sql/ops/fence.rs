@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use syncferry_shared::Millis;
 use syncferry_shared::fence::SessionLook;
 use syncferry_shared::inventory::SessionFacts;
-use syncferry_shared::Millis;
 use uuid::Uuid;
 
 use super::{rows, unusable};
@@ -61,7 +61,11 @@ pub async fn end_sessions(
     if logins.is_empty() {
         return Ok(Vec::new());
     }
-    let found = rows(session.query_in(database, &statements::end_sessions(epoch, logins)).await?);
+    let found = rows(
+        session
+            .query_in(database, &statements::end_sessions(epoch, logins))
+            .await?,
+    );
     Ok(found.iter().filter_map(session_of).collect())
 }
 

@@ -31,7 +31,10 @@ pub async fn own_rights(session: &mut SqlSession, database: &str) -> Result<OwnR
     let row = found.first().cloned().unwrap_or_default();
     let needs = [
         ("can_mark", "ALTER on the database (marks)"),
-        ("can_deny", "membership of db_securityadmin in the database (DENY and GRANT CONNECT)"),
+        (
+            "can_deny",
+            "membership of db_securityadmin in the database (DENY and GRANT CONNECT)",
+        ),
         ("can_kill", "ALTER ANY CONNECTION (KILL)"),
         ("can_view_state", "VIEW SERVER STATE (sessions)"),
         ("can_view_definition", "VIEW ANY DEFINITION (logins)"),
@@ -62,7 +65,9 @@ pub async fn principal(
         user: row.text("user_name"),
         is_owner: row.flag("is_owner"),
         // NULL for a login that the instance does not know, or that may not be looked at.
-        is_sysadmin: row.flag("is_sysadmin").or((!known && rights.sees_logins).then_some(false)),
+        is_sysadmin: row
+            .flag("is_sysadmin")
+            .or((!known && rights.sees_logins).then_some(false)),
         groups: groups(session, database, login).await?,
         connect: row.text("connect_state"),
     })

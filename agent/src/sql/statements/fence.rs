@@ -151,7 +151,11 @@ IF @seen_epoch IS NOT NULL AND NOT (@epoch > @seen_epoch OR (@epoch = @seen_epoc
     ];
     lines.extend(order.deny.iter().map(deny));
     if let Some(bound) = &order.grant {
-        lines.push(format!("{}\nGRANT CONNECT TO {};", same_user(bound), ident(&bound.user)));
+        lines.push(format!(
+            "{}\nGRANT CONNECT TO {};",
+            same_user(bound),
+            ident(&bound.user)
+        ));
     }
     lines.push(CLOSING.to_string());
     Statement::new("fence-write", lines.join("\n"))

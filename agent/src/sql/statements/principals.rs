@@ -46,10 +46,7 @@ pub fn group_users() -> Statement {
 pub fn ways(account: &str) -> Statement {
     Statement::new(
         "principal-ways",
-        format!(
-            "EXEC sys.xp_logininfo @acctname = {}, @option = 'all';",
-            text(account)
-        ),
+        format!("EXEC sys.xp_logininfo @acctname = {}, @option = 'all';", text(account)),
     )
 }
 

@@ -139,6 +139,8 @@ pub struct InstanceSpec {
     pub config: InstanceConfig,
     /// User databases besides master, model, msdb and tempdb. An empty `physical_name` goes to the default folder.
     pub databases: Vec<Database>,
+    /// Logins with a user in master that may execute a procedure of the server: see [`InstanceSpec::master_grant`].
+    pub(crate) master_grants: Vec<(String, String)>,
     /// The clock for create dates, UTC.
     pub created: OffsetDateTime,
 }
@@ -184,6 +186,12 @@ impl InstanceSpec {
             login.password = None;
             login.sid = super::preset::windows_sid(name);
         }
+        self
+    }
+    /// Gives a login a user in master, and EXECUTE on one of the server's own procedures, for example `xp_logininfo`.
+    #[must_use]
+    pub fn master_grant(mut self, login: &str, procedure: &str) -> InstanceSpec {
+        self.master_grants.push((login.into(), procedure.into()));
         self
     }
     /// Adds a Windows group with its members. Only a login makes it one that lets them in.

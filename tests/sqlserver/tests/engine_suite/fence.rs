@@ -17,7 +17,14 @@ async fn lab() -> Lab {
             .windows_login(B, &[])
             .windows_group(r"CONTOSO\Sync", &[A, r"CONTOSO\Nested"])
             .windows_group(r"CONTOSO\Nested", &[DBA])
-            .login("fencer", "p", &[], &["VIEW SERVER STATE", "ALTER ANY CONNECTION", "VIEW ANY DEFINITION"])
+            .login(
+                "fencer",
+                "p",
+                &[],
+                &["VIEW SERVER STATE", "ALTER ANY CONNECTION", "VIEW ANY DEFINITION"],
+            )
+            .login("granted", "p", &[], &[])
+            .master_grant("granted", "xp_logininfo")
             .database(small_adsync(957)),
     );
     std::fs::write(lab.dir.path().join("lab.json"), r#"{"windows_password": "w"}"#).unwrap();
@@ -74,7 +81,11 @@ async fn a_denied_owner_of_the_role_does_not_come_in_again() {
 async fn a_denied_role_or_public_denies_its_members() {
     let lab = lab().await;
     let mut sa = lab.sa().await;
-    ok(&mut sa, &format!("USE ADSync; CREATE ROLE old; ALTER ROLE old ADD MEMBER [{A}]; DENY CONNECT TO old")).await;
+    ok(
+        &mut sa,
+        &format!("USE ADSync; CREATE ROLE old; ALTER ROLE old ADD MEMBER [{A}]; DENY CONNECT TO old"),
+    )
+    .await;
     assert_eq!(refusal(&lab, A, "ADSync").await, Some(4060));
     assert_eq!(refusal(&lab, B, "ADSync").await, None);
     ok(&mut sa, "REVOKE CONNECT FROM old").await;
@@ -86,20 +97,34 @@ async fn neither_the_owner_nor_a_sysadmin_is_bound() {
     let lab = lab().await;
     let mut sa = lab.sa().await;
     // A user that becomes the owner must be dropped first: then there is nobody to deny.
-    ok(&mut sa, &format!("USE ADSync; DENY CONNECT TO [{A}]; DENY CONNECT TO [{B}]")).await;
+    ok(
+        &mut sa,
+        &format!("USE ADSync; DENY CONNECT TO [{A}]; DENY CONNECT TO [{B}]"),
+    )
+    .await;
     ok(&mut sa, &format!("ALTER SERVER ROLE sysadmin ADD MEMBER [{B}]")).await;
     assert_eq!(refusal(&lab, B, "ADSync").await, None);
     assert_eq!(
-        ok(&mut sa, &format!("SELECT IS_SRVROLEMEMBER('sysadmin', N'{B}'), IS_SRVROLEMEMBER('sysadmin', N'{A}')"))
-            .await
-            .text(),
+        ok(
+            &mut sa,
+            &format!("SELECT IS_SRVROLEMEMBER('sysadmin', N'{B}'), IS_SRVROLEMEMBER('sysadmin', N'{A}')")
+        )
+        .await
+        .text(),
         "1|0"
     );
-    ok(&mut sa, &format!("DROP USER [{A}]; ALTER AUTHORIZATION ON DATABASE::ADSync TO [{A}]")).await;
+    ok(
+        &mut sa,
+        &format!("DROP USER [{A}]; ALTER AUTHORIZATION ON DATABASE::ADSync TO [{A}]"),
+    )
+    .await;
     assert_eq!(refusal(&lab, A, "ADSync").await, None);
     assert_eq!(
-        value(&mut sa, &format!("SELECT COUNT(*) FROM sys.databases WHERE name = N'ADSync' AND owner_sid = SUSER_SID(N'{A}')"))
-            .await,
+        value(
+            &mut sa,
+            &format!("SELECT COUNT(*) FROM sys.databases WHERE name = N'ADSync' AND owner_sid = SUSER_SID(N'{A}')")
+        )
+        .await,
         Value::Int(1)
     );
     assert_eq!(numbers(&mut sa, "DENY CONNECT TO dbo").await, [4617]);
@@ -113,7 +138,11 @@ async fn groups_let_in_and_deny() {
     assert_eq!(refusal(&lab, DBA, "").await, Some(18_456));
     ok(&mut sa, r"CREATE LOGIN [CONTOSO\Sync] FROM WINDOWS").await;
     assert_eq!(
-        value(&mut sa, r"SELECT type_desc FROM sys.server_principals WHERE name = N'CONTOSO\Sync'").await,
+        value(
+            &mut sa,
+            r"SELECT type_desc FROM sys.server_principals WHERE name = N'CONTOSO\Sync'"
+        )
+        .await,
         text("WINDOWS_GROUP")
     );
     let mut dba = lab.login(DBA, "w", "").await.unwrap();
@@ -130,7 +159,11 @@ async fn groups_let_in_and_deny() {
     ok(&mut sa, &format!("CREATE USER [{A}] FOR LOGIN [{A}]")).await;
     // A DENY on the group beats the member's own GRANT.
     assert_eq!(refusal(&lab, A, "ADSync").await, Some(4060));
-    ok(&mut sa, r"USE master; ALTER SERVER ROLE sysadmin ADD MEMBER [CONTOSO\Sync]").await;
+    ok(
+        &mut sa,
+        r"USE master; ALTER SERVER ROLE sysadmin ADD MEMBER [CONTOSO\Sync]",
+    )
+    .await;
     assert_eq!(refusal(&lab, A, "ADSync").await, None);
     assert_eq!(
         value(&mut sa, &format!("SELECT IS_SRVROLEMEMBER('sysadmin', N'{A}')")).await,
@@ -148,16 +181,27 @@ async fn the_ways_of_an_account() {
         ok(&mut sa, &ways(A)).await.text(),
         format!("{A}|user    |user     |{A}|NULL\n{A}|user    |user     |{A}|CONTOSO\\Sync")
     );
-    assert_eq!(ok(&mut sa, &ways(B)).await.text(), format!("{B}|user    |user     |{B}|NULL"));
+    assert_eq!(
+        ok(&mut sa, &ways(B)).await.text(),
+        format!("{B}|user    |user     |{B}|NULL")
+    );
     assert_eq!(numbers(&mut sa, &ways(r"CONTOSO\nobody")).await, [15_404]);
     let members = r"EXEC sys.xp_logininfo @acctname = N'CONTOSO\Sync', @option = 'members'";
     assert_eq!(
         ok(&mut sa, members).await.text(),
-        format!("{A}|user    |user     |{A}|CONTOSO\\Sync\nCONTOSO\\Nested|group   |user     |CONTOSO\\Nested|CONTOSO\\Sync")
+        format!(
+            "{A}|user    |user     |{A}|CONTOSO\\Sync\nCONTOSO\\Nested|group   |user     |CONTOSO\\Nested|CONTOSO\\Sync"
+        )
     );
     let mut fencer = lab.login("fencer", "p", "").await.unwrap();
     assert_eq!(numbers(&mut fencer, &ways(A)).await, [229]);
-    ok(&mut sa, "CREATE USER fencer FOR LOGIN fencer; GRANT EXECUTE ON sys.xp_logininfo TO fencer").await;
+    let mut granted = lab.login("granted", "p", "").await.unwrap();
+    ok(&mut granted, &ways(A)).await;
+    ok(
+        &mut sa,
+        "CREATE USER fencer FOR LOGIN fencer; GRANT EXECUTE ON sys.xp_logininfo TO fencer",
+    )
+    .await;
     ok(&mut fencer, &ways(A)).await;
 }
 
@@ -199,7 +243,10 @@ DENY CONNECT TO [{A}];"
         lab.login("fencer", "p", "ADSync").await.unwrap()
     };
     assert_eq!(value(&mut fencer, marks).await, Value::Int(0), "its end rolled it back");
-    assert_eq!(numbers(&mut fencer, &format!("{change} DENY CONNECT TO [nobody]; COMMIT;")).await, [15_151]);
+    assert_eq!(
+        numbers(&mut fencer, &format!("{change} DENY CONNECT TO [nobody]; COMMIT;")).await,
+        [15_151]
+    );
     assert_eq!(ok(&mut fencer, &format!("{marks}; {denied}")).await.text(), "0\n0");
     ok(&mut fencer, &format!("{change} COMMIT;")).await;
     assert_eq!(ok(&mut other, &format!("{marks}; {denied}")).await.text(), "1\n1");
@@ -226,10 +273,18 @@ async fn who_may_fence() {
     }
     ok(&mut sa, "USE ADSync; ALTER ROLE db_securityadmin DROP MEMBER fencer").await;
     assert_eq!(numbers(&mut fencer, "DENY CONNECT TO public").await, [4613]);
-    ok(&mut fencer, "EXEC sys.sp_addextendedproperty @name = N'syncferry.epoch', @value = 7").await;
+    ok(
+        &mut fencer,
+        "EXEC sys.sp_addextendedproperty @name = N'syncferry.epoch', @value = 7",
+    )
+    .await;
     ok(&mut sa, "REVOKE ALTER ON DATABASE::ADSync FROM fencer").await;
     assert_eq!(
-        numbers(&mut fencer, "EXEC sys.sp_dropextendedproperty @name = N'syncferry.epoch'").await,
+        numbers(
+            &mut fencer,
+            "EXEC sys.sp_dropextendedproperty @name = N'syncferry.epoch'"
+        )
+        .await,
         [15_247]
     );
     let victim = lab.login(B, "w", "").await.unwrap();
@@ -261,7 +316,9 @@ async fn an_availability_group() {
     let views = "SELECT g.name, r.role_desc, r.is_local FROM sys.availability_groups g JOIN sys.dm_hadr_availability_replica_states r ON r.group_id = g.group_id ORDER BY r.is_local DESC";
     assert_eq!(ok(&mut sa, views).await.text(), "AG1|PRIMARY|1\nAG1|SECONDARY|0");
     assert_eq!(
-        ok(&mut sa, "SELECT dns_name, port FROM sys.availability_group_listeners").await.text(),
+        ok(&mut sa, "SELECT dns_name, port FROM sys.availability_group_listeners")
+            .await
+            .text(),
         "sync-ag|1433"
     );
     for (sql, number) in [
@@ -287,5 +344,8 @@ async fn an_availability_group() {
     ok(&mut sa, "USE master").await;
     std::fs::write(&file, group("secondary", false)).unwrap();
     assert_eq!(numbers(&mut sa, "USE ADSync").await, [976]);
-    assert_eq!(lab.login("sa", "sa", "ADSync").await.err().map(|m| m.number), Some(4060));
+    assert_eq!(
+        lab.login("sa", "sa", "ADSync").await.err().map(|m| m.number),
+        Some(4060)
+    );
 }

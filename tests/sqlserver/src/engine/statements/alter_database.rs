@@ -379,7 +379,6 @@ fn is_refused_in_groups(option: &str) -> bool {
     )
 }
 
-
 fn is_refused_for_system(option: &str) -> bool {
     matches!(
         option,

@@ -93,7 +93,10 @@ fn replicas(scan: &Scan<'_>) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for group in &known(scan).groups {
         let others = group.others.iter().map(|r| (r.replica_id, r.server_name.as_str()));
-        for (n, (id, name)) in std::iter::once((group.replica_id, own.as_str())).chain(others).enumerate() {
+        for (n, (id, name)) in std::iter::once((group.replica_id, own.as_str()))
+            .chain(others)
+            .enumerate()
+        {
             rows.push(vec![
                 Value::Guid(id),
                 Value::Guid(group.group_id),

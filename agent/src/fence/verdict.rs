@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::fence::PrincipalFacts;
-use crate::finding::Finding;
+use syncferry_shared::Finding;
+use syncferry_shared::fence::PrincipalFacts;
 
 const LEARN: &str =
     "Microsoft Learn: permissions are not checked for the owner of a database and for members of sysadmin";
@@ -21,6 +21,8 @@ pub struct FenceCase {
     pub updateability: Option<String>,
     /// What the agent's login lacks.
     pub lacks: Vec<String>,
+    /// Whether it opens the database to somebody; then there may be nobody to deny it to.
+    pub opens: bool,
     /// Which Connect servers run as a login, as far as anybody knows.
     pub servers: BTreeMap<String, Vec<String>>,
 }
@@ -29,7 +31,7 @@ impl FenceCase {
     /// What speaks against the fence. Without a blocker it can be offered.
     pub fn verdict(&self) -> Vec<Finding> {
         let mut findings = self.ground();
-        if self.deny.is_empty() && self.grant.is_none() {
+        if self.deny.is_empty() && self.grant.is_none() && !self.opens {
             findings.push(
                 Finding::blocker("fence-nobody", "There is nobody to deny the database to")
                     .saw("logins of the run", "none")
@@ -118,7 +120,12 @@ fn bound(p: &PrincipalFacts) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut judge = |rule: &str, fact: Option<bool>, title: String, looked_at: &str, next: &str| match fact {
         Some(false) => {}
-        Some(true) => findings.push(Finding::blocker(rule, title).saw(looked_at, "yes").source(LEARN).next(next)),
+        Some(true) => findings.push(
+            Finding::blocker(rule, title)
+                .saw(looked_at, "yes")
+                .source(LEARN)
+                .next(next),
+        ),
         None => findings.push(unknown(login, looked_at)),
     };
     judge(
@@ -149,7 +156,20 @@ fn bound(p: &PrincipalFacts) -> Vec<Finding> {
         ),
     }
     if p.user.is_none() && p.is_owner == Some(false) {
-        findings.push(no_user(p, "denied to"));
+        findings.push(if p.exists == Some(false) {
+            Finding::note(
+                "fence-login-missing",
+                format!("The instance does not know {login}, so it cannot connect"),
+            )
+            .saw(
+                "sys.server_principals and sys.database_principals",
+                "neither login nor user",
+            )
+            .source(OURS)
+            .next("Nothing, if the spelling is right.")
+        } else {
+            no_user(p, "denied to")
+        });
     }
     findings
 }
@@ -201,6 +221,7 @@ mod tests {
             grant: Some(account(r"CONTOSO\svc-b$")),
             updateability: Some("READ_WRITE".into()),
             lacks: Vec::new(),
+            opens: false,
             servers: [(r"contoso\SVC-A$".to_string(), vec!["SYNC01".to_string()])].into(),
         }
     }
@@ -208,7 +229,10 @@ mod tests {
     fn rules(case: &FenceCase) -> Vec<String> {
         let findings = case.verdict();
         for f in &findings {
-            assert!(f.blocks() && !f.evidence.is_empty() && !f.source.is_empty() && !f.next_step.is_empty(), "{f:?}");
+            assert!(
+                f.blocks() && !f.evidence.is_empty() && !f.source.is_empty() && !f.next_step.is_empty(),
+                "{f:?}"
+            );
         }
         findings.into_iter().map(|f| f.rule).collect()
     }
@@ -233,9 +257,15 @@ mod tests {
         assert_eq!(case(|c| c.deny[0].groups = Some(vec!["G".into()])), ["fence-group"]);
         assert_eq!(case(|c| c.deny[0].user = None), ["fence-no-user"]);
         assert_eq!(case(|c| c.grant.as_mut().unwrap().user = None), ["fence-no-user"]);
-        assert_eq!(case(|c| c.updateability = Some("READ_ONLY".into())), ["fence-not-writable"]);
+        assert_eq!(
+            case(|c| c.updateability = Some("READ_ONLY".into())),
+            ["fence-not-writable"]
+        );
         assert_eq!(case(|c| c.lacks.push("ALTER ANY CONNECTION".into())), ["fence-rights"]);
-        assert_eq!(case(|c| c.grant = Some(account(r"contoso\SVC-A$"))), ["fence-shared-account"]);
+        assert_eq!(
+            case(|c| c.grant = Some(account(r"contoso\SVC-A$"))),
+            ["fence-shared-account"]
+        );
         let shared = |c: &mut FenceCase| {
             c.servers.insert(r"CONTOSO\svc-a$".into(), vec!["SYNC02".into()]);
         };
@@ -265,6 +295,23 @@ mod tests {
     }
 
     #[test]
+    fn who_cannot_connect_at_all_need_not_be_denied() {
+        let mut case = good();
+        case.deny[0].exists = Some(false);
+        case.deny[0].user = None;
+        let findings = case.verdict();
+        assert_eq!(findings.len(), 1);
+        assert!(!findings[0].blocks() && findings[0].rule == "fence-login-missing");
+        // Unless it comes in by another way, or that cannot be seen.
+        case.deny[0].groups = None;
+        assert!(case.verdict().iter().any(Finding::blocks));
+        // Opening to somebody whose login nobody knows yet denies nobody.
+        let mut open = good();
+        (open.deny, open.grant, open.opens) = (Vec::new(), None, true);
+        assert!(open.verdict().is_empty());
+    }
+
+    #[test]
     fn an_owner_has_no_user_of_its_own() {
         let mut case = good();
         case.deny[0].is_owner = Some(true);
@@ -283,7 +330,11 @@ mod tests {
             .verdict()
             .iter()
             .map(|f| {
-                let seen: Vec<String> = f.evidence.iter().map(|e| format!("{}: {}", e.looked_at, e.found)).collect();
+                let seen: Vec<String> = f
+                    .evidence
+                    .iter()
+                    .map(|e| format!("{}: {}", e.looked_at, e.found))
+                    .collect();
                 format!("{}: {}\n  {}\n  > {}", f.rule, f.title, seen.join("; "), f.next_step)
             })
             .collect();
