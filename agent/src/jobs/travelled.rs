@@ -16,7 +16,7 @@ use crate::runner::{Cx, Job, Probe, Step, StepError};
 use crate::sql::ops::{fence, identity_facts};
 use crate::sql::{Statement, statements};
 
-/// The step before which the copy is writable and owned, and after which it gets its name.
+/// The step that makes the copy writable and owned; it gets its name later.
 const AFTER: &str = "prepare-database";
 const TITLE: &str = "Agree to remove marks and denials that came along in the backup";
 
