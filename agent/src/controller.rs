@@ -52,6 +52,8 @@ pub trait Controller: Send + Sync + 'static {
     async fn renew_lease(&self, request: v1::RenewLeaseRequest) -> Called<v1::RenewLeaseResponse>;
     /// Answers an inspection.
     async fn report_inspection(&self, request: v1::ReportInspectionRequest) -> Called<v1::ReportInspectionResponse>;
+    /// Tells what was watched.
+    async fn report_watch(&self, request: v1::ReportWatchRequest) -> Called<v1::ReportWatchResponse>;
     /// Gets a ticket.
     async fn request_transfer(&self, request: v1::RequestTransferRequest) -> Called<v1::RequestTransferResponse>;
     /// Gets a new certificate.

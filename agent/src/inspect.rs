@@ -5,18 +5,24 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use syncferry_proto::v1;
+use syncferry_shared::Finding;
+use syncferry_shared::fence::FencePreviewRequest;
 use syncferry_shared::inventory::{
     DatabaseAddress, DatabaseFacts, HostFacts, InspectionRequest, InstallerFacts, InstanceFacts, Inventory, Problem,
     ReachFacts,
 };
+use syncferry_shared::watch::WatchReport;
 
 use crate::clocks::Clocks;
 use crate::connect::msi;
+use crate::fence;
 use crate::host::{Host, HostError};
 use crate::instances::Instances;
 use crate::runner::host_finding;
 use crate::session::Inspect;
 use crate::sql::{Role, SqlError, SqlSession, ops};
+use crate::watch::Watcher;
 
 /// Looks at this host.
 pub struct Inspector {
@@ -60,14 +66,51 @@ impl Inspect for Inspector {
         if let Some(path) = &request.installer {
             self.look_at_installer(path, &mut inventory).await;
         }
+        if let Some(preview) = &request.preview {
+            self.preview(preview, &mut inventory).await;
+        }
         for target in &request.reach {
             inventory.reach.push(self.reach(target).await);
         }
         inventory
     }
+
+    async fn watch(&self, duty: &v1::WatchDuty) -> WatchReport {
+        let watcher = Watcher {
+            host: Arc::clone(&self.host),
+            sql: self.sql.clone(),
+            clocks: Arc::clone(&self.clocks),
+        };
+        watcher.look(duty).await
+    }
 }
 
 impl Inspector {
+    /// What a run at SQL Server would say. Nothing of it is run.
+    async fn preview(&self, request: &FencePreviewRequest, inventory: &mut Inventory) {
+        let (FencePreviewRequest::Fence { database, .. } | FencePreviewRequest::RemoveMarks { database, .. }) = request;
+        let subject = format!("database {} on {}", database.database, database.instance);
+        let instance = match self.sql.get(&database.instance) {
+            Ok(instance) => instance.sql.for_purpose("preview"),
+            Err(finding) => return inventory.problems.push(instance_problem(&database.instance, &finding)),
+        };
+        let looked = async {
+            let mut session = SqlSession::connect(&instance, Role::Work).await?;
+            let preview = fence::preview(&mut session, request).await?;
+            session.close().await;
+            Ok(preview)
+        };
+        match looked.await {
+            Ok(Some(preview)) => inventory.preview = Some(preview),
+            Ok(None) => inventory.problems.push(Problem {
+                subject,
+                error: "there is no database of this name".into(),
+                next_step: "Find out what became of it; then register the one that is in use.".into(),
+            }),
+            Err(e) => inventory.problems.push(sql_problem(&subject, &e)),
+        }
+    }
+
     /// Whether `host,port` (or `host:port`) takes a connection. The machine is asked: names mean what they mean there.
     async fn reach(&self, target: &str) -> ReachFacts {
         let parsed = target
@@ -103,12 +146,7 @@ impl Inspector {
         let instance = match self.sql.get(name) {
             Ok(instance) => instance,
             Err(finding) => {
-                inventory.problems.push(Problem {
-                    subject: format!("instance {name}"),
-                    error: finding.title.clone(),
-                    next_step: finding.next_step.clone(),
-                });
-                return;
+                return inventory.problems.push(instance_problem(name, &finding));
             }
         };
         let subject = format!("instance {}", instance.sql.name);
@@ -197,6 +235,14 @@ async fn read_installer(path: String, local: PathBuf) -> Result<InstallerFacts, 
     match read {
         Ok(read) => read.map_err(|e| e.to_string()),
         Err(e) => Err(e.to_string()),
+    }
+}
+
+fn instance_problem(name: &str, finding: &Finding) -> Problem {
+    Problem {
+        subject: format!("instance {name}"),
+        error: finding.title.clone(),
+        next_step: finding.next_step.clone(),
     }
 }
 

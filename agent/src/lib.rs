@@ -5,6 +5,7 @@
 //! - [`journal`]: what was accepted, done and not yet acknowledged
 //! - [`runner`]: attempts and steps; [`jobs`]: what they are for each kind of job
 //! - [`sql`], [`adsync`]: SQL Server and what is in an ADSync database
+//! - [`watch`]: what is looked at again and again; [`fence`]: what a fence at SQL Server would say, and what speaks against it
 //! - [`transfer`]: artifacts on the move; [`connect`]: Connect's installer and cmdlets; [`inspect`]: inventories
 //! - [`host`]: the seam to the machine; [`os`]: the real machines
 
@@ -15,6 +16,7 @@ pub mod clocks;
 pub mod config;
 pub mod connect;
 pub mod controller;
+pub mod fence;
 pub mod host;
 pub mod identity;
 pub mod inspect;
@@ -28,4 +30,5 @@ pub mod sql;
 #[cfg(test)]
 mod testing;
 pub mod transfer;
+pub mod watch;
 mod wire;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use syncferry_shared::fence::LOOKS_APART_MS;
 
 use super::ConfigError;
 use crate::runner::Pace;
@@ -24,6 +25,8 @@ pub struct PaceConfig {
     pub permit_ms: u64,
     /// How long a look at open work may take after a restart.
     pub look_limit_ms: u64,
+    /// How far apart the two looks at the sessions are that prove a fence; 2000 at least, or the controller takes no proof.
+    pub looks_apart_ms: u64,
     /// The first pause before the controller is looked for again; it doubles, and is spread.
     pub reconnect_first_ms: u64,
     /// The longest such pause.
@@ -39,6 +42,7 @@ impl Default for PaceConfig {
             retries: 4,
             permit_ms: 45_000,
             look_limit_ms: 20_000,
+            looks_apart_ms: 2_000,
             reconnect_first_ms: 1_000,
             reconnect_most_ms: 60_000,
         }
@@ -58,6 +62,10 @@ impl PaceConfig {
                 return Err(ConfigError::value(field, "is 0"));
             }
         }
+        if self.looks_apart_ms < LOOKS_APART_MS.unsigned_abs() {
+            let reason = format!("is less than {LOOKS_APART_MS}, which a proof needs");
+            return Err(ConfigError::value("pace.looks_apart_ms", reason));
+        }
         Ok(())
     }
 
@@ -70,6 +78,7 @@ impl PaceConfig {
             retries: self.retries,
             permit: Duration::from_millis(self.permit_ms),
             look_limit: Duration::from_millis(self.look_limit_ms),
+            looks_apart: Duration::from_millis(self.looks_apart_ms),
         }
     }
 

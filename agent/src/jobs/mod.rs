@@ -3,16 +3,23 @@
 
 mod backup;
 mod common;
+mod fence_database;
 mod install;
 mod look;
+mod probe_identity;
+mod remove_marks;
 mod restore;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod travelled;
 mod verify_database;
 mod verify_old_server;
 mod verify_server;
 mod verify_source;
+
+#[cfg(test)]
+mod tests;
 
 use syncferry_shared::Finding;
 use syncferry_shared::spec::{JobSpec, Task};
@@ -34,26 +41,28 @@ pub fn build(spec: &JobSpec) -> Result<Job, Box<Finding>> {
     }
     Ok(match &spec.task {
         Task::Backup(task) => backup::job(task),
-        Task::Restore(task) => restore::job(task),
+        Task::Restore(task) => travelled::cleared(restore::job(task), &task.instance, &task.temporary_name),
         Task::Install(task) => install::job(task),
         Task::VerifySource(task) => verify_source::job(task),
         Task::VerifyTarget(task) => verify_database::job(task),
         Task::VerifyServer(task) => verify_server::job(task),
         Task::VerifyOldServer(task) => verify_old_server::job(task),
-        Task::FenceDatabase(_) | Task::RemoveMarks(_) | Task::ProbeIdentity(_) => return Err(Box::new(no_fence())),
+        Task::FenceDatabase(task) => fence_database::job(task),
+        Task::RemoveMarks(task) => remove_marks::job(task),
+        Task::ProbeIdentity(task) => probe_identity::job(task),
     })
-}
-
-fn no_fence() -> Finding {
-    Finding::blocker("job-not-known", "This agent writes no marks and fences nothing")
-        .saw("capabilities", capabilities().join(", "))
-        .source("the agent's version")
-        .next("Give the agent the controller's version, then plan the run again.")
 }
 
 /// What this agent can do, as it says in hello.
 pub fn capabilities() -> Vec<String> {
-    ["job.backup.v1", "job.restore.v1", "job.install.v1", "job.verify.v1"]
-        .map(str::to_string)
-        .to_vec()
+    [
+        "job.backup.v1",
+        "job.restore.v1",
+        "job.install.v1",
+        "job.verify.v1",
+        "job.fence.v1",
+        "watch.v1",
+    ]
+    .map(str::to_string)
+    .to_vec()
 }

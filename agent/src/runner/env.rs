@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use syncferry_shared::Finding;
+use syncferry_shared::fence::LOOKS_APART_MS;
 use syncferry_shared::spec::JobSpec;
 
 use super::lease_book::LeaseBook;
@@ -55,6 +56,8 @@ pub struct Pace {
     pub permit: Duration,
     /// How long a look at an open attempt may take after a restart.
     pub look_limit: Duration,
+    /// How far apart the two looks at the sessions are that prove a fence.
+    pub looks_apart: Duration,
 }
 
 impl Default for Pace {
@@ -66,6 +69,7 @@ impl Default for Pace {
             retries: 4,
             permit: Duration::from_secs(45),
             look_limit: Duration::from_secs(20),
+            looks_apart: Duration::from_millis(LOOKS_APART_MS.unsigned_abs()),
         }
     }
 }

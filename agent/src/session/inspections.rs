@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use syncferry_proto::{schema, v1};
 use syncferry_shared::inventory::{InspectionRequest, Inventory};
+use syncferry_shared::watch::WatchReport;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
@@ -24,6 +25,8 @@ const SENDS: u32 = 5;
 pub trait Inspect: Send + Sync + 'static {
     /// What was asked for. What could not be looked at is in the inventory's problems.
     async fn inspect(&self, request: &InspectionRequest) -> Inventory;
+    /// What is watched. What could not be seen says so.
+    async fn watch(&self, duty: &v1::WatchDuty) -> WatchReport;
 }
 
 /// The questions that are being answered.

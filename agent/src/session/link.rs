@@ -68,6 +68,7 @@ watched! {
     authorize(v1::AuthorizeRequest) -> v1::AuthorizeResponse;
     renew_lease(v1::RenewLeaseRequest) -> v1::RenewLeaseResponse;
     report_inspection(v1::ReportInspectionRequest) -> v1::ReportInspectionResponse;
+    report_watch(v1::ReportWatchRequest) -> v1::ReportWatchResponse;
     request_transfer(v1::RequestTransferRequest) -> v1::RequestTransferResponse;
     renew_certificate(v1::RenewCertificateRequest) -> v1::RenewCertificateResponse;
 }

@@ -16,6 +16,7 @@ mod pull;
 mod remote;
 mod start;
 mod ticket_key;
+mod watching;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -43,6 +44,7 @@ use backoff::Backoff;
 use hello::Rhythm;
 use inspections::Inspections;
 use leases::Leases;
+use watching::Watching;
 
 /// What the agent says of itself.
 #[derive(Debug, Clone)]
@@ -71,6 +73,7 @@ pub struct Session {
     attempts: Arc<Attempts>,
     leases: Leases,
     inspections: Arc<Inspections>,
+    watching: Watching,
     /// Wakes the pull.
     pull: Notify,
     /// Whether hello was answered and nothing was lost since.
@@ -95,6 +98,7 @@ impl Session {
             journal: deps.journal.clone(),
             attempts: Attempts::new(deps.clone(), Arc::clone(&watched)),
             leases: Leases::new(Arc::clone(&watched), deps.journal.clone(), id, deps.env.leases.clone()),
+            watching: Watching::new(Arc::clone(&inspect), Arc::clone(&watched), id),
             inspections: Inspections::new(inspect, watched),
             deps,
             about,
@@ -117,6 +121,7 @@ impl Session {
         sweeper.abort();
         self.connected.send_replace(false);
         self.leases.stop();
+        self.watching.stop();
         self.attempts.stop().await;
         result
     }

@@ -1,4 +1,4 @@
-//! What a pull brings: offers to take, attempts to stop, leases to renew, questions to answer, claims to check. All of it is
+//! What a pull brings: offers to take, attempts to stop, leases to renew, what to watch, questions to answer, claims to check. All of it is
 //! idempotent: the same answer twice changes nothing.
 
 use syncferry_proto::v1;
@@ -24,6 +24,7 @@ impl Session {
         };
         self.leases.take(&all.leases).await?;
         self.inspections.take(all.inspections);
+        self.watching.take(all.watch);
         for cancel in &all.cancels {
             self.cancel(cancel).await;
         }

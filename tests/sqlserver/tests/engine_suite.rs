@@ -13,6 +13,8 @@ mod databases;
 mod errors;
 #[path = "engine_suite/expressions.rs"]
 mod expressions;
+#[path = "engine_suite/fence.rs"]
+mod fence;
 #[path = "engine_suite/garbage.rs"]
 mod garbage;
 #[path = "engine_suite/locks.rs"]

@@ -1,8 +1,14 @@
 //! Jobs against the SQL Server stand-in, with a machine that is the test's own: what bad input is called, what is left of a job
-//! that stopped, and that the next try goes on when the cause is mended.
+//! that stopped, that the next try goes on when the cause is mended; and the fence through the runner and its journal.
 
 mod backup;
 mod clocks;
+mod fence;
+mod identity;
 mod install;
+mod marks;
 mod restore;
+mod site;
+mod travelled;
+mod watch;
 mod world;

@@ -196,6 +196,9 @@ impl Controller for Boss {
     async fn report_inspection(&self, _: v1::ReportInspectionRequest) -> Called<v1::ReportInspectionResponse> {
         Ok(v1::ReportInspectionResponse {})
     }
+    async fn report_watch(&self, _: v1::ReportWatchRequest) -> Called<v1::ReportWatchResponse> {
+        Ok(v1::ReportWatchResponse {})
+    }
     async fn request_transfer(&self, _: v1::RequestTransferRequest) -> Called<v1::RequestTransferResponse> {
         Err(CallError::Refused("no".into()))
     }
@@ -396,6 +399,7 @@ pub(crate) const PACE: Pace = Pace {
     retries: 4,
     permit: Duration::from_secs(45),
     look_limit: Duration::from_secs(20),
+    looks_apart: Duration::from_millis(20),
 };
 
 /// Waits until the journal says so.

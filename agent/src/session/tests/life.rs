@@ -8,11 +8,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use syncferry_proto::{duration, schema, v1};
 use syncferry_shared::inventory::{HostFacts, InspectionRequest, Inventory};
+use syncferry_shared::watch::{WatchReport, WatchedConnect};
 use syncferry_shared::{Millis, SessionId};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::town::{Town, offer};
+use super::town::{Heard, Town, offer};
 use crate::journal::{AttemptKey, Journal, Mode};
 use crate::runner::tests::world::{Bench, Fails, accept, bench, make, offered, until};
 use crate::session::*;
@@ -43,6 +44,17 @@ impl Inspect for Looks {
                 ..HostFacts::default()
             },
             ..Inventory::default()
+        }
+    }
+
+    async fn watch(&self, duty: &v1::WatchDuty) -> WatchReport {
+        let connect = duty.connect.then(|| WatchedConnect {
+            error: Some(format!("{} databases", duty.databases.len())),
+            ..WatchedConnect::default()
+        });
+        WatchReport {
+            connect,
+            ..WatchReport::default()
         }
     }
 }
@@ -343,6 +355,36 @@ async fn a_question_about_the_host_is_answered_once() {
     assert_eq!(inventory.host.computer_name, "H");
     let bad = heard.inspections.iter().find(|i| i.inspection_id == "b").unwrap();
     assert!(bad.inventory.is_none() && bad.error.contains("something.else"));
+    agent.kill().await;
+}
+
+#[tokio::test]
+async fn what_is_watched_is_told_as_often_as_it_was_asked_for() {
+    let (dir, bench, town) = (tempfile::tempdir().unwrap(), one_step(), Town::new());
+    let duty = v1::WatchDuty {
+        every: Some(duration(5)),
+        databases: Vec::new(),
+        connect: true,
+    };
+    town.change(|d| d.watch = Some(duty.clone()));
+    let agent = process(dir.path(), &bench, &town).await;
+    let heard = town.until(|h| h.watched.len() > 3).await;
+    assert_eq!(heard.watched[0].session_id, heard.hellos[0].session_id);
+    let report =
+        |r: &v1::ReportWatchRequest| -> WatchReport { r.report.as_ref().unwrap().read(schema::WATCH).unwrap() };
+    assert_eq!(report(&heard.watched[0]).connect.unwrap().error.unwrap(), "0 databases");
+    // Another duty takes the place of the first one.
+    let target = v1::WatchTarget::default();
+    town.change(|d| d.watch.as_mut().unwrap().databases.push(target));
+    let newest = |h: &Heard| h.watched.last().and_then(|r| report(r).connect?.error);
+    town.until(|h| newest(h).as_deref() == Some("1 databases")).await;
+    // None at all ends it.
+    town.change(|d| d.watch = None);
+    let pulls = town.heard.borrow().pulls;
+    let heard = town.until(|h| h.pulls > pulls + 1).await;
+    let told = heard.watched.len();
+    let heard = town.until(|h| h.pulls > pulls + 5).await;
+    assert!(heard.watched.len() <= told + 1);
     agent.kill().await;
 }
 

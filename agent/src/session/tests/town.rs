@@ -42,6 +42,7 @@ pub(crate) struct Heard {
     pub(crate) heartbeats: Vec<v1::HeartbeatRequest>,
     pub(crate) renewals: Vec<v1::RenewLeaseRequest>,
     pub(crate) inspections: Vec<v1::ReportInspectionRequest>,
+    pub(crate) watched: Vec<v1::ReportWatchRequest>,
     pub(crate) reports: BTreeMap<(i32, i64), v1::ReportRequest>,
     pub(crate) lines: Vec<String>,
     pub(crate) certificates: usize,
@@ -200,6 +201,10 @@ impl Controller for Town {
         self.hear(|h| h.inspections.push(r))?;
         Ok(v1::ReportInspectionResponse {})
     }
+    async fn report_watch(&self, r: v1::ReportWatchRequest) -> Called<v1::ReportWatchResponse> {
+        self.hear(|h| h.watched.push(r))?;
+        Ok(v1::ReportWatchResponse {})
+    }
     async fn request_transfer(&self, _: v1::RequestTransferRequest) -> Called<v1::RequestTransferResponse> {
         Err(CallError::Refused("no".into()))
     }
@@ -233,10 +238,6 @@ macro_rules! served {
             }
             )*
 
-            async fn report_watch(&self, _: Request<v1::ReportWatchRequest>) -> Result<Response<v1::ReportWatchResponse>, Status> {
-                Ok(Response::new(v1::ReportWatchResponse {}))
-            }
-
             type SessionStream = std::pin::Pin<Box<dyn tokio_stream::Stream<Item = Result<v1::Hint, Status>> + Send>>;
 
             async fn session(&self, request: Request<v1::SessionRequest>) -> Result<Response<Self::SessionStream>, Status> {
@@ -259,6 +260,7 @@ served! {
     authorize(v1::AuthorizeRequest) -> v1::AuthorizeResponse;
     renew_lease(v1::RenewLeaseRequest) -> v1::RenewLeaseResponse;
     report_inspection(v1::ReportInspectionRequest) -> v1::ReportInspectionResponse;
+    report_watch(v1::ReportWatchRequest) -> v1::ReportWatchResponse;
     request_transfer(v1::RequestTransferRequest) -> v1::RequestTransferResponse;
     renew_certificate(v1::RenewCertificateRequest) -> v1::RenewCertificateResponse;
 }

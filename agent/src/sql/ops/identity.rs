@@ -1,13 +1,14 @@
 //! Who a database is: name, GUIDs, state. RESTORE overwrites a database of the same family without being told to (SIMPLE
 //! recovery), so the family is looked for under every name.
 
+use syncferry_shared::fence::IdentityFacts;
 use syncferry_shared::inventory::DatabaseName;
 use uuid::Uuid;
 
-use super::rows;
+use super::{fence, or_unknown, rows};
 use crate::sql::errors::SqlError;
 use crate::sql::session::SqlSession;
-use crate::sql::statements::databases;
+use crate::sql::statements::{databases, identity};
 
 /// What a name stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,26 @@ pub async fn database_identity(session: &mut SqlSession, name: &str) -> Result<O
         family_guid: row.guid("family_guid"),
         recovery_fork_guid: row.guid("recovery_fork_guid"),
         service_broker_guid: row.guid("service_broker_guid"),
+    }))
+}
+
+/// Everything that tells a database from others, with our marks on it; `None` when no database has the name. Marks of a
+/// database that cannot be entered stay unseen: whoever relies on them looks at `updateability` and the state first.
+pub async fn identity_facts(session: &mut SqlSession, name: &str) -> Result<Option<IdentityFacts>, SqlError> {
+    let found = rows(session.query(&identity::facts(name)).await?);
+    let Some(row) = found.first() else {
+        return Ok(None);
+    };
+    let marks = or_unknown(fence::marks(session, name).await)?.unwrap_or_default();
+    Ok(Some(IdentityFacts {
+        server_name: row.text("server_name").unwrap_or_default(),
+        database_guid: row.guid("database_guid"),
+        family_guid: row.guid("family_guid"),
+        recovery_fork_guid: row.guid("recovery_fork_guid"),
+        group_id: row.guid("group_id"),
+        group_database_id: row.guid("group_database_id"),
+        updateability: row.text("updateability"),
+        marks,
     }))
 }
 

@@ -1,18 +1,13 @@
 //! Everything about one database: catalogue, files, sessions, marks, and what is in it.
 
-use std::collections::BTreeMap;
-
 use syncferry_shared::inventory::{DatabaseFacts, FileFacts, InstanceFacts};
 
-use super::{or_unknown, rows, sessions};
+use super::{identity_facts, or_unknown, rows, sessions};
 use crate::adsync;
 use crate::sql::errors::SqlError;
 use crate::sql::rows::Row;
 use crate::sql::session::SqlSession;
 use crate::sql::statements::database;
-
-/// How our marks on a database begin.
-pub const MARK_PREFIX: &str = "syncferry.";
 
 /// Looks at a database; `None` when no database has the name. What the login may not see stays unknown.
 pub async fn inspect_database(
@@ -25,6 +20,11 @@ pub async fn inspect_database(
         return Ok(None);
     };
     let mut facts = read(row, instance, name);
+    if let Some(identity) = or_unknown(identity_facts(session, name).await)?.flatten() {
+        facts.group_id = identity.group_id;
+        facts.updateability = identity.updateability;
+        facts.marks = identity.marks;
+    }
     facts.files = files(session, name).await?;
     facts.bytes = facts.files.iter().map(|f| f.bytes).sum();
     if instance.can_view_state {
@@ -36,7 +36,6 @@ pub async fn inspect_database(
     }
     facts.used_bytes = used_bytes(session, name).await?;
     facts.orphaned_users = orphans(session, name).await?;
-    facts.marks = marks(session, name).await?;
     facts.adsync = adsync::inspect(session, name).await?;
     Ok(Some(facts))
 }
@@ -60,6 +59,7 @@ fn read(row: &Row, instance: &InstanceFacts, name: &str) -> DatabaseFacts {
         is_read_only: row.flag("is_read_only").unwrap_or(false),
         is_encrypted: row.flag("is_encrypted").unwrap_or(false),
         can_backup: row.flag("can_backup").unwrap_or(false),
+        created: row.text("create_date"),
         ..DatabaseFacts::default()
     }
 }
@@ -101,14 +101,4 @@ async fn orphans(session: &mut SqlSession, name: &str) -> Result<Vec<String>, Sq
         needs_login && row.text("login_name").is_none()
     });
     Ok(orphaned.filter_map(|row| row.text("name")).collect())
-}
-
-async fn marks(session: &mut SqlSession, name: &str) -> Result<BTreeMap<String, String>, SqlError> {
-    let sets = or_unknown(session.query_in(name, &database::extended_properties()).await)?;
-    let properties = rows(sets.unwrap_or_default());
-    let ours = properties.iter().filter_map(|row| {
-        let name = row.text("name").filter(|n| n.starts_with(MARK_PREFIX))?;
-        Some((name, row.text("value").unwrap_or_default()))
-    });
-    Ok(ours.collect())
 }

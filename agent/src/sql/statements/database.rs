@@ -1,4 +1,4 @@
-//! One database: catalogue, files, features, principals, marks. Columns that only newer versions have are not asked for.
+//! One database: catalogue, files, features, principals. Columns that only newer versions have are not asked for.
 
 use super::{AWKWARD, Statement};
 use crate::sql::quote::text;
@@ -64,14 +64,6 @@ ORDER BY dp.name;",
     )
 }
 
-/// Extended properties of the database itself; runs in the database.
-pub fn extended_properties() -> Statement {
-    Statement::new(
-        "database-extended-properties",
-        "SELECT name, CAST(value AS nvarchar(4000)) AS value FROM sys.extended_properties WHERE class = 0 ORDER BY name;",
-    )
-}
-
 pub(super) fn samples() -> Vec<Statement> {
     vec![
         facts(AWKWARD),
@@ -79,6 +71,5 @@ pub(super) fn samples() -> Vec<Statement> {
         used_bytes(),
         sku_features(),
         principals(),
-        extended_properties(),
     ]
 }

@@ -9,10 +9,13 @@ pub mod backup;
 pub mod database;
 pub mod databases;
 pub mod drop;
+pub mod fence;
+pub mod identity;
 pub mod instance;
 pub mod media;
 pub mod msdb;
 pub mod paths;
+pub mod principals;
 pub mod probe;
 pub mod progress;
 pub mod rename;
@@ -55,6 +58,9 @@ pub fn all_samples() -> Vec<(&'static str, String)> {
         rename::samples(),
         drop::samples(),
         msdb::samples(),
+        fence::samples(),
+        principals::samples(),
+        identity::samples(),
         crate::adsync::statements::samples(),
     ];
     families.into_iter().flatten().map(|s| (s.name, s.sql)).collect()

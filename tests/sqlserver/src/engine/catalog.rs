@@ -9,7 +9,7 @@ use super::instance::Handle;
 use super::lexer::{Tok, lex};
 use super::session::Session;
 use super::sysviews;
-use crate::storage::{Database, InstanceConfig};
+use crate::storage::{Database, InstanceConfig, system_object_id};
 use crate::types::{SqlType, Value};
 
 fn text(value: impl Into<Arc<str>>) -> Value {
@@ -77,13 +77,13 @@ pub(super) fn server_property(session: &Session, name: &str) -> Value {
         "sqlcharsetname" => text("iso_1"),
         "sqlsortorder" => int(52),
         "sqlsortordername" => text("nocase_iso"),
-        "isclustered" | "ishadrenabled" | "issingleuser" | "isadvancedanalyticsinstalled" | "ispolybaseinstalled" => {
-            int(0)
-        }
+        "ishadrenabled" => int(session.inst.availability().is_some().into()),
+        "isclustered" | "issingleuser" | "isadvancedanalyticsinstalled" | "ispolybaseinstalled" => int(0),
         "isfulltextinstalled" | "isbigdatacluster" | "isexternalauthenticationonly" | "isexternalgovernanceenabled" => {
             int(0)
         }
-        "hadrmanagerstatus" => int(2),
+        // 1 is running, 2 not running.
+        "hadrmanagerstatus" => int(if session.inst.availability().is_some() { 1 } else { 2 }),
         "isintegratedsecurityonly" => int(config.integrated_security_only.into()),
         "filestreamconfiguredlevel" | "filestreameffectivelevel" => int(0),
         "filestreamsharename" => text(
@@ -119,7 +119,11 @@ pub(super) fn database_property(session: &Session, handle: &Handle, name: &str) 
         "status" => text(meta.state.code().1),
         "recovery" => text(meta.recovery_model.code().1),
         "useraccess" => text(meta.user_access.code().1),
-        "updateability" => text(if meta.is_read_only { "READ_ONLY" } else { "READ_WRITE" }),
+        "updateability" => text(if meta.is_read_only || session.inst.follows(handle) {
+            "READ_ONLY"
+        } else {
+            "READ_WRITE"
+        }),
         "version" => {
             let open = handle.file().is_some();
             if open {
@@ -206,7 +210,7 @@ pub(super) fn find_object(session: &Session, written: &str) -> Option<Object> {
     let schema = name.schema().unwrap_or("sys");
     if let Some(view) = sysviews::find(session, schema, name.object()) {
         return Some(Object {
-            id: system_id(view.name),
+            id: system_object_id(view.name),
             schema: view.schema.to_owned(),
             name: view.name.to_owned(),
             kind: "V",
@@ -214,16 +218,11 @@ pub(super) fn find_object(session: &Session, written: &str) -> Option<Object> {
     }
     let procedure = super::procs::find(name.object())?;
     Some(Object {
-        id: system_id(procedure),
+        id: system_object_id(procedure),
         schema: "sys".to_owned(),
         name: procedure.to_owned(),
         kind: if procedure.starts_with("xp_") { "X" } else { "P" },
     })
-}
-
-/// A stable negative id for the server's own objects.
-fn system_id(name: &str) -> i32 {
-    -i32::try_from(crc32fast::hash(name.as_bytes()) >> 2).unwrap_or(1).max(1)
 }
 
 /// A user object by id.

@@ -531,6 +531,12 @@ const TABLE: &[Entry] = &[
         1,
         "Database '{}' running the upgrade step from version {} to version {}.",
     ),
+    s(
+        976,
+        14,
+        1,
+        "The target database, '{}', is participating in an availability group and is currently not accessible for queries. Either data movement is suspended or the availability replica is not enabled for read access. To allow read-only access to this and other databases in the availability group, enable read access to one or more secondary availability replicas in the group.  For more information, see the ALTER AVAILABILITY GROUP statement in SQL Server Books Online.",
+    ),
     b(
         1007,
         15,
@@ -576,6 +582,12 @@ const TABLE: &[Entry] = &[
         "Transaction (Process ID {}) was deadlocked on lock resources with another process and has been chosen as the deadlock victim. Rerun the transaction.",
     ),
     s(1222, 16, 51, "Lock request time out period exceeded."),
+    s(
+        1468,
+        16,
+        1,
+        "The operation cannot be performed on database \"{}\" because it is involved in a database mirroring session or an availability group. Some operations are not allowed on a database that is participating in a database mirroring session or in an availability group.",
+    ),
     s(
         1505,
         16,
@@ -796,6 +808,12 @@ const TABLE: &[Entry] = &[
         16,
         1,
         "{} cannot process database '{}' because it is in use by this session. It is recommended that the master database be used when performing this operation.",
+    ),
+    s(
+        3104,
+        16,
+        1,
+        "RESTORE cannot operate on database '{}' because it is configured for database mirroring or has joined an availability group. If you intend to restore the database, use ALTER DATABASE to remove mirroring or to remove the database from its availability group.",
     ),
     s(3110, 14, 1, "User does not have permission to RESTORE database '{}'."),
     s(
@@ -1049,6 +1067,12 @@ const TABLE: &[Entry] = &[
     ),
     s(3708, 16, 4, "Cannot drop the {} '{}' because it is a system {}."),
     s(3723, 16, 4, "An explicit DROP INDEX is not allowed on index '{}'. {}"),
+    s(
+        3752,
+        16,
+        1,
+        "The database '{}' is currently joined to an availability group.  Before you can drop the database, you need to remove it from the availability group.",
+    ),
     s(
         3902,
         16,

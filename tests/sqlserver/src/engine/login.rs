@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use tokio_util::sync::CancellationToken;
 
+use super::account;
 use super::errors::{SqlError, err, msg};
 use super::instance::{Activity, Instance, SessionInfo};
 use super::interpreter::aborted;
@@ -40,13 +41,16 @@ impl Instance {
             }
         }
         let config = self.0.config();
-        let known = config.login(&login.user).filter(|l| l.kind != LoginKind::ServerRole);
-        let accepted = known.filter(|l| !l.disabled && self.password_fits(l, &login.password));
+        let known = account::effective(&config, &login.user).filter(|l| l.kind != LoginKind::WindowsGroup);
+        let lets_in = |l: &crate::storage::Login| !l.disabled && permissions::has_server(l, "CONNECT SQL");
+        let accepted = known
+            .as_ref()
+            .filter(|l| lets_in(l) && self.password_fits(l, &login.password));
         let Some(account) = accepted else {
             // The log has the reason; the client never does.
-            let reason = match known {
+            let reason = match &known {
                 None => "unknown login",
-                Some(l) if l.disabled => "the login is disabled",
+                Some(l) if !lets_in(l) => "the login is disabled or denied",
                 Some(_) => "wrong password",
             };
             tracing::info!(
@@ -100,7 +104,7 @@ impl Instance {
         let online = state.meta.state == DatabaseState::Online;
         let enters = permissions::user(&self.0.config(), &state, handle.id, login).is_some();
         let allowed = super::statements::access::allowed(&self.0, &handle, login, 0);
-        (online && enters && allowed).then_some(handle.id)
+        (online && enters && allowed && self.0.readable(&handle).is_ok()).then_some(handle.id)
     }
 
     fn session(&self, login: Login, account: &crate::storage::Login, database_id: i32) -> Session {

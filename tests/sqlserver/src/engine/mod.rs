@@ -9,7 +9,9 @@
 //! It never recognises a statement by its text: what is no T-SQL is 102 or 156, what does not exist 208, 195, 2812, 207.
 //! [`Instance`] is the server, [`Session`] a connection.
 
+mod account;
 mod ast;
+mod availability;
 mod catalog;
 mod effects;
 mod errors;

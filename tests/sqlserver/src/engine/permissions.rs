@@ -1,7 +1,8 @@
 //! Who may do what: server roles and permissions, users of a database, database roles and permissions.
 
+use super::account;
 use super::session::Session;
-use crate::storage::{Database, DatabasePrincipal, InstanceConfig, Login, PermissionState};
+use crate::storage::{Database, DatabasePrincipal, InstanceConfig, Login, PermissionState, PrincipalKind, windows_sid};
 
 /// Whether a login is in a server role. Everybody is in public; sysadmin is in none but itself.
 pub(super) fn in_server_role(login: &Login, role: &str) -> bool {
@@ -80,46 +81,66 @@ pub(super) fn has_server(login: &Login, permission: &str) -> bool {
             .any(|r| role_permissions(r).contains(&permission.as_str()))
 }
 
-/// The user a login is in a database; None when it may not enter.
-pub(super) fn user<'a>(
+/// Who a login is in a database that it is in: `dbo`, its own user, or whom its Windows groups make it. The groups' users
+/// count as roles. None when nothing there is for it.
+pub(super) fn identity(
     config: &InstanceConfig,
-    database: &'a Database,
+    database: &Database,
     database_id: i32,
     login: &str,
-) -> Option<&'a DatabasePrincipal> {
-    let login = config.login(login)?;
-    if is_sysadmin(login) || database.meta.owner_sid == login.sid {
-        return database.principal("dbo");
+) -> Option<DatabasePrincipal> {
+    let login = account::effective(config, login)?;
+    if is_sysadmin(&login) || database.meta.owner_sid == login.sid {
+        return database.principal("dbo").cloned();
     }
-    let own = database
-        .principals
-        .iter()
-        .find(|p| p.sid.as_deref() == Some(&login.sid) && p.principal_id > 4);
-    if let Some(own) = own {
-        return can_connect(database, own).then_some(own);
-    }
-    let guest = database.principal("guest")?;
-    let open = matches!(database_id, 1 | 2 | 4)
-        || granted(database, guest.principal_id, "CONNECT", PermissionState::Grant)
-        || has_server(login, "CONNECT ANY DATABASE");
-    open.then_some(guest)
+    let of_sid = |sid: &[u8]| {
+        let mut users = database.principals.iter();
+        users.find(|p| p.principal_id > 4 && p.sid.as_deref() == Some(sid))
+    };
+    let groups: Vec<&DatabasePrincipal> = if account::is_windows(login.kind) {
+        let names = account::groups_of(config, &login.name);
+        names.iter().filter_map(|g| of_sid(&windows_sid(g))).collect()
+    } else {
+        Vec::new()
+    };
+    let mut user = match (of_sid(&login.sid), groups.first()) {
+        (Some(own), _) => own.clone(),
+        (None, Some(group)) => DatabasePrincipal {
+            name: login.name.clone(),
+            kind: PrincipalKind::WindowsUser,
+            sid: Some(login.sid.clone()),
+            roles: Vec::new(),
+            ..(*group).clone()
+        },
+        (None, None) => {
+            let guest = database.principal("guest")?;
+            let open = matches!(database_id, 1 | 2 | 4)
+                || applies(database, guest, &["CONNECT"], None, PermissionState::Grant)
+                || has_server(&login, "CONNECT ANY DATABASE");
+            return open.then(|| guest.clone());
+        }
+    };
+    user.roles.extend(groups.iter().map(|g| g.name.clone()));
+    Some(user)
 }
 
-fn granted(database: &Database, principal_id: i32, permission: &str, state: PermissionState) -> bool {
-    let same =
-        |s: PermissionState| s == state || state == PermissionState::Grant && s == PermissionState::GrantWithGrant;
-    database.permissions.iter().any(|p| {
-        p.grantee == principal_id
-            && p.object_id.is_none()
-            && p.permission.eq_ignore_ascii_case(permission)
-            && same(p.state)
-    })
+/// The user a login is in a database; None when it may not enter. CONNECT is asked for on entering only: who is in a database
+/// stays in it, whatever is denied meanwhile, until its session ends.
+pub(super) fn user(
+    config: &InstanceConfig,
+    database: &Database,
+    database_id: i32,
+    login: &str,
+) -> Option<DatabasePrincipal> {
+    identity(config, database, database_id, login).filter(|u| may_connect(database, u))
 }
 
-/// CONNECT is granted with CREATE USER; DENY and REVOKE take it away.
-fn can_connect(database: &Database, user: &DatabasePrincipal) -> bool {
-    !granted(database, user.principal_id, "CONNECT", PermissionState::Deny)
-        && granted(database, user.principal_id, "CONNECT", PermissionState::Grant)
+/// CONNECT is granted with CREATE USER; REVOKE takes it away. A DENY wins, also one of a role or a group; only dbo is not
+/// bound by it.
+fn may_connect(database: &Database, user: &DatabasePrincipal) -> bool {
+    let says = |state| applies(database, user, &["CONNECT"], None, state);
+    // `identity` has judged a guest already.
+    user.principal_id <= 4 || !says(PermissionState::Deny) && says(PermissionState::Grant)
 }
 
 /// Whether a user is in a database role, also through other roles.
@@ -203,9 +224,9 @@ fn applies(
 }
 
 impl Session {
-    /// The login it acts as.
+    /// The login it acts as, with what it has through groups.
     pub(super) fn login(&self) -> Option<Login> {
-        self.inst.config().login(self.login_name()).cloned()
+        account::effective(&self.inst.config(), self.login_name())
     }
 
     /// Whether it acts as sysadmin.
@@ -246,9 +267,17 @@ impl Session {
         self.has_server(self.state_permission())
     }
 
-    /// The user it is in a database.
+    /// The user it is in a database: in the one it stands in without asking for CONNECT again.
     pub(super) fn user_in(&self, database: &Database, database_id: i32) -> Option<DatabasePrincipal> {
-        user(&self.inst.config(), database, database_id, self.login_name()).cloned()
+        if database_id == self.database_id {
+            return identity(&self.inst.config(), database, database_id, self.login_name());
+        }
+        self.may_enter(database, database_id)
+    }
+
+    /// The user it is in a database that it enters now.
+    pub(super) fn may_enter(&self, database: &Database, database_id: i32) -> Option<DatabasePrincipal> {
+        user(&self.inst.config(), database, database_id, self.login_name())
     }
 
     /// Whether it has a permission in a database.
@@ -263,5 +292,14 @@ impl Session {
             || self
                 .user_in(database, database_id)
                 .is_some_and(|u| u.principal_id == 1 || in_role(database, &u, "db_owner"))
+    }
+
+    /// Whether it may change permissions on the database itself: owners, `db_securityadmin`, and who has CONTROL.
+    pub(super) fn may_permit(&self, database: &Database, database_id: i32) -> bool {
+        self.may_alter(database, database_id)
+            || self.user_in(database, database_id).is_some_and(|u| {
+                in_role(database, &u, "db_securityadmin")
+                    || applies(database, &u, &["CONTROL"], None, PermissionState::Grant)
+            })
     }
 }

@@ -69,6 +69,18 @@ pub struct InstanceConfig {
     pub drives: Vec<DriveSpec>,
     /// Logins and server roles.
     pub logins: Vec<Login>,
+    /// Who is in which Windows group: what a domain would say. SQL Server asks Windows and keeps nothing of it.
+    #[serde(default)]
+    pub windows_groups: Vec<WindowsGroup>,
+}
+
+/// A Windows group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowsGroup {
+    /// `CONTOSO\SyncAdmins`.
+    pub name: String,
+    /// Accounts and groups in it.
+    pub members: Vec<String>,
 }
 
 impl InstanceConfig {
@@ -127,6 +139,8 @@ pub struct InstanceSpec {
     pub config: InstanceConfig,
     /// User databases besides master, model, msdb and tempdb. An empty `physical_name` goes to the default folder.
     pub databases: Vec<Database>,
+    /// Logins with a user in master that may execute a procedure of the server: see [`InstanceSpec::master_grant`].
+    pub(crate) master_grants: Vec<(String, String)>,
     /// The clock for create dates, UTC.
     pub created: OffsetDateTime,
 }
@@ -171,6 +185,30 @@ impl InstanceSpec {
             login.kind = LoginKind::WindowsUser;
             login.password = None;
             login.sid = super::preset::windows_sid(name);
+        }
+        self
+    }
+    /// Gives a login a user in master, and EXECUTE on one of the server's own procedures, for example `xp_logininfo`.
+    #[must_use]
+    pub fn master_grant(mut self, login: &str, procedure: &str) -> InstanceSpec {
+        self.master_grants.push((login.into(), procedure.into()));
+        self
+    }
+    /// Adds a Windows group with its members. Only a login makes it one that lets them in.
+    #[must_use]
+    pub fn windows_group(mut self, name: &str, members: &[&str]) -> InstanceSpec {
+        self.config.windows_groups.push(WindowsGroup {
+            name: name.into(),
+            members: members.iter().map(|m| (*m).into()).collect(),
+        });
+        self
+    }
+    /// Gives a Windows group a login.
+    #[must_use]
+    pub fn windows_group_login(mut self, name: &str, roles: &[&str]) -> InstanceSpec {
+        self = self.windows_login(name, roles);
+        if let Some(login) = self.config.logins.last_mut() {
+            login.kind = LoginKind::WindowsGroup;
         }
         self
     }

@@ -35,7 +35,7 @@ mod system;
 mod table;
 
 pub use account::{Login, LoginKind, ServerPermission};
-pub use config::{DriveSpec, InstanceConfig, InstanceSpec};
+pub use config::{DriveSpec, InstanceConfig, InstanceSpec, WindowsGroup};
 pub use database::Database;
 pub use datafile::{DatabaseFile, FileError, PageDamage};
 pub use drive_file::DriveFile;
@@ -44,7 +44,9 @@ pub use lsn::Lsn;
 pub use meta::{DatabaseMeta, DatabaseState, FileKind, FileMeta, RecoveryModel, UserAccess};
 pub use oserror::OsError;
 pub use page::PAGE_SIZE;
+pub(crate) use preset::windows_sid;
 pub use principal::{DatabasePermission, DatabasePrincipal, ExtendedProperty, PermissionState, PrincipalKind};
 pub use snapshot::PageSnapshot;
 pub use store::{InstanceStore, OpenDatabase, StoreError};
+pub(crate) use system::object_id as system_object_id;
 pub use table::{ColumnDef, Identity, PrimaryKey, Procedure, Row, Table};

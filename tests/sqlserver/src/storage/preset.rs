@@ -88,6 +88,7 @@ fn localdb(machine: &str, folder: &str, version: Version, at: OffsetDateTime) ->
     let spec = InstanceSpec {
         config,
         databases: Vec::new(),
+        master_grants: Vec::new(),
         created: at,
     };
     // Who is sysadmin there: domain.md's "administrators, service account, ADSyncAdmins".
@@ -115,6 +116,7 @@ fn full(machine: &str, instance: Option<&str>, edition: Edition, version: Versio
     let spec = InstanceSpec {
         config,
         databases: Vec::new(),
+        master_grants: Vec::new(),
         created: at,
     };
     spec.windows_login(r"NT AUTHORITY\SYSTEM", &[])
@@ -154,6 +156,7 @@ fn base(
         utc_offset_minutes: 0,
         drives: Vec::new(),
         logins: fixed_logins(at),
+        windows_groups: Vec::new(),
     }
 }
 

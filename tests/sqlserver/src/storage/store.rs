@@ -91,7 +91,12 @@ impl InstanceStore {
         store.make_folders()?;
         let collation = store.config.collation.clone();
         let version = store.config.internal_version();
-        for (id, database) in system::system_databases(&collation, version, spec.created) {
+        for (id, mut database) in system::system_databases(&collation, version, spec.created) {
+            if id == 1 {
+                for (login, procedure) in &spec.master_grants {
+                    system::grant_procedure(&mut database, store.config.login(login), procedure, spec.created);
+                }
+            }
             store.create_as(id, database)?;
         }
         for database in spec.databases {

@@ -6,8 +6,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    Database, DatabaseMeta, DatabasePermission, DatabasePrincipal, DatabaseState, FileKind, FileMeta, Lsn,
-    PermissionState, PrincipalKind, RecoveryModel, UserAccess,
+    Database, DatabaseMeta, DatabasePermission, DatabasePrincipal, DatabaseState, FileKind, FileMeta, Login, LoginKind,
+    Lsn, PermissionState, PrincipalKind, RecoveryModel, UserAccess,
 };
 
 /// SQL Server's default for a new file: 8 MB, growing by 64 MB.
@@ -17,6 +17,39 @@ const GROWTH_PAGES: u32 = 8192;
 /// A random GUID.
 pub(crate) fn guid() -> Uuid {
     uuid::Builder::from_random_bytes(rand::random()).into_uuid()
+}
+
+/// A stable negative id for one of the server's own objects.
+pub(crate) fn object_id(name: &str) -> i32 {
+    -i32::try_from(crc32fast::hash(name.as_bytes()) >> 2).unwrap_or(1).max(1)
+}
+
+/// Makes a user for a login and lets it execute one of the server's procedures. Nothing for a login that is not there.
+pub(crate) fn grant_procedure(database: &mut Database, login: Option<&Login>, procedure: &str, at: OffsetDateTime) {
+    let Some(login) = login else { return };
+    let grantee = database.next_principal_id();
+    database.principals.push(DatabasePrincipal {
+        principal_id: grantee,
+        name: login.name.clone(),
+        kind: match login.kind {
+            LoginKind::WindowsUser => PrincipalKind::WindowsUser,
+            LoginKind::WindowsGroup => PrincipalKind::WindowsGroup,
+            LoginKind::Sql | LoginKind::ServerRole => PrincipalKind::SqlUser,
+        },
+        sid: Some(login.sid.clone()),
+        default_schema: Some("dbo".into()),
+        roles: Vec::new(),
+        is_fixed_role: false,
+        create_date: at,
+    });
+    for (permission, object_id) in [("CONNECT", None), ("EXECUTE", Some(object_id(procedure)))] {
+        database.permissions.push(DatabasePermission {
+            grantee,
+            permission: permission.into(),
+            state: PermissionState::Grant,
+            object_id,
+        });
+    }
 }
 
 /// See [`Database::new`].

@@ -58,7 +58,8 @@ fn source(world: &World, now: OffsetDateTime) -> InstanceSpec {
     spec.windows_login(AGENT_LOGIN, &["sysadmin"]).database(adsync(&sample))
 }
 
-/// What an agent needs on the target, and nothing else: it creates one database, becomes its owner, and hands it over.
+/// What an agent needs on the target, and nothing else: it creates one database, becomes its owner, and hands it over; and
+/// what a fence there needs.
 fn target(world: &World, now: OffsetDateTime) -> InstanceSpec {
     let options = world.options();
     let mut spec = match options.target {
@@ -76,6 +77,7 @@ fn target(world: &World, now: OffsetDateTime) -> InstanceSpec {
         "VIEW ANY DEFINITION",
         "ALTER ANY LOGIN",
         "CONNECT ANY DATABASE",
+        "ALTER ANY CONNECTION",
     ];
     if let Some(agent) = spec.config.logins.iter_mut().find(|l| l.name == AGENT_LOGIN)
         && options.target != TargetEngine::Localdb
@@ -89,7 +91,9 @@ fn target(world: &World, now: OffsetDateTime) -> InstanceSpec {
             })
             .collect();
     }
-    spec.windows_login(INSTALLER_LOGIN, &["sysadmin"])
+    // By which groups an account gets in: without it no fence is offered.
+    spec.master_grant(AGENT_LOGIN, "xp_logininfo")
+        .windows_login(INSTALLER_LOGIN, &["sysadmin"])
         .windows_login(DBA_LOGIN, &["sysadmin"])
 }
 

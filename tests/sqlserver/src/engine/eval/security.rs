@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::functions::Call;
+use crate::engine::account;
 use crate::engine::errors::Result;
 use crate::engine::permissions;
 use crate::engine::session::Session;
@@ -15,7 +16,7 @@ fn text(value: impl Into<Arc<str>>) -> Value {
 
 /// The name behind a SID: a login, or a well-known Windows account.
 pub(super) fn name_of_sid(session: &Session, sid: &[u8]) -> Option<String> {
-    session.inst.config().login_by_sid(sid).map(|l| l.name.clone())
+    account::name_of(&session.inst.config(), sid)
 }
 
 pub(super) fn suser_sname(call: &Call<'_>) -> Result<Value> {
@@ -47,10 +48,8 @@ pub(super) fn suser_sid(call: &Call<'_>) -> Result<Value> {
     } else {
         call.text(0)
     };
-    let config = session.inst.config();
-    Ok(config
-        .login(name)
-        .map_or(Value::Null, |l| Value::Bytes(l.sid.clone().into())))
+    let sid = account::sid_of(&session.inst.config(), name);
+    Ok(sid.map_or(Value::Null, |s| Value::Bytes(s.into())))
 }
 
 pub(super) fn suser_id(call: &Call<'_>) -> Result<Value> {
@@ -127,10 +126,10 @@ pub(super) fn is_srvrolemember(call: &Call<'_>) -> Result<Value> {
             .iter()
             .any(|l| l.kind == LoginKind::ServerRole && l.name.eq_ignore_ascii_case(role));
     let name = call.text_or_null(1).unwrap_or(session.login_name());
-    let Some(login) = config.login(name).filter(|_| known) else {
+    let Some(login) = account::effective(&config, name).filter(|_| known) else {
         return Ok(Value::Null);
     };
-    let member = permissions::is_sysadmin(login) || permissions::in_server_role(login, role);
+    let member = permissions::is_sysadmin(&login) || permissions::in_server_role(&login, role);
     Ok(Value::Int(i64::from(member)))
 }
 
@@ -142,7 +141,12 @@ pub(super) fn is_member(call: &Call<'_>) -> Result<Value> {
         return Ok(Value::Null);
     }
     let user = match call.text_or_null(1) {
-        Some(name) => database.principal(name).cloned(),
+        // A Windows account that has no user is what its groups make it.
+        Some(name) => match database.principal(name) {
+            Some(user) => Some(user.clone()),
+            None if !account::windows_knows(&session.inst.config(), name) => None,
+            None => permissions::identity(&session.inst.config(), &database, session.database_id, name),
+        },
         None => session.user_in(&database, session.database_id),
     };
     Ok(user.map_or(Value::Null, |u| {
@@ -158,7 +162,7 @@ pub(super) fn has_dbaccess(call: &Call<'_>) -> Result<Value> {
         return Ok(Value::Null);
     };
     let usable = session.inst.usable(call.text(0)).is_ok();
-    let enters = session.user_in(&handle.database(), handle.id).is_some();
+    let enters = session.may_enter(&handle.database(), handle.id).is_some();
     Ok(Value::Int(i64::from(usable && enters)))
 }
 
@@ -204,7 +208,7 @@ fn database_permission(session: &Session, name: Option<&str>, permission: &str) 
         return Some(session.user_in(&database, handle.id).is_some());
     }
     if matches!(permission, "ALTER" | "CONTROL") {
-        return Some(session.may_alter(&database, handle.id));
+        return Some(session.may_alter(&database, handle.id) || session.may(&database, handle.id, permission, None));
     }
     Some(session.may(&database, handle.id, permission, None))
 }

@@ -5,6 +5,7 @@ mod files;
 mod info;
 mod prepared;
 mod properties;
+mod windows;
 
 use super::errors::{Result, err};
 use super::interpreter::{Flow, Run};
@@ -50,6 +51,7 @@ const NAMES: &[&str] = &[
     "xp_instance_regread",
     "xp_regread",
     "xp_msver",
+    "xp_logininfo",
     "sp_updatestats",
     "sp_executesql",
     "sp_prepare",
@@ -85,6 +87,7 @@ pub(super) async fn run(session: &mut Session, out: &mut Out<'_>, name: &'static
         "xp_dirtree" => files::tree(session, out, call).await?,
         "xp_fixeddrives" => files::drives(session, out).await?,
         "xp_instance_regread" | "xp_regread" => info::registry(session, out, call).await?,
+        "xp_logininfo" => windows::login_info(session, out, call).await?,
         "xp_msver" => info::version(session, out, call).await?,
         "sp_updatestats" => info::update_statistics(session, out).await?,
         "sp_executesql" => return prepared::execute_sql(session, out, call).await,

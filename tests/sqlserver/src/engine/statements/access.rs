@@ -17,24 +17,25 @@ pub(crate) fn allowed(inst: &Inner, handle: &Handle, login: &str, spid: u16) -> 
         UserAccess::Single => inst.users_of(handle.id, spid).is_empty(),
         UserAccess::Restricted => {
             let config = inst.config();
-            let Some(account) = config.login(login) else {
+            let Some(account) = crate::engine::account::effective(&config, login) else {
                 return false;
             };
             let user = permissions::user(&config, &database, handle.id, login);
-            permissions::has_server(account, "ALTER ANY DATABASE")
-                || user.is_some_and(|u| u.principal_id == 1 || permissions::in_role(&database, u, "db_owner"))
+            permissions::has_server(&account, "ALTER ANY DATABASE")
+                || user.is_some_and(|u| u.principal_id == 1 || permissions::in_role(&database, &u, "db_owner"))
         }
     }
 }
 
 impl Session {
-    /// A database that a statement may enter: 911, 927, 942, 916, 924.
+    /// A database that a statement may enter: 911, 927, 942, 976, 916, 924.
     pub(in crate::engine) fn enter(&self, name: &str) -> Result<Arc<Handle>> {
         let handle = self.inst.usable(name)?;
         let database = self.view(&handle);
-        if self.user_in(&database, handle.id).is_none() {
+        if self.may_enter(&database, handle.id).is_none() {
             return Err(err!(916, self.login_name(), database.meta.name));
         }
+        self.inst.readable(&handle)?;
         if handle.id != self.database_id && !allowed(&self.inst, &handle, self.login_name(), self.info.spid) {
             return Err(match database.meta.user_access {
                 UserAccess::Single => err!(924, database.meta.name),

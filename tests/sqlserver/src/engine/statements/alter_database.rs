@@ -131,6 +131,9 @@ impl Session {
         if !changes_state {
             self.online(handle)?;
         }
+        if is_refused_in_groups(&option.name) && self.inst.is_joined(handle) {
+            return Err(err!(1468, name).into());
+        }
         if handle.id <= 3 && is_refused_for_system(&option.name) {
             return Err(err!(5058, option.name, name).into());
         }
@@ -220,7 +223,7 @@ impl Session {
             let login = s.activity().login_name.clone();
             let config = self.inst.config();
             let user = crate::engine::permissions::user(&config, &database, handle.id, &login);
-            !user.is_some_and(|u| u.principal_id == 1 || crate::engine::permissions::in_role(&database, u, "db_owner"))
+            !user.is_some_and(|u| u.principal_id == 1 || crate::engine::permissions::in_role(&database, &u, "db_owner"))
         };
         let strangers: Vec<_> = self
             .inst
@@ -366,6 +369,14 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// What a database of an availability group does not let anybody set.
+fn is_refused_in_groups(option: &str) -> bool {
+    matches!(
+        option,
+        "OFFLINE" | "READ_ONLY" | "SINGLE_USER" | "RESTRICTED_USER" | "AUTO_CLOSE" | "RECOVERY"
+    )
 }
 
 fn is_refused_for_system(option: &str) -> bool {

@@ -65,10 +65,10 @@ impl Session {
         Ok(self.find_changed(target, permission)?)
     }
 
-    /// 3906 for a read-only database.
+    /// 3906 for a read-only database, and for one that follows another replica.
     pub(super) fn writable(&self, handle: &Handle) -> Result<()> {
         let database = handle.database();
-        if database.meta.is_read_only {
+        if database.meta.is_read_only || self.inst.follows(handle) {
             Err(err!(3906, database.meta.name))
         } else {
             Ok(())

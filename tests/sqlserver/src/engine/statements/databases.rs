@@ -98,6 +98,9 @@ impl Session {
         if !owner && !self.may_alter(&database, handle.id) {
             return Err(err!(3701, "database", name).into());
         }
+        if self.inst.is_joined(handle) {
+            return Err(err!(3752, name).into());
+        }
         self.fault("drop", name, "").await?;
         let busy = self.database_id == handle.id
             || !self.inst.users_of(handle.id, self.info.spid).is_empty()

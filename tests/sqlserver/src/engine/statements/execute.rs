@@ -333,10 +333,7 @@ impl Session {
             }
         };
         let config = self.inst.config();
-        let Some(login) = config
-            .login(&name)
-            .filter(|l| l.kind != crate::storage::LoginKind::ServerRole)
-        else {
+        let Some(login) = crate::engine::account::effective(&config, &name) else {
             return Err(err!(number, name));
         };
         let own = self.login().is_some_and(|l| l.name.eq_ignore_ascii_case(&login.name));

@@ -5,7 +5,7 @@ use crate::engine::errors::{Result, err};
 use crate::engine::interpreter::Outcome;
 use crate::engine::output::command;
 use crate::engine::session::Session;
-use crate::storage::{Login, LoginKind, PermissionState, ServerPermission};
+use crate::storage::{Login, LoginKind, PermissionState, ServerPermission, windows_sid};
 
 const DONE: Outcome = Outcome::Done(None, command::OTHER);
 
@@ -37,10 +37,14 @@ impl Session {
         if let Some(database) = create.default_database.as_ref().filter(|d| self.inst.find(d).is_none()) {
             return Err(err!(15_010, database));
         }
-        let kind = if create.windows {
-            LoginKind::WindowsUser
-        } else {
-            LoginKind::Sql
+        let is_group = config
+            .windows_groups
+            .iter()
+            .any(|g| g.name.eq_ignore_ascii_case(&create.name));
+        let kind = match (create.windows, is_group) {
+            (true, true) => LoginKind::WindowsGroup,
+            (true, false) => LoginKind::WindowsUser,
+            (false, _) => LoginKind::Sql,
         };
         let sid = create
             .sid
@@ -214,17 +218,9 @@ impl Session {
 
 /// A SID of its own for a login that is created: random for SQL, always the same for a Windows account.
 fn derived_sid(name: &str, windows: bool) -> Vec<u8> {
-    if !windows {
-        return crate::engine::catalog::guid().to_bytes_le().to_vec();
+    if windows {
+        windows_sid(name)
+    } else {
+        crate::engine::catalog::guid().to_bytes_le().to_vec()
     }
-    let lower = name.to_lowercase();
-    let part = |salt: &str| crc32fast::hash(format!("{salt}{lower}").as_bytes()).to_le_bytes();
-    let mut sid = vec![1, 5, 0, 0, 0, 0, 0, 5, 21, 0, 0, 0];
-    for salt in ["a", "b", "c"] {
-        // The domain's part is the same for all its accounts.
-        let domain = lower.split('\\').next().unwrap_or_default();
-        sid.extend(crc32fast::hash(format!("{salt}{domain}").as_bytes()).to_le_bytes());
-    }
-    sid.extend(part("rid"));
-    sid
 }

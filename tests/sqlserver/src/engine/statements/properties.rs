@@ -38,7 +38,9 @@ impl Session {
         let handle = self.handle()?;
         self.writable(&handle)?;
         let database = self.view(&handle);
-        if !self.may_alter(&database, handle.id) {
+        // ALTER on the database is enough for its own properties.
+        let may = self.may_alter(&database, handle.id) || self.may(&database, handle.id, "ALTER", None);
+        if !may {
             return Err(err!(15_247).into());
         }
         self.lock(Resource::Part(handle.id, Part::Properties), Mode::Exclusive)

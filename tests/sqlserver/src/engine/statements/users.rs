@@ -271,7 +271,11 @@ impl Session {
                     .iter()
                     .map(|p| crate::engine::eval::text::quote_name(p))
                     .collect();
-                let found = crate::engine::catalog::find_object(self, &quoted.join(".")).filter(|o| o.id > 0);
+                // The server's own procedures are granted in master.
+                let ours = |o: &crate::engine::catalog::Object| {
+                    o.id > 0 || self.database_id == 1 && matches!(o.kind, "X" | "P")
+                };
+                let found = crate::engine::catalog::find_object(self, &quoted.join(".")).filter(ours);
                 Some(found.ok_or_else(|| err!(15_151, "find", "object", name.object()))?.id)
             }
             Securable::Login(name) => {
@@ -286,8 +290,13 @@ impl Session {
         let handle = self.handle()?;
         self.writable(&handle)?;
         let database = self.view(&handle);
-        if !self.may_alter(&database, handle.id) {
-            return Err(err!(15_151, "find", "object", permission.permissions.join(", ")).into());
+        let may = match object_id {
+            None => self.may_permit(&database, handle.id),
+            Some(_) => self.may_alter(&database, handle.id),
+        };
+        if !may {
+            let denied = "Grantor does not have GRANT permission.";
+            return Err(crate::engine::errors::raw_error(4613, 16, 1, denied.to_owned()).into());
         }
         self.lock(Resource::Part(handle.id, Part::Principals), Mode::Exclusive)
             .await?;

@@ -1,4 +1,4 @@
-//! `sys.databases`, `sys.database_recovery_status` and the empty views about encryption and availability groups.
+//! `sys.databases`, `sys.database_recovery_status`, and views about encryption and mirroring.
 
 use super::{LSN, NVARCHAR60, SID, SYSNAME, Scan, View, bit, bytes, columns, int, lsn, maybe, text};
 use crate::engine::errors::Result;
@@ -74,45 +74,6 @@ pub(super) static VIEWS: &[View] = &[
     },
     View {
         schema: "sys",
-        name: "dm_hadr_database_replica_states",
-        since: 0,
-        function: false,
-        arguments: 0,
-        columns: columns![
-            database_id: Int, group_id: Guid, replica_id: Guid, group_database_id: Guid, #[null] is_local: Bit, #[null] is_primary_replica: Bit; 12,
-            #[null] synchronization_state: TinyInt, #[null] synchronization_state_desc: NVARCHAR60, #[null] database_state: TinyInt, #[null] database_state_desc: NVARCHAR60,
-        ],
-        rows: nothing,
-    },
-    View {
-        schema: "sys",
-        name: "dm_hadr_availability_replica_states",
-        since: 0,
-        function: false,
-        arguments: 0,
-        columns: columns![replica_id: Guid, group_id: Guid, is_local: Bit, #[null] role: TinyInt, #[null] role_desc: NVARCHAR60],
-        rows: nothing,
-    },
-    View {
-        schema: "sys",
-        name: "availability_groups",
-        since: 0,
-        function: false,
-        arguments: 0,
-        columns: columns![group_id: Guid, #[null] name: SYSNAME, #[null] resource_id: NVarChar(Some(40)), #[null] failure_condition_level: Int, #[null] health_check_timeout: Int],
-        rows: nothing,
-    },
-    View {
-        schema: "sys",
-        name: "availability_databases_cluster",
-        since: 0,
-        function: false,
-        arguments: 0,
-        columns: columns![group_id: Guid, group_database_id: Guid, #[null] database_name: SYSNAME, #[null] truncation_lsn: LSN],
-        rows: nothing,
-    },
-    View {
-        schema: "sys",
         name: "database_mirroring",
         since: 0,
         function: false,
@@ -171,6 +132,12 @@ fn database_row(scan: &Scan<'_>, handle: &Handle) -> Row {
     };
     let snapshot = m.allow_snapshot_isolation || handle.id == 1 || handle.id == 4;
     let off = || bit(false);
+    let groups = scan.session.inst.availability().unwrap_or_default();
+    let (replica_id, group_database_id) = groups
+        .of(&m.name)
+        .map_or((Value::Null, Value::Null), |(group, member)| {
+            (Value::Guid(group.replica_id), Value::Guid(member.group_database_id))
+        });
     vec![
         text(m.name.as_str()),
         int(handle.id),
@@ -230,8 +197,8 @@ fn database_row(scan: &Scan<'_>, handle: &Handle) -> Row {
         off(),
         bit(m.is_encrypted),
         off(),
-        Value::Null,
-        Value::Null,
+        replica_id,
+        group_database_id,
         Value::Null,
         Value::Null,
         Value::Null,

@@ -1,6 +1,7 @@
 //! Catalogue and dynamic management views: their columns as SQL Server has them, and where their rows come from.
 //! A view that a version does not have is not found: 208.
 
+mod availability;
 mod databases;
 mod files;
 mod information_schema;
@@ -98,6 +99,7 @@ pub(crate) const LSN: SqlType = SqlType::Numeric {
 fn all() -> impl Iterator<Item = &'static View> {
     [
         databases::VIEWS,
+        availability::VIEWS,
         files::VIEWS,
         objects::VIEWS,
         principals::VIEWS,
