@@ -123,6 +123,10 @@ fn store_status(e: &StoreError) -> Status {
     let text: String = e.to_string().chars().take(MOST_MESSAGE_CHARS).collect();
     let code = match e.cause {
         Cause::Busy => Code::Unavailable,
+        Cause::Unavailable(_) => {
+            tracing::error!(error = %e, "the store cannot be used now");
+            Code::Unavailable
+        }
         Cause::Conflict(_) => Code::AlreadyExists,
         Cause::Missing(_) => Code::NotFound,
         Cause::Moved { .. } | Cause::NoTransition { .. } | Cause::Illegal(_) => Code::Aborted,

@@ -53,5 +53,5 @@ pub use orgs::{Org, Orgs};
 pub use proofs::{NewProof, Proof, Proofs};
 pub use sites::{NewSite, Site, Sites};
 pub use steps::{Step, Steps};
-pub use store::{Store, Tx};
+pub use store::{Hints, Store, Tx};
 pub use tokens::{EnrolmentToken, NewToken, Tokens};

@@ -23,6 +23,26 @@ pub trait Store: Send + Sync {
 
     /// The store's clock, which leases are measured by. Never decreases.
     async fn now(&self) -> Result<Millis>;
+
+    /// Tells every controller on this store that something changed. A hint: it may be lost, and carries no truth. Nothing to
+    /// do for a store that only one process has open.
+    async fn tell(&self, hint: &str) -> Result<()> {
+        let _ = hint;
+        Ok(())
+    }
+
+    /// What every controller on this store tells, this one included; `None` where there can be no other.
+    async fn hints(&self) -> Result<Option<Box<dyn Hints>>> {
+        Ok(None)
+    }
+}
+
+/// Somebody who listens to hints.
+#[async_trait]
+pub trait Hints: Send {
+    /// The next hint, as it was told. `None`: some may have been missed, so look at everything. After an error, ask again a
+    /// little later.
+    async fn next(&mut self) -> Result<Option<String>>;
 }
 
 /// A transaction: every repository, and the clock.

@@ -27,7 +27,7 @@ use async_trait::async_trait;
 
 use crate::Store;
 
-/// Moves the store's clock. An engine with a clock of its own waits.
+/// Moves the store's clock. An engine with a clock of its own has a view of it that its tests replace.
 #[async_trait]
 pub trait Time: Send + Sync {
     /// Lets this many milliseconds pass.
@@ -73,6 +73,12 @@ pub const CASES: &[(&str, Case)] = cases! {
     }
     transactions::{dropped_means_undone, readers_see_one_instant, reading_writes_nothing, writers_take_turns}
 };
+
+/// A number from the environment: how long a test shall be.
+pub fn from_env<N: std::str::FromStr>(name: &str, otherwise: N) -> N {
+    let told = std::env::var(name).ok();
+    told.and_then(|n| n.parse().ok()).unwrap_or(otherwise)
+}
 
 /// Runs every case, each on a store of its own that `make` gives.
 pub async fn run_all<F, Fut>(make: F)
