@@ -254,6 +254,7 @@ mod tests {
                 format!("127.0.0.1,{port}"),
                 "nonsense".into(),
             ],
+            preview: None,
         };
         let inventory = inspector.inspect(&request).await;
         assert!(!inventory.host.computer_name.is_empty());

@@ -30,6 +30,12 @@ pub mod schema {
     pub const CARDS: &str = "syncferry.cards.v1";
     /// [`syncferry_shared::artifact::Manifest`].
     pub const MANIFEST: &str = "syncferry.manifest.v1";
+    /// [`syncferry_shared::watch::WatchReport`].
+    pub const WATCH: &str = "syncferry.watch.v1";
+    /// A [`syncferry_shared::Finding`].
+    pub const FINDING: &str = "syncferry.finding.v1";
+    /// A list of [`syncferry_shared::Finding`].
+    pub const FINDINGS: &str = "syncferry.findings.v1";
     /// An event's payload, or another plain JSON object.
     pub const JSON: &str = "syncferry.json.v1";
     /// The evidence report.

@@ -80,6 +80,10 @@ ids! {
     ArtifactId = "artifact id";
     /// The life of an agent between loss of its journal, reboot or VM revert: the holder's session of a lease.
     SessionId = "session id";
+    /// Something that a person must know.
+    AlarmId = "alarm id";
+    /// The word of a first person that waits for the second one.
+    AttestationId = "attestation id";
     /// The identity of a controller's store.
     StoreId = "store id";
 }

@@ -6,9 +6,10 @@ use uuid::Uuid;
 use crate::artifact::Counts;
 use crate::clock::Millis;
 use crate::connect_version::ConnectVersion;
+use crate::fence::{FencePreview, FencePreviewRequest};
 
 /// What an agent is asked to look at. Looking never changes anything.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct InspectionRequest {
     /// SQL instances, by the name they have in the agent's configuration.
     pub instances: Vec<String>,
@@ -20,6 +21,9 @@ pub struct InspectionRequest {
     pub installer: Option<String>,
     /// Names and ports that must be reachable from this host: `SQL01,1433`.
     pub reach: Vec<String>,
+    /// What a run at SQL Server would say there; nothing of it is run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<FencePreviewRequest>,
 }
 
 /// A database as the agent on its host finds it.
@@ -48,6 +52,9 @@ pub struct Inventory {
     pub installer: Option<InstallerFacts>,
     /// What could be reached.
     pub reach: Vec<ReachFacts>,
+    /// What a run at SQL Server would say, where asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<FencePreview>,
     /// What could not be looked at, with the reason and the next step.
     pub problems: Vec<Problem>,
 }
@@ -211,6 +218,15 @@ pub struct DatabaseFacts {
     pub orphaned_users: Vec<String>,
     /// Sessions of others; `None` when they cannot be seen.
     pub sessions: Option<Vec<SessionFacts>>,
+    /// The availability group's own id, where the database is in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<Uuid>,
+    /// `DATABASEPROPERTYEX(name, 'Updateability')`: `READ_WRITE`, or it is no place to prove anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updateability: Option<String>,
+    /// `CREATE_DATE`, as the server says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
     /// Our marks on it.
     pub marks: std::collections::BTreeMap<String, String>,
     /// What is in it; `None` when it is no ADSync database.

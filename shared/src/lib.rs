@@ -1,12 +1,14 @@
 //! What a job *is*: ids, time, states and their transitions, plans, specifications, events, findings, the version catalogue.
 //! Pure: no async, no I/O, no clock and no randomness of its own.
 
+pub mod alarm;
 pub mod artifact;
 pub mod card;
 pub mod catalogue;
 pub mod clock;
 pub mod connect_version;
 pub mod event;
+pub mod fence;
 pub mod finding;
 pub mod ids;
 pub mod inventory;
@@ -19,6 +21,7 @@ pub mod secret;
 pub mod spec;
 pub mod state;
 pub mod token;
+pub mod watch;
 
 pub use clock::{Clock, Millis};
 pub use connect_version::ConnectVersion;

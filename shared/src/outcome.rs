@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::artifact::{Counts, Manifest};
+use crate::fence::{FenceReadBack, IdentityFacts, MarksReadBack};
 use crate::finding::Finding;
 use crate::inventory::{ConnectParameters, SessionFacts};
 
@@ -22,6 +23,15 @@ pub struct Outcome {
     /// What Connect was seen with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect: Option<SeenConnect>,
+    /// What a fence left, read back from SQL Server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fenced: Option<FenceReadBack>,
+    /// What the removal of marks left, read back from SQL Server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cleaned: Option<MarksReadBack>,
+    /// What a nonce was written into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probed: Option<IdentityFacts>,
     /// Sessions that were seen on the database.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sessions: Vec<SessionFacts>,

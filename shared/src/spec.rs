@@ -7,11 +7,12 @@ use uuid::Uuid;
 use crate::artifact::{Counts, SetHeader};
 use crate::card::Card;
 use crate::connect_version::ConnectVersion;
+pub use crate::fence::{FenceDatabaseTask, ProbeIdentityTask, RemoveMarksTask};
 use crate::ids::{AgentId, ArtifactId, DatabaseId, HostId, JobId, MigrationId};
 use crate::inventory::DatabaseAddress;
 use crate::lease::LeaseRef;
 
-/// The four kinds of jobs.
+/// The kinds of jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum JobKind {
@@ -23,6 +24,8 @@ pub enum JobKind {
     Install,
     /// Looks, and changes nothing.
     Verify,
+    /// Writes or removes our marks and denials in a database: only on an operator's approval of the very run.
+    Fence,
 }
 
 impl JobKind {
@@ -33,11 +36,12 @@ impl JobKind {
             JobKind::Restore => "restore",
             JobKind::Install => "install",
             JobKind::Verify => "verify",
+            JobKind::Fence => "fence",
         }
     }
     /// Reads the word.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Backup, Self::Restore, Self::Install, Self::Verify]
+        [Self::Backup, Self::Restore, Self::Install, Self::Verify, Self::Fence]
             .into_iter()
             .find(|k| k.as_str() == text)
     }
@@ -78,6 +82,12 @@ pub enum Task {
     VerifyServer(VerifyServerTask),
     /// Look at the old server, which must be as it was.
     VerifyOldServer(VerifyOldServerTask),
+    /// Deny a database to Connect servers, or open it to one; in one transaction with the epoch.
+    FenceDatabase(FenceDatabaseTask),
+    /// Remove every mark and denial of ours from a database, and prove it clean.
+    RemoveMarks(RemoveMarksTask),
+    /// Write a nonce into a database, so that another way to it can be told from a copy.
+    ProbeIdentity(ProbeIdentityTask),
 }
 
 impl Task {
@@ -90,6 +100,7 @@ impl Task {
             Task::VerifySource(_) | Task::VerifyTarget(_) | Task::VerifyServer(_) | Task::VerifyOldServer(_) => {
                 JobKind::Verify
             }
+            Task::FenceDatabase(_) | Task::RemoveMarks(_) | Task::ProbeIdentity(_) => JobKind::Fence,
         }
     }
 }

@@ -37,7 +37,15 @@ pub fn build(spec: &JobSpec) -> Result<Job, Box<Finding>> {
         Task::VerifyTarget(task) => verify_database::job(task),
         Task::VerifyServer(task) => verify_server::job(task),
         Task::VerifyOldServer(task) => verify_old_server::job(task),
+        Task::FenceDatabase(_) | Task::RemoveMarks(_) | Task::ProbeIdentity(_) => return Err(Box::new(no_fence())),
     })
+}
+
+fn no_fence() -> Finding {
+    Finding::blocker("job-not-known", "This agent writes no marks and fences nothing")
+        .saw("capabilities", capabilities().join(", "))
+        .source("the agent's version")
+        .next("Give the agent the controller's version, then plan the run again.")
 }
 
 /// What this agent can do, as it says in hello.

@@ -262,6 +262,7 @@ impl Agent for Service {
                     job_id: job.to_string(),
                 })
                 .collect(),
+            watch: None,
         }))
     }
 
@@ -396,6 +397,14 @@ impl Agent for Service {
             source_agent_id: ticket.source.to_string(),
             source_address: ticket.address,
         }))
+    }
+
+    async fn report_watch(
+        &self,
+        request: Request<v1::ReportWatchRequest>,
+    ) -> Result<Response<v1::ReportWatchResponse>, Status> {
+        guard::agent(&request)?;
+        Ok(Response::new(v1::ReportWatchResponse {}))
     }
 
     async fn renew_certificate(

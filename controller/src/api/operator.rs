@@ -338,6 +338,58 @@ impl Operator for Service {
         Ok(Response::new(queries::lease::with_history(&mut *tx, &lease).await?))
     }
 
+    async fn hand_over_lease(
+        &self,
+        request: Request<v1::HandOverLeaseRequest>,
+    ) -> Result<Response<v1::LeaseAnswer>, Status> {
+        guard::operator(&self.0, &request).await?;
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn fence_lease(&self, request: Request<v1::FenceLeaseRequest>) -> Result<Response<v1::LeaseAnswer>, Status> {
+        guard::operator(&self.0, &request).await?;
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn break_glass(&self, request: Request<v1::BreakGlassRequest>) -> Result<Response<v1::LeaseAnswer>, Status> {
+        guard::operator(&self.0, &request).await?;
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn attest_lease(
+        &self,
+        request: Request<v1::AttestLeaseRequest>,
+    ) -> Result<Response<v1::LeaseAnswer>, Status> {
+        guard::operator(&self.0, &request).await?;
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn adopt_lease(&self, request: Request<v1::AdoptLeaseRequest>) -> Result<Response<v1::LeaseAnswer>, Status> {
+        guard::operator(&self.0, &request).await?;
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn plan_fence(&self, request: Request<v1::PlanFenceRequest>) -> Result<Response<v1::Migration>, Status> {
+        guard::operator(&self.0, &request).await?;
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn list_alarms(
+        &self,
+        request: Request<v1::ListAlarmsRequest>,
+    ) -> Result<Response<v1::ListAlarmsResponse>, Status> {
+        guard::operator(&self.0, &request).await?;
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn acknowledge_alarm(
+        &self,
+        request: Request<v1::AcknowledgeAlarmRequest>,
+    ) -> Result<Response<v1::Alarm>, Status> {
+        guard::operator(&self.0, &request).await?;
+        Err(Status::unimplemented("not yet"))
+    }
+
     async fn get_report(
         &self,
         request: Request<v1::GetReportRequest>,

@@ -39,6 +39,7 @@ pub async fn add_database(
         connect: true,
         installer: None,
         reach: vec![],
+        preview: None,
     };
     let inventory = inspect::ask_and_wait(core, &host, &request, "database add").await?;
     let facts = found(&inventory, &address, &host)?;

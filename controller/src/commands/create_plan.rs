@@ -131,6 +131,7 @@ async fn ask_hosts(
         connect: false,
         installer: None,
         reach: vec![],
+        preview: None,
     };
     let mut wanted: Vec<(HostId, InspectionRequest)> = Vec::new();
     let mut want = |host: HostId, change: &mut dyn FnMut(&mut InspectionRequest)| {

@@ -43,6 +43,7 @@ pub async fn message(tx: &mut dyn Tx, l: &Lease) -> Result<v1::Lease, Problem> {
         fenced_epoch: l.fenced_epoch,
         row_version: l.row_version,
         subject: subject(tx, l).await?,
+        ..v1::Lease::default()
     })
 }
 

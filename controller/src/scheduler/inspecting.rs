@@ -116,6 +116,7 @@ async fn ask_for_reach(
         connect: false,
         installer: None,
         reach: vec![format!("{name},{port}")],
+        preview: None,
     };
     inspect::ask(core, tx, request.connect_host, &question, "reach", Some(m.id)).await?;
     Ok(Some(request.connect_host))

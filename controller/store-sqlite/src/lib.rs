@@ -3,8 +3,10 @@
 //! `syncferry_store::lease_rules`, what a state may become is `syncferry_shared::state`.
 
 mod agents;
+mod alarms;
 mod artifacts;
 mod attempts;
+mod attestations;
 mod audit;
 mod clock;
 mod databases;
@@ -27,6 +29,7 @@ mod sites;
 mod steps;
 mod tokens;
 mod tx;
+mod watches;
 
 pub use clock::SystemClock;
 pub use open::{Options, SqliteStore};

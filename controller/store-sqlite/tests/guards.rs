@@ -154,8 +154,56 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "INSERT INTO lease_proof VALUES ('held', 2, 'operator_attested', '{}', 'ada', 'ada', 1)",
+        "two people did not give their word",
+    ),
+    (
+        "INSERT INTO lease_proof VALUES ('held', 2, 'operator_attested', '{}', 'ada', 'bob', 1)",
+        "two people did not give their word",
+    ),
+    (
+        "INSERT INTO lease_event(resource, row_version, epoch, event, from_state, to_state, actor, detail, at)
+         VALUES ('held', 2, 2, 'break-glass', 'held', 'fencing', 'ada', '{}', 1)",
+        "two people did not give their word",
+    ),
+    (
+        "INSERT INTO lease_attestation VALUES ('w', 'held', 1, 'attest', 'S', 'r', 't', 'ada', 'bob', 'confirmed', 1, 2, 1)",
+        "begins as the word of one person",
+    ),
+    (
+        "INSERT INTO lease_attestation VALUES ('w', 'free', 2, 'attest', 'S', 'r', 't', 'ada', NULL, 'waiting', 1, 2, NULL)",
+        "about a lease that is not free",
+    ),
+    (
+        "INSERT INTO lease_attestation VALUES ('w', 'held', 7, 'attest', 'S', 'r', 't', 'ada', NULL, 'waiting', 1, 2, NULL)",
+        "as it is now",
+    ),
+    (
+        "INSERT INTO lease_attestation VALUES ('w', 'held', 1, 'attest', 'S', 'r', 't', 'ada', NULL, 'waiting', 1, 900002,
+           NULL)",
+        "a_quarter_of_an_hour",
+    ),
+    (
+        "INSERT INTO lease_attestation VALUES ('w', 'held', 1, 'attest', 'S', ' ', 't', 'ada', NULL, 'waiting', 1, 2, NULL)",
+        "CHECK constraint",
+    ),
+    (
+        "INSERT INTO lease_attestation VALUES ('w', 'held', 1, 'attest', 'S', 'r', 't', 'ada', NULL, 'waiting', 1, 2, NULL);
+         UPDATE lease_attestation SET state = 'confirmed', second = 'ada', confirmed_at = 2",
         "two_people",
     ),
+    (
+        "UPDATE lease_attestation SET state = 'confirmed', second = 'bob', confirmed_at = 3",
+        "in_time",
+    ),
+    ("UPDATE lease_attestation SET first = 'eve'", "never changed, only confirmed"),
+    ("DELETE FROM lease_attestation", "never deleted"),
+    (
+        "INSERT INTO alarm(alarm_id, kind, subject, finding, state, raised_at, seen_at, cleared_at)
+         VALUES ('a', 'lease-lost', 'x', '{}', 'cleared', 1, 1, 1);
+         UPDATE alarm SET state = 'raised', cleared_at = NULL",
+        "cleared never changes",
+    ),
+    ("DELETE FROM alarm", "alarms are never deleted"),
     (
         "INSERT OR REPLACE INTO lease_proof VALUES ('held', 0, 'never_used', '{}', 'eve', NULL, 9)",
         "belongs to a fence in progress",
@@ -294,6 +342,14 @@ const TAMPERED: &[(&str, &str)] = &[
     ),
     ("DELETE FROM event WHERE stream_kind = 'system' AND seq = 1", "chain"),
     ("DELETE FROM host WHERE name = 'held'", "references"),
+    (
+        "INSERT INTO lease_proof VALUES ('held', 2, 'operator_attested', '{}', 'ada', 'bob', 1)",
+        "I12",
+    ),
+    (
+        "UPDATE lease_event SET event = 'break-glass' WHERE resource = 'lost' AND row_version = 2",
+        "I12",
+    ),
 ];
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 use syncferry_shared::lease::{Lease, LeaseEvent, LeaseState, Resource};
 use syncferry_shared::{HostId, Millis, SessionId};
 
+use crate::attestations::{Attestation, AttestationState};
 use crate::leases::{Grant, LeaseError, LeaseResult};
 
 /// The lease after a grant. `proven`: whether its epoch has a proof; `other`: what the server holds of this kind already.
@@ -147,6 +148,46 @@ pub fn authorize(l: &Lease, epoch: i64, session: Option<SessionId>, budget_ms: i
         });
     }
     Ok(remaining_ms)
+}
+
+/// Whether a run at SQL Server may act.
+pub fn authorize_run(l: &Lease, epoch: i64) -> LeaseResult<()> {
+    believes(l, epoch, None)?;
+    match l.state {
+        LeaseState::Fencing | LeaseState::Held | LeaseState::Draining | LeaseState::Free => Ok(()),
+        LeaseState::Lost | LeaseState::Quarantined => Err(stale(l, epoch)),
+    }
+}
+
+/// Whether a first word may be given while another one waits.
+pub fn first_word(l: &Lease, epoch: i64, first: &str, waiting: Option<&Attestation>, now: Millis) -> LeaseResult<()> {
+    believes(l, epoch, None)?;
+    if l.state == LeaseState::Free {
+        return Err(stale(l, epoch));
+    }
+    match waiting {
+        // One's own word may be given again, and a lapsed one is nobody's.
+        Some(a) if a.first != first && now <= a.valid_until => Err(LeaseError::WordWaits {
+            resource: l.resource.clone(),
+            first: a.first.clone(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a second word confirms a first one.
+pub fn second_word(l: &Lease, a: &Attestation, second: &str, now: Millis) -> LeaseResult<()> {
+    let (resource, first) = (l.resource.clone(), a.first.clone());
+    if a.state != AttestationState::Waiting {
+        return Err(LeaseError::NoWord { resource });
+    }
+    if now > a.valid_until {
+        return Err(LeaseError::WordLapsed { resource, first });
+    }
+    if second.is_empty() || second == first {
+        return Err(LeaseError::OnePerson { resource, first });
+    }
+    believes(l, a.epoch, None)
 }
 
 /// The lease with the state after the event, one change older.

@@ -161,6 +161,36 @@ pub enum LeaseError {
         /// What is needed.
         budget_ms: i64,
     },
+    /// Nobody gave a first word, or it was used.
+    #[error("nobody has given a first word on lease '{resource}' that waits for a second one")]
+    NoWord {
+        /// Which.
+        resource: Resource,
+    },
+    /// Another person's first word waits for a second one.
+    #[error("{first} has given a first word on lease '{resource}' already; confirm that one, or wait until it lapses")]
+    WordWaits {
+        /// Which.
+        resource: Resource,
+        /// Who.
+        first: String,
+    },
+    /// The first word is too old.
+    #[error("the word of {first} on lease '{resource}' has lapsed; it must be given again")]
+    WordLapsed {
+        /// Which.
+        resource: Resource,
+        /// Who.
+        first: String,
+    },
+    /// The second person is the first one.
+    #[error("{first} gave the first word on lease '{resource}'; the second one must be another person's")]
+    OnePerson {
+        /// Which.
+        resource: Resource,
+        /// Who.
+        first: String,
+    },
     /// The table has no such transition.
     #[error(transparent)]
     Illegal(#[from] IllegalTransition),
@@ -225,7 +255,8 @@ pub trait Leases {
     /// seen at the resource).
     async fn begin_fence(&mut self, resource: &Resource, epoch: i64, above: Option<i64>, by: &By)
     -> LeaseResult<Lease>;
-    /// held, draining or lost → fencing, with a new epoch, on two people's word. The second one's name is kept.
+    /// held, draining or lost → fencing, with a new epoch, on two people's word: that of `by`, confirmed by the second one
+    /// ([`confirm_attestation`](crate::Attestations::confirm_attestation)) in this very transaction.
     async fn break_glass(&mut self, resource: &Resource, epoch: i64, second: &str, by: &By) -> LeaseResult<Lease>;
     /// fencing → free. Needs a proof for this epoch ([`add_proof`](crate::Proofs::add_proof)).
     async fn end_fence(&mut self, resource: &Resource, epoch: i64, by: &By) -> LeaseResult<Lease>;
@@ -249,6 +280,9 @@ pub trait Leases {
         session: Option<SessionId>,
         budget_ms: i64,
     ) -> LeaseResult<i64>;
+    /// Whether a run at SQL Server may act under this epoch. Such a run belongs to the lease's change and not to its holder,
+    /// so that no expiry limits it; but nothing moves under a lease that is lost or in doubt.
+    async fn authorize_run(&mut self, resource: &Resource, epoch: i64) -> LeaseResult<()>;
     /// The history, oldest first.
     async fn lease_history(&mut self, resource: &Resource) -> Result<Vec<LeaseChange>>;
 }

@@ -9,8 +9,10 @@
 //! ```
 
 pub mod agents;
+pub mod alarms;
 pub mod artifacts;
 pub mod attempts;
+pub mod attestations;
 pub mod audit;
 pub mod databases;
 pub mod error;
@@ -32,11 +34,14 @@ pub mod store;
 #[cfg(feature = "suite")]
 pub mod suite;
 pub mod tokens;
+pub mod watches;
 pub mod words;
 
 pub use agents::{Agent, AgentState, Agents, Heard, Hello, NewAgent};
+pub use alarms::{Alarm, Alarms, NewAlarm};
 pub use artifacts::{Artifact, Artifacts, NewArtifact};
 pub use attempts::{Attempt, Attempts, NewAttempt};
+pub use attestations::{Attestation, AttestationState, Attestations, NewAttestation, Purpose};
 pub use audit::{Audit, AuditFinding};
 pub use databases::{Database, DatabaseGuids, Databases, IdentityState, NewDatabase};
 pub use error::{Cause, Result, StoreError};
@@ -55,3 +60,4 @@ pub use sites::{NewSite, Site, Sites};
 pub use steps::{Step, Steps};
 pub use store::{Hints, Store, Tx};
 pub use tokens::{EnrolmentToken, NewToken, Tokens};
+pub use watches::{Watch, Watches};

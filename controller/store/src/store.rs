@@ -5,8 +5,8 @@ use syncferry_shared::Millis;
 
 use crate::error::Result;
 use crate::{
-    Agents, Artifacts, Attempts, Audit, Databases, Events, Gates, Hosts, Inspections, Jobs, Leases, Meta, Migrations,
-    Operators, Orgs, Proofs, Sites, Steps, Tokens,
+    Agents, Alarms, Artifacts, Attempts, Attestations, Audit, Databases, Events, Gates, Hosts, Inspections, Jobs,
+    Leases, Meta, Migrations, Operators, Orgs, Proofs, Sites, Steps, Tokens, Watches,
 };
 
 /// A store. Everything the controller knows is in it; there is no truth in memory.
@@ -58,6 +58,7 @@ pub trait Tx:
     + Databases
     + Leases
     + Proofs
+    + Attestations
     + Inspections
     + Migrations
     + Jobs
@@ -66,6 +67,8 @@ pub trait Tx:
     + Gates
     + Artifacts
     + Events
+    + Alarms
+    + Watches
     + Audit
     + Send
 {

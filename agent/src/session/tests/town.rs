@@ -233,6 +233,10 @@ macro_rules! served {
             }
             )*
 
+            async fn report_watch(&self, _: Request<v1::ReportWatchRequest>) -> Result<Response<v1::ReportWatchResponse>, Status> {
+                Ok(Response::new(v1::ReportWatchResponse {}))
+            }
+
             type SessionStream = std::pin::Pin<Box<dyn tokio_stream::Stream<Item = Result<v1::Hint, Status>> + Send>>;
 
             async fn session(&self, request: Request<v1::SessionRequest>) -> Result<Response<Self::SessionStream>, Status> {

@@ -39,6 +39,12 @@ pub(crate) struct World {
     pub(crate) applied: Vec<ApplyRequest>,
     /// What `CreatePlan` was asked.
     pub(crate) planned: Vec<CreatePlanRequest>,
+    /// Lease verbs, each with whether it was a dry run and which row version was seen.
+    pub(crate) acted: Vec<(String, bool, i64)>,
+    /// What a lease verb answers; otherwise one that goes well.
+    pub(crate) lease_answer: Option<LeaseAnswer>,
+    /// What is alarming.
+    pub(crate) alarms: Vec<Alarm>,
     /// After which events `Watch` was asked to begin.
     pub(crate) watched_after: Vec<i64>,
     /// What `GetReport` answers.
@@ -180,6 +186,14 @@ impl Fake {
             Some(status) => Err(status.clone()),
             None => Ok(world),
         }
+    }
+
+    /// A lease verb: what it would do, or did.
+    fn act<T>(&self, request: Request<T>, verb: &str, dry_run: bool, seen: i64) -> Answer<LeaseAnswer> {
+        let mut world = self.enter(&request)?;
+        world.acted.push((verb.to_string(), dry_run, seen));
+        let answer = world.lease_answer.clone().unwrap_or_else(|| lease_answer(dry_run));
+        Ok(Response::new(answer))
     }
 
     fn answer<T, U>(&self, request: Request<T>, value: U) -> Answer<U> {
@@ -345,6 +359,46 @@ impl Operator for Fake {
     }
     async fn get_lease(&self, r: Request<GetLeaseRequest>) -> Answer<GetLeaseResponse> {
         self.answer(r, lease_detail())
+    }
+    async fn hand_over_lease(&self, r: Request<HandOverLeaseRequest>) -> Answer<LeaseAnswer> {
+        let (dry, seen) = (r.get_ref().dry_run, r.get_ref().seen_version);
+        self.act(r, "handover", dry, seen)
+    }
+    async fn fence_lease(&self, r: Request<FenceLeaseRequest>) -> Answer<LeaseAnswer> {
+        let (dry, seen) = (r.get_ref().dry_run, r.get_ref().seen_version);
+        self.act(r, "fence", dry, seen)
+    }
+    async fn break_glass(&self, r: Request<BreakGlassRequest>) -> Answer<LeaseAnswer> {
+        let (dry, seen) = (r.get_ref().dry_run, r.get_ref().seen_version);
+        self.act(r, "break-glass", dry, seen)
+    }
+    async fn attest_lease(&self, r: Request<AttestLeaseRequest>) -> Answer<LeaseAnswer> {
+        let (dry, seen) = (r.get_ref().dry_run, r.get_ref().seen_version);
+        self.act(r, "attest", dry, seen)
+    }
+    async fn adopt_lease(&self, r: Request<AdoptLeaseRequest>) -> Answer<LeaseAnswer> {
+        let (dry, seen) = (r.get_ref().dry_run, r.get_ref().seen_version);
+        self.act(r, "adopt", dry, seen)
+    }
+    async fn plan_fence(&self, r: Request<PlanFenceRequest>) -> Answer<Migration> {
+        self.answer(r, fence_run())
+    }
+    async fn list_alarms(&self, r: Request<ListAlarmsRequest>) -> Answer<ListAlarmsResponse> {
+        let alarms = self.enter(&r)?.alarms.clone();
+        self.answer(r, ListAlarmsResponse { alarms })
+    }
+    async fn acknowledge_alarm(&self, r: Request<AcknowledgeAlarmRequest>) -> Answer<Alarm> {
+        let remark = r.get_ref().remark.clone();
+        self.answer(
+            r,
+            Alarm {
+                state: "acknowledged".into(),
+                acknowledged_by: "operator:ada".into(),
+                acknowledged_at: ago(0),
+                remark,
+                ..alarm()
+            },
+        )
     }
     async fn get_report(&self, r: Request<GetReportRequest>) -> Answer<GetReportResponse> {
         let report = self.enter(&r)?.report.clone();

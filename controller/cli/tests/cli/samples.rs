@@ -425,6 +425,7 @@ pub(crate) fn lease() -> Lease {
         fenced_epoch: 0,
         row_version: 2,
         subject: "SYNC01 / ADSync".into(),
+        ..Lease::default()
     }
 }
 
@@ -474,5 +475,62 @@ pub(crate) fn lease_detail() -> GetLeaseResponse {
             actor2: String::new(),
             at: ago(20),
         }],
+    }
+}
+
+/// What a lease verb would do, or did.
+pub(crate) fn lease_answer(dry_run: bool) -> LeaseAnswer {
+    LeaseAnswer {
+        lease: Some(seat()),
+        steps: vec![
+            "lost becomes fencing at epoch 13: every token of SYNC02 is void".into(),
+            "fencing becomes free, on the proof that the service on SYNC02 is stopped and disabled".into(),
+        ],
+        findings: Some(Document::of(schema::FINDINGS, &Vec::<Finding>::new())),
+        ready: true,
+        next_step: if dry_run {
+            String::new()
+        } else {
+            "`syncferry lease handover ADSync --to SYNC03` seats the next server.".into()
+        },
+    }
+}
+
+/// A lease verb that cannot go on.
+pub(crate) fn lease_obstacle() -> LeaseAnswer {
+    let finding = Finding::blocker("service-not-stopped", "The service on SYNC02 runs")
+        .saw("service ADSync on SYNC02", "running, automatic")
+        .source("Syncferry: a lease is freed by proof")
+        .next("Stop-Service ADSync; Set-Service ADSync -StartupType Disabled");
+    LeaseAnswer {
+        findings: Some(Document::of(schema::FINDINGS, &vec![finding])),
+        ready: false,
+        ..lease_answer(true)
+    }
+}
+
+/// An alarm.
+pub(crate) fn alarm() -> Alarm {
+    let finding = Finding::blocker("foreign-session", "SYNC09 uses ADSync, which SYNC01 holds")
+        .saw("session 61 in sys.dm_exec_sessions", "miiserver.exe from SYNC09")
+        .source("Syncferry: one Connect server uses one database")
+        .next("Stop the service ADSync on SYNC09 and disable it, now.");
+    Alarm {
+        id: id(77).to_string(),
+        kind: "foreign-session".into(),
+        state: "raised".into(),
+        subject: "SYNC01 / ADSync".into(),
+        finding: Some(Document::of(schema::FINDING, &finding)),
+        raised_at: ago(90),
+        seen_at: ago(5),
+        ..Alarm::default()
+    }
+}
+
+/// A run at SQL Server, planned.
+pub(crate) fn fence_run() -> Migration {
+    Migration {
+        scenario: "fence-database".into(),
+        ..migration("planned")
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use syncferry_shared::lease::{Lease, LeaseState, ProofKind, Resource};
 use syncferry_shared::{HostId, SessionId};
 
-use super::world::{add_host, by, session, world};
+use super::world::{add_host, by, session, two_people, world};
 use super::{Bench, Time};
 use crate::{Grant, HostRole, LeaseError, LeaseResult, NewProof, Store, Tx};
 
@@ -169,6 +169,7 @@ impl Server {
                 }
             }
             LeaseState::Held if dice < 2 => {
+                two_people(tx.as_mut(), r, epoch).await;
                 done(tx.break_glass(r, epoch, "operator:bob", &by()).await);
             }
             LeaseState::Held | LeaseState::Draining if dice < 50 => {
@@ -176,6 +177,19 @@ impl Server {
             }
             LeaseState::Held | LeaseState::Draining if dice < 51 => {
                 done(tx.quarantine_lease(r, epoch, &by()).await);
+            }
+            LeaseState::Fencing if dice < 10 => {
+                done(tx.quarantine_lease(r, epoch, &by()).await);
+            }
+            LeaseState::Fencing if dice < 25 => {
+                two_people(tx.as_mut(), r, epoch).await;
+                let word = NewProof {
+                    second: Some("operator:bob".into()),
+                    actor: "operator:ada".into(),
+                    ..proof(ProofKind::OperatorAttested)
+                };
+                tx.add_proof(r, epoch, &word).await.unwrap();
+                done(tx.end_fence(r, epoch, &by()).await);
             }
             LeaseState::Lost | LeaseState::Quarantined if dice < 30 => {
                 done(tx.begin_fence(r, epoch, None, &by()).await);

@@ -5,7 +5,7 @@ use syncferry_shared::event::{StreamKind, verify_chain};
 use syncferry_shared::lease::{LeaseEvent, LeaseKind, LeaseState, ProofKind, Resource};
 
 use super::Bench;
-use super::world::{by, id, session, world};
+use super::world::{by, id, session, two_people, word, world};
 use crate::{By, Cause, LeaseError, NewProof, StoreError};
 
 fn proof(kind: ProofKind, second: Option<&str>) -> NewProof {
@@ -239,22 +239,38 @@ pub(super) async fn a_fence_frees_with_proof(b: Bench) {
     assert_eq!(tx.audit().await.unwrap(), vec![]);
 }
 
-pub(super) async fn break_glass_takes_two(b: Bench) {
-    let w = world(&*b.store).await;
-    let mut tx = b.store.begin("test").await.unwrap();
-    let r = w.free_lease(tx.as_mut()).await;
-    tx.acquire_lease(&w.grant(&r, 0, session()), &by()).await.unwrap();
-    let alone = tx.break_glass(&r, 1, "operator:ada", &by()).await;
+fn is_guard<T: std::fmt::Debug>(refused: crate::LeaseResult<T>, what: &str) {
     assert!(
         matches!(
-            alone,
+            refused,
             Err(LeaseError::Store(StoreError {
                 cause: Cause::Guard(_),
                 ..
             }))
         ),
-        "{alone:?}"
+        "{what}: {refused:?}"
     );
+}
+
+pub(super) async fn break_glass_takes_two(b: Bench) {
+    let w = world(&*b.store).await;
+    let mut tx = b.store.begin("test").await.unwrap();
+    let r = w.free_lease(tx.as_mut()).await;
+    tx.acquire_lease(&w.grant(&r, 0, session()), &by()).await.unwrap();
+    tx.commit().await.unwrap();
+
+    // A second name alone is no second word.
+    let mut tx = b.store.begin("test").await.unwrap();
+    is_guard(tx.break_glass(&r, 1, "operator:ada", &by()).await, "one person");
+    is_guard(tx.break_glass(&r, 1, "operator:bob", &by()).await, "no word was given");
+    drop(tx);
+    let mut tx = b.store.begin("test").await.unwrap();
+    tx.add_attestation(&word(&r, 1, "operator:ada")).await.unwrap();
+    is_guard(tx.break_glass(&r, 1, "operator:bob", &by()).await, "nobody confirmed");
+    drop(tx);
+
+    let mut tx = b.store.begin("test").await.unwrap();
+    two_people(tx.as_mut(), &r, 1).await;
     let reason = by().detail(json!({ "ticket": "INC-1" }));
     let fencing = tx.break_glass(&r, 1, "operator:bob", &reason).await.unwrap();
     assert_eq!((fencing.state, fencing.epoch), (LeaseState::Fencing, 2));
@@ -263,18 +279,9 @@ pub(super) async fn break_glass_takes_two(b: Bench) {
         last.detail,
         json!({ "second": "operator:bob", "reason": { "ticket": "INC-1" } })
     );
-    for second in [None, Some("operator:ada")] {
+    for second in [None, Some("operator:ada"), Some("operator:eve")] {
         let alone = tx.add_proof(&r, 2, &proof(ProofKind::OperatorAttested, second)).await;
-        assert!(
-            matches!(
-                alone,
-                Err(LeaseError::Store(StoreError {
-                    cause: Cause::Guard(_),
-                    ..
-                }))
-            ),
-            "{alone:?}"
-        );
+        is_guard(alone, "not whose word it is");
     }
     tx.add_proof(&r, 2, &proof(ProofKind::OperatorAttested, Some("operator:bob")))
         .await
@@ -356,6 +363,11 @@ pub(super) async fn there_are_no_short_cuts(b: Bench) {
         "break-glass of free",
         tx.break_glass(&r, 0, "operator:bob", &by()).await,
     );
+    let word_on_free = tx.add_attestation(&word(&r, 0, "operator:ada")).await;
+    assert!(
+        matches!(word_on_free, Err(LeaseError::Stale { .. })),
+        "{word_on_free:?}"
+    );
     tx.acquire_lease(&w.grant(&r, 0, session()), &by()).await.unwrap();
     illegal("fence of held", tx.begin_fence(&r, 1, None, &by()).await);
     illegal("end of no fence", tx.end_fence(&r, 1, &by()).await);
@@ -374,7 +386,10 @@ pub(super) async fn there_are_no_short_cuts(b: Bench) {
         let refused = tx.request_handover(&r, epoch, None, &by()).await;
         assert!(matches!(refused, Err(LeaseError::Stale { .. })), "{what}: {refused:?}");
     }
+    assert_eq!(tx.authorize_run(&r, 1).await, Ok(()));
+    assert!(tx.authorize_run(&r, 2).await.is_err(), "a run of another epoch");
     tx.quarantine_lease(&r, 1, &by()).await.unwrap();
+    assert!(tx.authorize_run(&r, 1).await.is_err(), "a run under doubt");
     illegal("quarantine twice", tx.quarantine_lease(&r, 1, &by()).await);
     assert_eq!(tx.audit().await.unwrap(), vec![]);
 }

@@ -2,8 +2,10 @@
 //! [`run_all`], [`hammer::run`] and [`property::leases`]. It panics where an engine is wrong, so it unwraps freely.
 
 mod agents;
+mod alarms;
 mod artifacts;
 mod attempts;
+mod attestations;
 mod databases;
 mod events;
 mod gates;
@@ -71,6 +73,10 @@ pub const CASES: &[(&str, Case)] = cases! {
         doubt_ends_in_a_fence, another_session_is_adopted, there_are_no_short_cuts, kinds_are_apart,
         the_history_is_told,
     }
+    attestations::{
+        a_word_waits_for_another_person, a_word_lapses, a_word_is_about_one_epoch_and_one_moment,
+    }
+    alarms::{one_is_open_for_a_subject, the_newest_look_is_kept}
     transactions::{dropped_means_undone, readers_see_one_instant, reading_writes_nothing, writers_take_turns}
 };
 

@@ -8,27 +8,77 @@ use syncferry_shared::lease::{Lease, LeaseState, ProofKind, Resource};
 use syncferry_shared::{HostId, Millis, SessionId};
 
 use super::Bench;
-use super::world::{by, session, world};
-use crate::{Grant, LeaseResult, NewProof, Tx};
+use super::world::{by, session, word, world};
+use crate::{By, Grant, LeaseResult, NewAttestation, NewProof, Tx};
 
 const TTL: i64 = 100;
 const GRACE: i64 = 20;
+/// How long a first word is good for.
+const VALID: i64 = 60;
+const PEOPLE: [&str; 3] = ["operator:ada", "operator:bob", "operator:eve"];
 
 /// One thing that somebody tries. `lag`: how many epochs the caller is behind (or ahead, when negative).
 #[derive(Debug, Clone)]
 enum Try {
-    Acquire { lease: usize, server: usize, lag: i64 },
-    Renew { lease: usize, server: usize, lag: i64 },
-    Adopt { lease: usize, server: usize, lag: i64 },
-    Handover { lease: usize, lag: i64 },
-    Release { lease: usize, server: usize, lag: i64 },
-    BeginFence { lease: usize, lag: i64 },
-    BreakGlass { lease: usize, lag: i64 },
-    Prove { lease: usize, lag: i64 },
-    EndFence { lease: usize, lag: i64 },
-    Quarantine { lease: usize, lag: i64 },
-    Authorize { lease: usize, server: usize, lag: i64 },
-    Wait { ms: i64 },
+    Acquire {
+        lease: usize,
+        server: usize,
+        lag: i64,
+    },
+    Renew {
+        lease: usize,
+        server: usize,
+        lag: i64,
+    },
+    Adopt {
+        lease: usize,
+        server: usize,
+        lag: i64,
+    },
+    Handover {
+        lease: usize,
+        lag: i64,
+    },
+    Release {
+        lease: usize,
+        server: usize,
+        lag: i64,
+    },
+    BeginFence {
+        lease: usize,
+        lag: i64,
+    },
+    /// A first word, by one of three people.
+    Word {
+        lease: usize,
+        person: usize,
+        lag: i64,
+    },
+    /// A second word, and what follows from both: the glass is broken, or the fence is proven.
+    Confirm {
+        lease: usize,
+        person: usize,
+    },
+    Prove {
+        lease: usize,
+        lag: i64,
+    },
+    EndFence {
+        lease: usize,
+        lag: i64,
+    },
+    Quarantine {
+        lease: usize,
+        lag: i64,
+    },
+    Authorize {
+        lease: usize,
+        server: usize,
+        lag: i64,
+    },
+    Wait {
+        ms: i64,
+    },
     Expire,
 }
 
@@ -42,7 +92,8 @@ fn tries() -> impl Strategy<Value = Vec<Try>> {
         1 => (l(), lag()).prop_map(|(lease, lag)| Try::Handover { lease, lag }),
         2 => (l(), s(), lag()).prop_map(|(lease, server, lag)| Try::Release { lease, server, lag }),
         2 => (l(), lag()).prop_map(|(lease, lag)| Try::BeginFence { lease, lag }),
-        1 => (l(), lag()).prop_map(|(lease, lag)| Try::BreakGlass { lease, lag }),
+        2 => (l(), s(), lag()).prop_map(|(lease, person, lag)| Try::Word { lease, person, lag }),
+        2 => (l(), s()).prop_map(|(lease, person)| Try::Confirm { lease, person }),
         2 => (l(), lag()).prop_map(|(lease, lag)| Try::Prove { lease, lag }),
         2 => (l(), lag()).prop_map(|(lease, lag)| Try::EndFence { lease, lag }),
         1 => (l(), lag()).prop_map(|(lease, lag)| Try::Quarantine { lease, lag }),
@@ -63,6 +114,15 @@ struct Model {
     session: Option<usize>,
     expires: i64,
     proven: bool,
+    word: Option<Word>,
+}
+
+/// A first word: about which epoch, whose, until when.
+#[derive(Debug, Clone, Copy)]
+struct Word {
+    epoch: i64,
+    person: usize,
+    until: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -143,9 +203,28 @@ fn model_try(models: &mut [Model; 2], now: i64, t: &Try) -> bool {
             let m = &mut models[lease];
             lag == 0 && matches!(m.state, Lost | Doubtful) && m.go(Fencing, m.epoch + 1, false)
         }
-        Try::BreakGlass { lease, lag } => {
+        Try::Word { lease, person, lag } => {
             let m = &mut models[lease];
-            lag == 0 && matches!(m.state, Held | Draining | Lost) && m.go(Fencing, m.epoch + 1, false)
+            let in_the_way = m.word.is_some_and(|w| w.person != person && now <= w.until);
+            if lag != 0 || m.state == Free || in_the_way {
+                return false;
+            }
+            let (epoch, until) = (m.epoch, now + VALID);
+            m.word = Some(Word { epoch, person, until });
+            true
+        }
+        Try::Confirm { lease, person } => {
+            let m = &mut models[lease];
+            let good = |w: Word| w.person != person && now <= w.until && w.epoch == m.epoch;
+            if m.state == Free || !m.word.is_some_and(good) {
+                return false;
+            }
+            m.word = None;
+            match m.state {
+                Fencing => m.go(Fencing, m.epoch, true),
+                Doubtful => true,
+                _ => m.go(Fencing, m.epoch + 1, false),
+            }
         }
         Try::Prove { lease, lag } => {
             let m = &mut models[lease];
@@ -218,7 +297,14 @@ async fn store_try(tx: &mut dyn Tx, stage: &Stage, models: &[Model; 2], t: &Try)
             ok(tx.release_lease(r(lease), epoch(lease, lag), s, &proof(), &by()).await)
         }
         Try::BeginFence { lease, lag } => ok(tx.begin_fence(r(lease), epoch(lease, lag), None, &by()).await),
-        Try::BreakGlass { lease, lag } => ok(tx.break_glass(r(lease), epoch(lease, lag), "operator:bob", &by()).await),
+        Try::Word { lease, person, lag } => {
+            let given = NewAttestation {
+                valid_ms: VALID,
+                ..word(r(lease), epoch(lease, lag), PEOPLE[person])
+            };
+            ok(tx.add_attestation(&given).await)
+        }
+        Try::Confirm { lease, person } => confirm(tx, r(lease), &models[lease], PEOPLE[person]).await,
         Try::Prove { lease, lag } => ok(tx.add_proof(r(lease), epoch(lease, lag), &proof()).await),
         Try::EndFence { lease, lag } => ok(tx.end_fence(r(lease), epoch(lease, lag), &by()).await),
         Try::Quarantine { lease, lag } => ok(tx.quarantine_lease(r(lease), epoch(lease, lag), &by()).await),
@@ -227,6 +313,35 @@ async fn store_try(tx: &mut dyn Tx, stage: &Stage, models: &[Model; 2], t: &Try)
             ok(tx.authorize(r(lease), epoch(lease, lag), s, 0).await)
         }
     }
+}
+
+/// A second word and what follows from it. What the store does not refuse at the second word, it must not refuse later.
+async fn confirm(tx: &mut dyn Tx, r: &Resource, model: &Model, second: &str) -> bool {
+    let Some(waiting) = tx.waiting_attestation(r).await.unwrap() else {
+        return false;
+    };
+    if model.state == Free {
+        // The epoch it is about is over, or nobody holds it.
+        return tx.confirm_attestation(waiting.id, second).await.is_ok();
+    }
+    let Ok(both) = tx.confirm_attestation(waiting.id, second).await else {
+        return false;
+    };
+    let first = By::new(both.first.clone());
+    match model.state {
+        Fencing => {
+            let proof = NewProof {
+                kind: ProofKind::OperatorAttested,
+                evidence: json!({}),
+                actor: both.first,
+                second: Some(second.into()),
+            };
+            tx.add_proof(r, model.epoch, &proof).await.unwrap();
+        }
+        Doubtful => {}
+        _ => drop(tx.break_glass(r, model.epoch, second, &first).await.unwrap()),
+    }
+    true
 }
 
 /// Plays one sequence on both, on leases of its own, and compares after every try.

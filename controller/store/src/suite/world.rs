@@ -11,7 +11,8 @@ use syncferry_shared::spec::JobKind;
 use syncferry_shared::{HostId, JobId, MigrationId, Millis, SessionId, SiteId};
 
 use crate::{
-    By, DatabaseGuids, Grant, HostRole, IdentityState, NewDatabase, NewHost, NewJob, NewMigration, NewSite, Store, Tx,
+    By, DatabaseGuids, Grant, HostRole, IdentityState, NewAttestation, NewDatabase, NewHost, NewJob, NewMigration,
+    NewSite, Purpose, Store, Tx,
 };
 
 /// Random enough: every call gives other bytes.
@@ -157,6 +158,30 @@ impl World {
         tx.add_jobs(migration, &jobs).await.unwrap();
         (migration, jobs[0].id, jobs[1].id)
     }
+}
+
+/// A first word on a lease.
+pub(super) fn word(resource: &Resource, epoch: i64, first: &str) -> NewAttestation {
+    NewAttestation {
+        id: id!(AttestationId),
+        resource: resource.clone(),
+        epoch,
+        purpose: Purpose::BreakGlass,
+        server: "SYNC01".into(),
+        reason: "the rack burnt".into(),
+        ticket: "INC-1".into(),
+        first: first.into(),
+        valid_ms: 1_000,
+    }
+}
+
+/// Ada gives her word and Bob confirms it, in this transaction.
+pub(super) async fn two_people(tx: &mut dyn Tx, resource: &Resource, epoch: i64) {
+    let given = tx
+        .add_attestation(&word(resource, epoch, "operator:ada"))
+        .await
+        .unwrap();
+    tx.confirm_attestation(given.id, "operator:bob").await.unwrap();
 }
 
 /// An instant that many milliseconds from the transaction's.
