@@ -48,6 +48,11 @@ pub enum Problem {
 }
 
 impl Problem {
+    /// Whether the store itself cannot be used now.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Store(e) | Self::Lease(LeaseError::Store(e)) if e.is_unavailable())
+    }
+
     /// A refusal with one finding.
     pub fn refused(finding: Finding) -> Self {
         Self::Refused {

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use syncferry_shared::Millis;
 use syncferry_shared::event::verify_chain;
-use syncferry_shared::lease::{Lease, LeaseEvent, LeaseState, ProofKind};
+use syncferry_shared::lease::{Lease, LeaseEvent, LeaseState, ProofKind, Resource};
 use syncferry_store::{Attempt, Audit, AuditFinding, LeaseChange, Result};
 
 use crate::tx::MemoryTx;
@@ -20,18 +21,33 @@ impl Audit for MemoryTx {
         let mut holders = BTreeSet::new();
         for lease in self.data.leases.values().filter(|l| is_occupied(l)) {
             if !holders.insert((lease.holder, lease.kind.as_str())) {
-                tell(&mut findings, "one-holder", &lease.resource.0, "its holder holds another of its kind");
+                tell(
+                    &mut findings,
+                    "one-holder",
+                    &lease.resource.0,
+                    "its holder holds another of its kind",
+                );
             }
         }
         for proof in self.data.proofs.values().flatten() {
-            let alone = proof.second.as_ref().is_none_or(|s| *s == proof.actor);
-            if proof.kind == ProofKind::OperatorAttested && alone {
-                tell(&mut findings, "I12", &proof.resource.0, "the word of two people is one person's");
+            let both = (Some(proof.actor.as_str()), proof.second.as_deref());
+            if proof.kind == ProofKind::OperatorAttested && !self.word_at(&proof.resource, proof.at, both) {
+                tell(
+                    &mut findings,
+                    "I12",
+                    &proof.resource.0,
+                    "the word of two people was not given in its time",
+                );
             }
         }
         for (job, attempts) in self.data.attempts.iter() {
             if attempts.iter().filter(|a| Attempt::is_open(a)).count() > 1 {
-                tell(&mut findings, "one-attempt", &job.to_string(), "several attempts are open");
+                tell(
+                    &mut findings,
+                    "one-attempt",
+                    &job.to_string(),
+                    "several attempts are open",
+                );
             }
         }
         for ((kind, id), events) in self.data.events.iter() {
@@ -44,6 +60,19 @@ impl Audit for MemoryTx {
 }
 
 impl MemoryTx {
+    /// Whether these two people, or this one and another, gave their word at that instant.
+    fn word_at(&self, resource: &Resource, at: Millis, (first, second): (Option<&str>, Option<&str>)) -> bool {
+        self.data.attestations.values().any(|a| {
+            a.resource == *resource
+                && a.confirmed_at == Some(at)
+                && at <= a.valid_until
+                && first == Some(a.first.as_str())
+                && a.second
+                    .as_deref()
+                    .is_some_and(|s| s != a.first && second.is_none_or(|w| w == s))
+        })
+    }
+
     fn audit_lease(&self, lease: &Lease, history: &[LeaseChange], findings: &mut Vec<AuditFinding>) {
         let mut told = |invariant, found: String| tell(findings, invariant, &lease.resource.0, &found);
         let mut granted = BTreeSet::new();
@@ -57,6 +86,13 @@ impl MemoryTx {
             if needs_proof.is_some_and(|epoch| !self.has_proof(&lease.resource, epoch)) {
                 told("I3", format!("change {number} has no proof"));
             }
+            let first = (Some(change.actor.as_str()), None);
+            if change.event == Some(LeaseEvent::BreakGlass) && !self.word_at(&lease.resource, change.at, first) {
+                told(
+                    "I12",
+                    format!("change {number} broke the glass without the word of two people"),
+                );
+            }
             if change.event == Some(LeaseEvent::Acquire) && !granted.insert(change.epoch) {
                 told("I6", format!("epoch {} was granted twice", change.epoch));
             }
@@ -65,13 +101,19 @@ impl MemoryTx {
             }
             let allowed = |(f, _, t): &(LeaseState, LeaseEvent, LeaseState)| (*f, *t) == (change.from, change.to);
             if n > 0 && !LeaseState::TABLE.iter().any(allowed) {
-                told("transition", format!("change {number} went from {} to {}", change.from, change.to));
+                told(
+                    "transition",
+                    format!("change {number} went from {} to {}", change.from, change.to),
+                );
             }
             let Some(before) = n.checked_sub(1).map(|b| &history[b]) else {
                 continue;
             };
             if change.epoch < before.epoch {
-                told("I4", format!("change {number} has epoch {} after {}", change.epoch, before.epoch));
+                told(
+                    "I4",
+                    format!("change {number} has epoch {} after {}", change.epoch, before.epoch),
+                );
             }
             if number != before.row_version + 1 || change.from != before.to {
                 told("I5", format!("change {number} does not follow from the one before"));

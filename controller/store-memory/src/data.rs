@@ -7,11 +7,12 @@ use std::sync::Arc;
 use syncferry_shared::event::{Event, StreamKind};
 use syncferry_shared::lease::{Lease, Resource};
 use syncferry_shared::{
-    ArtifactId, DatabaseId, GateId, HostId, InspectionId, JobId, MigrationId, OperatorId, OrgId, SiteId,
+    AlarmId, ArtifactId, AttestationId, DatabaseId, GateId, HostId, InspectionId, JobId, MigrationId, OperatorId,
+    OrgId, SiteId,
 };
 use syncferry_store::{
-    Agent, Artifact, Attempt, Database, EnrolmentToken, Gate, Host, Inspection, Job, LeaseChange, Migration, Operator,
-    Org, Proof, Site, Step, StoreMeta,
+    Agent, Alarm, Artifact, Attempt, Attestation, Database, EnrolmentToken, Gate, Host, Inspection, Job, LeaseChange,
+    Migration, Operator, Org, Proof, Site, Step, StoreMeta, Term, Watch,
 };
 
 /// A table. `Arc::make_mut` copies it when a transaction changes it first.
@@ -49,6 +50,11 @@ pub(crate) struct Data {
     pub(crate) gates: Table<GateId, Gate>,
     pub(crate) artifacts: Table<ArtifactId, Artifact>,
     pub(crate) events: Table<Stream, Arc<Vec<Event>>>,
+    pub(crate) attestations: Table<AttestationId, Attestation>,
+    pub(crate) alarms: Table<AlarmId, Alarm>,
+    /// One per host.
+    pub(crate) watches: Table<HostId, Watch>,
+    pub(crate) term: Option<Term>,
 }
 
 impl Data {
@@ -76,6 +82,10 @@ impl Data {
             gates: Arc::default(),
             artifacts: Arc::default(),
             events: Arc::default(),
+            attestations: Arc::default(),
+            alarms: Arc::default(),
+            watches: Arc::default(),
+            term: None,
         }
     }
 }

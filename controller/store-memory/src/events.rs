@@ -42,7 +42,11 @@ impl Events for MemoryTx {
     }
 
     async fn events(&mut self, kind: StreamKind, id: &str, after: i64, limit: i64) -> Result<Vec<Event>> {
-        let all = self.data.events.get(&stream(kind, id)).map_or(&[][..], |all| all.as_slice());
+        let all = self
+            .data
+            .events
+            .get(&stream(kind, id))
+            .map_or(&[][..], |all| all.as_slice());
         let limit = usize::try_from(limit).unwrap_or(0);
         Ok(all.iter().filter(|e| e.seq > after).take(limit).cloned().collect())
     }

@@ -153,6 +153,10 @@ impl Leases for MemoryTx {
         }
         let before = self.known_lease(resource)?;
         let after = lease_rules::break_glass(&before, epoch)?;
+        if !self.word_was_given(resource, &by.actor, None, Some(epoch)) {
+            let why = "two people did not give their word for this";
+            return Err(self.fail(Cause::Guard(why.into())).into());
+        }
         let by = by
             .clone()
             .detail(json!({ "second": second, "reason": by.detail.clone() }));
@@ -197,6 +201,10 @@ impl Leases for MemoryTx {
     ) -> LeaseResult<i64> {
         let lease = self.known_lease(resource)?;
         lease_rules::authorize(&lease, epoch, session, budget_ms, self.now)
+    }
+
+    async fn authorize_run(&mut self, resource: &Resource, epoch: i64) -> LeaseResult<()> {
+        lease_rules::authorize_run(&self.known_lease(resource)?, epoch)
     }
 
     async fn lease_history(&mut self, resource: &Resource) -> Result<Vec<LeaseChange>> {

@@ -3,8 +3,10 @@
 //! real ones.
 
 mod agents;
+mod alarms;
 mod artifacts;
 mod attempts;
+mod attestations;
 mod audit;
 mod data;
 mod databases;
@@ -22,7 +24,9 @@ mod orgs;
 mod proofs;
 mod sites;
 mod steps;
+mod terms;
 mod tokens;
 mod tx;
+mod watches;
 
 pub use open::{MemoryStore, Options};

@@ -10,7 +10,12 @@ use crate::tx::MemoryTx;
 #[async_trait]
 impl Operators for MemoryTx {
     async fn add_operator(&mut self, new: &NewOperator) -> Result<Operator> {
-        if self.data.operators.values().any(|o| folded(&o.name) == folded(&new.name)) {
+        if self
+            .data
+            .operators
+            .values()
+            .any(|o| folded(&o.name) == folded(&new.name))
+        {
             return Err(self.taken("the name of the operator"));
         }
         self.fingerprint_is_free(&new.fingerprint, new.id)?;

@@ -53,9 +53,10 @@ impl MemoryTx {
         if !belongs {
             return guard("a proof belongs to a fence in progress, to a release, or to a lease that was never used");
         }
-        let alone = proof.second.as_ref().is_none_or(|second| *second == proof.actor);
-        if proof.kind == ProofKind::OperatorAttested && alone {
-            return guard("the word of two people is one person's");
+        let second = proof.second.as_deref().unwrap_or_default();
+        if proof.kind == ProofKind::OperatorAttested && !self.word_was_given(resource, &proof.actor, Some(second), None)
+        {
+            return guard("two people did not give their word for this");
         }
         let row = Proof {
             resource: resource.clone(),

@@ -23,7 +23,10 @@ impl Steps for MemoryTx {
     }
 
     async fn steps(&mut self, job: JobId, attempt: Option<i32>) -> Result<Vec<Step>> {
-        let of_job = self.data.steps.range((job, i32::MIN, i32::MIN)..=(job, i32::MAX, i32::MAX));
+        let of_job = self
+            .data
+            .steps
+            .range((job, i32::MIN, i32::MIN)..=(job, i32::MAX, i32::MAX));
         let found = of_job.filter(|((_, a, _), _)| attempt.is_none_or(|n| n == *a));
         Ok(found.map(|(_, step)| step.clone()).collect())
     }

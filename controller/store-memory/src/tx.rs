@@ -54,7 +54,7 @@ impl MemoryTx {
     }
 
     /// One row, to be changed; it must be there.
-    pub(crate) fn row<K: Ord + Clone, V: Clone>(
+    pub(crate) fn row<K: Ord + Clone + 'static, V: Clone + 'static>(
         &mut self,
         table: fn(&mut Data) -> &mut Table<K, V>,
         key: &K,
@@ -68,7 +68,7 @@ impl MemoryTx {
     }
 
     /// Adds a row under a new key, or puts it in the place of the one there.
-    pub(crate) fn put<K: Ord + Clone, V: Clone>(
+    pub(crate) fn put<K: Ord + Clone + 'static, V: Clone + 'static>(
         &mut self,
         table: fn(&mut Data) -> &mut Table<K, V>,
         key: K,

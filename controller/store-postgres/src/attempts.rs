@@ -8,7 +8,7 @@ use syncferry_shared::{AgentId, JobId, Millis};
 use syncferry_store::{Attempt, Attempts, NewAttempt, Result};
 
 use crate::row::{Columns as _, Read};
-use crate::tx::{Query, PgTx, in_table};
+use crate::tx::{PgTx, Query, in_table};
 
 fn read(row: &PgRow) -> Read<Attempt> {
     Ok(Attempt {

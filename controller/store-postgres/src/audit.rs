@@ -76,6 +76,20 @@ const QUERIES: &[(&str, &str)] = &[
            FROM lease_proof WHERE kind = 'operator_attested' AND (actor2 IS NULL OR actor2 = actor)",
     ),
     (
+        "I12",
+        "SELECT p.resource AS subject, 'the word of two people for epoch ' || p.epoch || ' was not given in its time' AS found
+           FROM lease_proof p WHERE p.kind = 'operator_attested' AND NOT EXISTS (
+             SELECT 1 FROM lease_attestation a WHERE a.resource = p.resource AND a.confirmed_at = p.at
+                AND a.first = p.actor AND a.second = p.actor2 AND a.second <> a.first AND a.confirmed_at <= a.valid_until)",
+    ),
+    (
+        "I12",
+        "SELECT e.resource AS subject, 'change ' || e.row_version || ' broke the glass without the word of two people' AS found
+           FROM lease_event e WHERE e.event = 'break-glass' AND NOT EXISTS (
+             SELECT 1 FROM lease_attestation a WHERE a.resource = e.resource AND a.confirmed_at = e.at
+                AND a.first = e.actor AND a.second <> a.first AND a.confirmed_at <= a.valid_until)",
+    ),
+    (
         "one-attempt",
         "SELECT job_id AS subject, COUNT(*) || ' attempts are open' AS found
            FROM attempt WHERE state IN ('offered', 'accepted', 'unknown') GROUP BY job_id HAVING COUNT(*) > 1",
@@ -104,12 +118,14 @@ pub const REFERENCES: &[(&str, &str, &str, &str)] = &[
     ("lease", "handover_to", "host", "host_id"),
     ("lease", "holder", "host", "host_id"),
     ("lease", "renewer", "host", "host_id"),
+    ("lease_attestation", "resource", "lease", "resource"),
     ("lease_event", "resource", "lease", "resource"),
     ("lease_proof", "resource", "lease", "resource"),
     ("migration", "org_id", "org", "org_id"),
     ("migration", "site_id", "site", "site_id"),
     ("site", "org_id", "org", "org_id"),
     ("step", "job_id", "job", "job_id"),
+    ("watch_report", "host_id", "host", "host_id"),
 ];
 
 #[async_trait]

@@ -8,7 +8,7 @@ use syncferry_shared::{DatabaseId, HostId, SiteId};
 use syncferry_store::{Cause, Database, DatabaseGuids, Databases, IdentityState, NewDatabase, Result};
 
 use crate::row::{Columns as _, Read};
-use crate::tx::{Query, PgTx};
+use crate::tx::{PgTx, Query};
 
 fn read(row: &PgRow) -> Read<Database> {
     Ok(Database {

@@ -119,7 +119,10 @@ mod tests {
     fn what_is_wrong_with_the_server_is_said() {
         let says = |code, word: &str| {
             let told = from_code(code, "m", None);
-            assert!(matches!(&told, Cause::Unavailable(t) if t.contains(word)), "{code}: {told}");
+            assert!(
+                matches!(&told, Cause::Unavailable(t) if t.contains(word)),
+                "{code}: {told}"
+            );
         };
         says("53100", "disk is full");
         says("57014", "statement_timeout");

@@ -8,7 +8,7 @@ use syncferry_shared::{GateId, MigrationId};
 use syncferry_store::{Cause, Gate, Gates, NewGate, Result};
 
 use crate::row::{Columns as _, Read};
-use crate::tx::{Query, PgTx, in_table};
+use crate::tx::{PgTx, Query, in_table};
 
 fn read(row: &PgRow) -> Read<Gate> {
     Ok(Gate {

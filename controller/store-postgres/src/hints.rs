@@ -11,7 +11,9 @@ const CHANNEL: &str = "syncferry";
 
 /// Tells everybody who listens.
 pub(crate) async fn tell(pool: &PgPool, hint: &str) -> Result<()> {
-    let told = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(hint.to_string());
+    let told = sqlx::query("SELECT pg_notify($1, $2)")
+        .bind(CHANNEL)
+        .bind(hint.to_string());
     let done = told.execute(pool).await.map(drop);
     done.map_err(|e| StoreError::new("store.tell", cause(e)))
 }

@@ -10,7 +10,7 @@ use syncferry_shared::{HostId, JobId, MigrationId};
 use syncferry_store::{Cause, Job, JobFilter, Jobs, NewJob, Result};
 
 use crate::row::{Columns as _, Read, word_list};
-use crate::tx::{Query, PgTx, in_table};
+use crate::tx::{PgTx, Query, in_table};
 
 fn read(row: &PgRow) -> Read<Job> {
     Ok(Job {

@@ -244,6 +244,11 @@ impl Leases for PgTx {
         lease_rules::authorize(&lease, epoch, session, budget_ms, self.now)
     }
 
+    async fn authorize_run(&mut self, resource: &Resource, epoch: i64) -> LeaseResult<()> {
+        let lease = self.known_lease(resource).await?;
+        lease_rules::authorize_run(&lease, epoch)
+    }
+
     async fn lease_history(&mut self, resource: &Resource) -> Result<Vec<LeaseChange>> {
         let query = sqlx::query("SELECT * FROM lease_event WHERE resource = $1 ORDER BY row_version");
         self.list(query.bind(resource.0.clone()), read_change).await

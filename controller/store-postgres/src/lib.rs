@@ -6,8 +6,10 @@
 //! commands mean here what they mean on the embedded store. See docs/decisions/0010.
 
 mod agents;
+mod alarms;
 mod artifacts;
 mod attempts;
+mod attestations;
 mod audit;
 mod databases;
 mod error;
@@ -32,8 +34,10 @@ mod schema;
 pub mod server;
 mod sites;
 mod steps;
+mod terms;
 mod tokens;
 mod tx;
+mod watches;
 
 pub use audit::REFERENCES;
-pub use open::{Options, PgStore};
+pub use open::{Options, PgStore, check_url};

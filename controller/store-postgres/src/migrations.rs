@@ -9,7 +9,7 @@ use syncferry_shared::state::MigrationState;
 use syncferry_store::{Migration, MigrationFilter, Migrations, NewMigration, Result};
 
 use crate::row::{Columns as _, Read, word_list};
-use crate::tx::{Query, PgTx, in_table};
+use crate::tx::{PgTx, Query, in_table};
 
 fn read(row: &PgRow) -> Read<Migration> {
     Ok(Migration {

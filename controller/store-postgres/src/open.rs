@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions, PgSslMode};
 use sqlx::{PgPool, Row as _};
 use syncferry_shared::{Millis, OrgId, StoreId};
 use syncferry_store::{Cause, Hints, Result, Store, StoreError, Tx};
@@ -80,6 +80,28 @@ impl Options {
     }
 }
 
+/// Whether a URL can be used: understood, names a database, and safe. To another machine, the server must be proved.
+pub fn check_url(url: &str) -> Result<(), String> {
+    for place in places::split(url) {
+        let place = PgConnectOptions::from_str(&place).map_err(|e| format!("cannot be understood: {e}"))?;
+        if place.get_database().is_none_or(str::is_empty) {
+            return Err("names no database; it goes after the host: postgres://host/database".into());
+        }
+        let host = place.get_host();
+        let here = place.get_socket().is_some()
+            || host.starts_with('/')
+            || host == "localhost"
+            || host.parse::<std::net::IpAddr>().is_ok_and(|a| a.is_loopback());
+        if !here && !matches!(place.get_ssl_mode(), PgSslMode::VerifyFull | PgSslMode::VerifyCa) {
+            return Err(format!(
+                "leads to another machine ({host}) without proof who that is: add sslmode=verify-full, and \
+                 sslrootcert=FILE unless a public authority signed its certificate"
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// The store. Any number of processes may have it open.
 pub struct PgStore {
     writer: PgPool,
@@ -119,7 +141,9 @@ impl PgStore {
             highest: AtomicI64::new(i64::MIN),
         };
         store.fits().await?;
-        let mut line = Line::begin(&store.writer, "BEGIN", store.patience).await.map_err(cause)?;
+        let mut line = Line::begin(&store.writer, "BEGIN", store.patience)
+            .await
+            .map_err(cause)?;
         line.simple("SET LOCAL statement_timeout = 0").await.map_err(cause)?;
         line.simple(WRITE_LOCK).await.map_err(cause)?;
         schema::migrate(&mut line).await?;
@@ -228,7 +252,11 @@ impl PgStore {
         if (now.get_host(), now.get_port(), now.get_socket())
             != (place.get_host(), place.get_port(), place.get_socket())
         {
-            tracing::warn!(from = places::name(&now), to = places::name(place), "the store is elsewhere now");
+            tracing::warn!(
+                from = places::name(&now),
+                to = places::name(place),
+                "the store is elsewhere now"
+            );
             for pool in [&self.writer, &self.readers, &self.ears] {
                 pool.set_connect_options(place.clone());
             }
@@ -280,10 +308,16 @@ impl Store for PgStore {
     }
 
     async fn now(&self) -> Result<Millis> {
-        let asked = sqlx::query("SELECT now_ms FROM db_clock").fetch_one(&self.readers).await;
+        let asked = sqlx::query("SELECT now_ms FROM db_clock")
+            .fetch_one(&self.readers)
+            .await;
         let row = asked.map_err(|e| StoreError::new("store.now", cause(e)))?;
         let now = row.int("now_ms").map_err(|c| StoreError::new("store.now", c))?;
         Ok(self.never_back(now))
+    }
+
+    fn is_shared(&self) -> bool {
+        true
     }
 
     async fn tell(&self, hint: &str) -> Result<()> {
@@ -305,7 +339,10 @@ async fn durable(conn: &mut PgConnection) -> sqlx::Result<()> {
 
 /// The store's identity and the default organisation, at the first opening.
 async fn begin_existence(line: &mut Line) -> Result<(), Cause> {
-    let now = line.one(sqlx::query("SELECT now_ms FROM db_clock")).await.map_err(cause)?;
+    let now = line
+        .one(sqlx::query("SELECT now_ms FROM db_clock"))
+        .await
+        .map_err(cause)?;
     let now = Millis(now.ok_or(Cause::Corrupt("there is no clock".into()))?.int("now_ms")?);
     let identity = sqlx::query(
         "INSERT INTO store_meta(only_row, store_id, incarnation, opened_at) VALUES (1, $1, 1, $2) ON CONFLICT DO NOTHING",

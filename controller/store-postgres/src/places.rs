@@ -56,7 +56,8 @@ pub(crate) fn name(place: &PgConnectOptions) -> String {
 async fn takes_writes(place: &PgConnectOptions) -> Result<(), Cause> {
     let look = async {
         let mut conn = place.connect().await?;
-        let asked = "SELECT pg_is_in_recovery() AS standby, current_setting('default_transaction_read_only') = 'on' AS refuses";
+        let asked =
+            "SELECT pg_is_in_recovery() AS standby, current_setting('default_transaction_read_only') = 'on' AS refuses";
         let row = sqlx::query(asked).fetch_one(&mut conn).await?;
         let said: (bool, bool) = (row.try_get("standby")?, row.try_get("refuses")?);
         conn.close().await?;

@@ -45,7 +45,8 @@ impl Proofs for PgTx {
 impl PgTx {
     /// Whether the epoch has a proof of any kind.
     pub(crate) async fn has_proof(&mut self, resource: &Resource, epoch: i64) -> Result<bool> {
-        let query = sqlx::query("SELECT 1::bigint AS found FROM lease_proof WHERE resource = $1 AND epoch = $2 LIMIT 1");
+        let query =
+            sqlx::query("SELECT 1::bigint AS found FROM lease_proof WHERE resource = $1 AND epoch = $2 LIMIT 1");
         let found = self
             .find(query.bind(resource.0.clone()).bind(epoch), |row| row.int("found"))
             .await?;

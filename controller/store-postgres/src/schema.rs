@@ -13,6 +13,9 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "initial", include_str!("../migrations/0001_initial.sql")),
     (2, "leases", include_str!("../migrations/0002_leases.sql")),
     (3, "events", include_str!("../migrations/0003_events.sql")),
+    (4, "attestations", include_str!("../migrations/0004_attestations.sql")),
+    (5, "alarms", include_str!("../migrations/0005_alarms.sql")),
+    (6, "terms", include_str!("../migrations/0006_terms.sql")),
 ];
 
 /// Brings the schema up to date, all of it or nothing.

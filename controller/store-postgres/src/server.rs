@@ -63,7 +63,11 @@ impl Server {
             .current_dir(&folder)
             .output()
             .expect("initdb cannot be run");
-        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        assert!(
+            made.status.success(),
+            "initdb: {}",
+            String::from_utf8_lossy(&made.stderr)
+        );
         let port = if tcp { free_port() } else { 5432 };
         let keeper = keep(&bin, &folder, port, tcp);
         Self {
@@ -90,7 +94,10 @@ impl Server {
         let name = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let mut conn = self.connect("postgres").await.expect("the server does not answer");
         let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-        sqlx::raw_sql(create).execute(&mut conn).await.expect("no database was made");
+        sqlx::raw_sql(create)
+            .execute(&mut conn)
+            .await
+            .expect("no database was made");
         self.url(&name)
     }
 
@@ -240,7 +247,9 @@ fn programs() -> PathBuf {
         .find(|p| p.join("postgres").is_file() && p.join("initdb").is_file())
         .or(newest.filter(|p| p.join("postgres").is_file()))
         .unwrap_or_else(|| {
-            panic!("PostgreSQL is not here: install it (Debian: apt-get install postgresql), or name its programs in {BIN}")
+            panic!(
+                "PostgreSQL is not here: install it (Debian: apt-get install postgresql), or name its programs in {BIN}"
+            )
         })
 }
 

@@ -44,13 +44,15 @@ impl Sites for PgTx {
     }
 
     async fn site_named(&mut self, name: &str) -> Result<Option<Site>> {
-        let query =
-            sqlx::query("SELECT site_id, org_id, name, tenant_id, labels, created_at FROM site WHERE lower(name) = lower($1 COLLATE \"C\")");
+        let query = sqlx::query(
+            "SELECT site_id, org_id, name, tenant_id, labels, created_at FROM site WHERE lower(name) = lower($1 COLLATE \"C\")",
+        );
         self.find(query.bind(name.to_string()), read).await
     }
 
     async fn sites(&mut self) -> Result<Vec<Site>> {
-        let query = sqlx::query("SELECT site_id, org_id, name, tenant_id, labels, created_at FROM site ORDER BY lower(name)");
+        let query =
+            sqlx::query("SELECT site_id, org_id, name, tenant_id, labels, created_at FROM site ORDER BY lower(name)");
         self.list(query, read).await
     }
 }

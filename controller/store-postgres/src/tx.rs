@@ -5,8 +5,8 @@
 //! every statement that writes stands behind a savepoint.
 
 use async_trait::async_trait;
-use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::Postgres;
+use sqlx::postgres::{PgArguments, PgRow};
 use syncferry_shared::Millis;
 use syncferry_store::{Cause, Result, StoreError, Tx};
 

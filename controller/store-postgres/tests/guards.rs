@@ -140,8 +140,58 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "INSERT INTO lease_proof VALUES ('held', 2, 'operator_attested', '{}', 'ada', 'ada', 1)",
+        "two people did not give their word",
+    ),
+    (
+        "INSERT INTO lease_proof VALUES ('held', 2, 'operator_attested', '{}', 'ada', 'bob', 1)",
+        "two people did not give their word",
+    ),
+    (
+        "INSERT INTO lease_event(resource, row_version, epoch, event, from_state, to_state, actor, detail, at)
+         VALUES ('held', 2, 2, 'break-glass', 'held', 'fencing', 'ada', '{}', 1)",
+        "two people did not give their word",
+    ),
+    (
+        "INSERT INTO lease_attestation VALUES ('w', 'held', 1, 'attest', 'S', 'r', 't', 'ada', 'bob', 'confirmed', 1, 2, 1)",
+        "begins as the word of one person",
+    ),
+    (
+        "INSERT INTO lease_attestation VALUES ('w', 'free', 2, 'attest', 'S', 'r', 't', 'ada', NULL, 'waiting', 1, 2, NULL)",
+        "about a lease that is not free",
+    ),
+    (
+        "INSERT INTO lease_attestation VALUES ('w', 'held', 7, 'attest', 'S', 'r', 't', 'ada', NULL, 'waiting', 1, 2, NULL)",
+        "as it is now",
+    ),
+    (
+        "INSERT INTO lease_attestation VALUES ('w', 'held', 1, 'attest', 'S', 'r', 't', 'ada', NULL, 'waiting', 1, 900002,
+           NULL)",
+        "a_quarter_of_an_hour",
+    ),
+    (
+        "INSERT INTO lease_attestation VALUES ('w', 'held', 1, 'attest', 'S', ' ', 't', 'ada', NULL, 'waiting', 1, 2, NULL)",
+        "check constraint",
+    ),
+    (
+        "INSERT INTO lease_attestation VALUES ('w', 'held', 1, 'attest', 'S', 'r', 't', 'ada', NULL, 'waiting', 1, 2, NULL);
+         UPDATE lease_attestation SET state = 'confirmed', second = 'ada', confirmed_at = 2",
         "two_people",
     ),
+    (
+        "INSERT INTO lease_attestation VALUES ('w', 'held', 1, 'attest', 'S', 'r', 't', 'ada', NULL, 'waiting', 1, 2, NULL);
+         UPDATE lease_attestation SET state = 'confirmed', second = 'bob', confirmed_at = 3",
+        "in_time",
+    ),
+    ("INSERT INTO lease_attestation VALUES ('w', 'held', 1, 'attest', 'S', 'r', 't', 'ada', NULL, 'waiting', 1, 2, NULL);
+         UPDATE lease_attestation SET first = 'eve'", "never changed, only confirmed"),
+    ("DELETE FROM lease_attestation", "never deleted"),
+    (
+        "INSERT INTO alarm(alarm_id, kind, subject, finding, state, raised_at, seen_at, cleared_at)
+         VALUES ('a', 'lease-lost', 'x', '{}', 'cleared', 1, 1, 1);
+         UPDATE alarm SET state = 'raised', cleared_at = NULL",
+        "cleared never changes",
+    ),
+    ("DELETE FROM alarm", "alarms are never deleted"),
     ("UPDATE lease_proof SET evidence = '{}'", "never changed"),
     ("DELETE FROM lease_proof", "never deleted"),
     ("UPDATE lease_event SET actor = 'x'", "never changed"),
@@ -173,6 +223,17 @@ const REFUSED: &[(&str, &str)] = &[
     ("TRUNCATE lease_proof", "never deleted"),
     ("TRUNCATE lease_event", "never deleted"),
     ("TRUNCATE event", "never deleted"),
+    ("TRUNCATE lease_attestation", "never deleted"),
+    ("TRUNCATE alarm", "never deleted"),
+    (
+        "INSERT INTO duty_term VALUES (1, 'a', 2, 1); UPDATE duty_term SET epoch = 1",
+        "never goes back",
+    ),
+    (
+        "INSERT INTO duty_term VALUES (1, 'a', 2, 1); UPDATE duty_term SET controller = 'b'",
+        "needs a new term",
+    ),
+    ("DELETE FROM duty_term", "counted for ever"),
     ("TRUNCATE store_meta", "keeps its identity"),
     ("TRUNCATE attempt CASCADE", "never deleted"),
     ("TRUNCATE adsync_db CASCADE", "never deleted"),
@@ -293,6 +354,14 @@ const TAMPERED: &[(&str, &str)] = &[
     ),
     ("DELETE FROM event WHERE stream_kind = 'system' AND seq = 1", "chain"),
     ("DELETE FROM host WHERE name = 'held'", "references"),
+    (
+        "INSERT INTO lease_proof VALUES ('held', 2, 'operator_attested', '{}', 'ada', 'bob', 1)",
+        "I12",
+    ),
+    (
+        "UPDATE lease_event SET event = 'break-glass' WHERE resource = 'lost' AND row_version = 2",
+        "I12",
+    ),
 ];
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::{Connection as _, PgConnection};
 use syncferry_shared::event::{NewEvent, StreamKind};
 use syncferry_shared::{Millis, OrgId};
-use syncferry_store::{Cause, Hints as _, Store, StoreMeta};
+use syncferry_store::{Cause, Store, StoreMeta};
 use syncferry_store_postgres::server::Server;
 use syncferry_store_postgres::{Options, PgStore};
 
@@ -112,7 +112,10 @@ async fn slow_statements_are_ended_and_what_failed_is_never_committed() {
     let mut tx = store.begin("slow").await.unwrap();
     tx.add_org(org(1), "x").await.unwrap();
     let slow = tx.sites().await.unwrap_err();
-    assert!(slow.is_unavailable() && slow.to_string().contains("statement_timeout"), "{slow}");
+    assert!(
+        slow.is_unavailable() && slow.to_string().contains("statement_timeout"),
+        "{slow}"
+    );
     // PostgreSQL would answer this COMMIT with a rollback and call it a success.
     tx.commit().await.unwrap_err();
     assert_eq!(orgs(&store).await, 1);
@@ -153,10 +156,19 @@ async fn a_server_that_takes_no_writes_says_so_and_the_next_host_is_taken() {
     let database = url.split(['/', '?']).nth(3).unwrap().to_string();
     let set = |to: &str| format!("ALTER DATABASE {database} SET default_transaction_read_only = {to}");
     let mut admin = shared.connect("postgres").await.unwrap();
-    sqlx::raw_sql(sqlx::AssertSqlSafe(set("on"))).execute(&mut admin).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(set("on")))
+        .execute(&mut admin)
+        .await
+        .unwrap();
     let fresh = PgStore::open(Options::new(&url)).await.err().unwrap();
-    assert!(fresh.is_unavailable() && fresh.to_string().contains("takes no writes"), "{fresh}");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(set("off"))).execute(&mut admin).await.unwrap();
+    assert!(
+        fresh.is_unavailable() && fresh.to_string().contains("takes no writes"),
+        "{fresh}"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(set("off")))
+        .execute(&mut admin)
+        .await
+        .unwrap();
     add(&store, 1).await.unwrap();
 
     // Two hosts, the first of which is not there.
@@ -170,17 +182,26 @@ async fn a_server_that_takes_no_writes_says_so_and_the_next_host_is_taken() {
 #[tokio::test]
 async fn what_does_not_fit_is_refused() {
     let shared = Server::shared().await;
-    let nowhere = PgStore::open(Options::new(shared.url("not_there"))).await.err().unwrap();
+    let nowhere = PgStore::open(Options::new(shared.url("not_there")))
+        .await
+        .err()
+        .unwrap();
     assert!(nowhere.to_string().contains("create it first"), "{nowhere}");
     let url = shared.database().await;
     open(&url).await.close().await;
     say(&url, "INSERT INTO schema_migration VALUES (99, 'future', 'x', 1)").await;
     let newer = PgStore::open(Options::new(&url)).await.err().unwrap();
-    assert!(matches!(&newer.cause, Cause::Schema(t) if t.contains("newer")), "{newer}");
+    assert!(
+        matches!(&newer.cause, Cause::Schema(t) if t.contains("newer")),
+        "{newer}"
+    );
     say(&url, "DELETE FROM schema_migration WHERE number = 99").await;
     say(&url, "UPDATE schema_migration SET digest = 'x' WHERE number = 1").await;
     let edited = PgStore::open(Options::new(&url)).await.err().unwrap();
-    assert!(matches!(&edited.cause, Cause::Schema(t) if t.contains("differs")), "{edited}");
+    assert!(
+        matches!(&edited.cause, Cause::Schema(t) if t.contains("differs")),
+        "{edited}"
+    );
     let garbage = PgStore::open(Options::new("postgres://[")).await.err().unwrap();
     assert!(matches!(garbage.cause, Cause::Other(_)), "{garbage}");
 }

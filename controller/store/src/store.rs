@@ -6,7 +6,7 @@ use syncferry_shared::Millis;
 use crate::error::Result;
 use crate::{
     Agents, Alarms, Artifacts, Attempts, Attestations, Audit, Databases, Events, Gates, Hosts, Inspections, Jobs,
-    Leases, Meta, Migrations, Operators, Orgs, Proofs, Sites, Steps, Tokens, Watches,
+    Leases, Meta, Migrations, Operators, Orgs, Proofs, Sites, Steps, Terms, Tokens, Watches,
 };
 
 /// A store. Everything the controller knows is in it; there is no truth in memory.
@@ -23,6 +23,11 @@ pub trait Store: Send + Sync {
 
     /// The store's clock, which leases are measured by. Never decreases.
     async fn now(&self) -> Result<Millis>;
+
+    /// Whether several controllers may have it open at once. Then one of them does the duties ([`Terms`]).
+    fn is_shared(&self) -> bool {
+        false
+    }
 
     /// Tells every controller on this store that something changed. A hint: it may be lost, and carries no truth. Nothing to
     /// do for a store that only one process has open.
@@ -69,6 +74,7 @@ pub trait Tx:
     + Events
     + Alarms
     + Watches
+    + Terms
     + Audit
     + Send
 {

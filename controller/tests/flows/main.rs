@@ -13,4 +13,5 @@ mod leases;
 mod moving;
 mod reports;
 mod restarting;
+mod sharing;
 mod silence;

@@ -17,6 +17,7 @@ mod leases;
 mod meta;
 mod migrations;
 pub mod property;
+mod terms;
 mod tokens;
 mod transactions;
 mod world;
@@ -76,6 +77,7 @@ pub const CASES: &[(&str, Case)] = cases! {
     attestations::{
         a_word_waits_for_another_person, a_word_lapses, a_word_is_about_one_epoch_and_one_moment,
     }
+    terms::{one_leads_until_its_term_is_over, a_term_is_checked_where_it_counts}
     alarms::{one_is_open_for_a_subject, the_newest_look_is_kept}
     transactions::{dropped_means_undone, readers_see_one_instant, reading_writes_nothing, writers_take_turns}
 };
