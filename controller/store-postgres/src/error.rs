@@ -15,6 +15,10 @@ pub(crate) fn cause(error: sqlx::Error) -> Cause {
             None => Cause::Other(e.to_string()),
         },
         sqlx::Error::PoolTimedOut => Cause::Busy,
+        // What rustls refuses comes as this kind.
+        sqlx::Error::Io(e) if e.kind() == std::io::ErrorKind::InvalidData => {
+            Cause::Unavailable(format!("TLS to PostgreSQL failed: {e}"))
+        }
         sqlx::Error::Io(e) => Cause::Unavailable(format!("the connection to PostgreSQL is lost or refused: {e}")),
         sqlx::Error::Tls(e) => Cause::Unavailable(format!("TLS to PostgreSQL failed: {}", with_sources(&*e))),
         sqlx::Error::Protocol(e) => Cause::Unavailable(format!("PostgreSQL was not understood: {e}")),

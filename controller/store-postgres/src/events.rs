@@ -1,4 +1,4 @@
-//! Events, on PostgreSQL: append-only, and the file's own trigger says so too.
+//! Events, on PostgreSQL: append-only, and the table's own trigger says so too.
 
 use async_trait::async_trait;
 use serde_json::Value;

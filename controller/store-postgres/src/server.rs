@@ -106,6 +106,23 @@ impl Server {
         PgConnection::connect(&self.url(database)).await
     }
 
+    /// Presents this certificate from the next connection on.
+    pub async fn present(&self, cert_pem: &str, key_pem: &str) {
+        for (name, text) in [("server.crt", cert_pem), ("server.key", key_pem)] {
+            let path = self.folder.join("data").join(name);
+            std::fs::write(&path, text).expect("the certificate cannot be written");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("its mode cannot be set");
+            if let Some((user, group)) = unprivileged() {
+                chown(&path, Some(user), Some(group)).expect("it cannot be given away");
+            }
+        }
+        let mut conn = self.connect("postgres").await.expect("the server does not answer");
+        for statement in ["ALTER SYSTEM SET ssl = on", "SELECT pg_reload_conf()"] {
+            let done = sqlx::raw_sql(statement).execute(&mut conn).await;
+            done.expect("the server does not present it");
+        }
+    }
+
     /// Where it keeps everything.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -126,7 +143,7 @@ impl Server {
         if let Some(pid) = self.postmaster() {
             let _ = Command::new("kill").args(["-QUIT", &pid]).status();
             let until = Instant::now() + PATIENCE;
-            while Path::new("/proc").join(&pid).exists() {
+            while lives(&pid) {
                 assert!(Instant::now() < until, "PostgreSQL does not end");
                 std::thread::sleep(Duration::from_millis(20));
             }
@@ -169,6 +186,11 @@ impl Drop for Server {
             let _ = self.keeper.wait();
         }
     }
+}
+
+/// Whether a process runs. One that ended and that nobody asked about is still listed.
+fn lives(pid: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z"))
 }
 
 /// Starts the server and the shell that ends it.
