@@ -265,6 +265,10 @@ async fn same_authority(core: &Core) -> anyhow::Result<()> {
 async fn started(core: &Core) -> anyhow::Result<()> {
     let mut tx = core.store.begin("system.start").await?;
     let meta = tx.meta().await?;
+    // Sites of an earlier version have no lease for their tenant's export yet.
+    for site in tx.sites().await? {
+        crate::commands::lease::export::ensure(&mut *tx, &site.tenant_id, "controller").await?;
+    }
     let payload = serde_json::json!({"version": env!("CARGO_PKG_VERSION"), "incarnation": meta.incarnation});
     tx.append_event(system_event(
         &meta.id.to_string(),

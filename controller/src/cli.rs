@@ -8,8 +8,8 @@ use clap::{Parser, Subcommand};
 use syncferry_store_sqlite::SystemClock;
 use tokio_util::sync::CancellationToken;
 
-use crate::app;
 use crate::config::Config;
+use crate::{app, operators};
 
 /// Wrong configuration (EX_CONFIG).
 const EXIT_CONFIG: u8 = 78;
@@ -42,6 +42,31 @@ enum Command {
     Config(ConfigCommand),
     /// Asks the store whether everything that must hold does. Stop the controller first, unless the store is PostgreSQL.
     Audit,
+    /// Operators: who may command. Stop the controller first.
+    #[command(subcommand)]
+    Operator(OperatorCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum OperatorCommand {
+    /// Adds an operator, or gives one a new certificate, and writes the credentials for `syncferry --credentials`.
+    Add {
+        /// The name; it stands in histories.
+        name: String,
+        /// The file to write [default: <NAME>.credentials.toml]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Where the operator reaches the controller, host:port [default: as the first operator does]
+        #[arg(long, value_name = "ADDRESS")]
+        controller: Option<String>,
+    },
+    /// Shows who there is.
+    List,
+    /// Takes an operator's certificate back.
+    Revoke {
+        /// The name.
+        name: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -74,6 +99,7 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Command::Run => with_runtime(run(config)),
         Command::Audit => with_runtime(audit(config)),
+        Command::Operator(command) => with_runtime(operator(config, command)),
     };
     done.unwrap_or_else(|e| {
         eprintln!("syncferry-controller: {e:#}");
@@ -118,6 +144,33 @@ async fn audit(config: Config) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+async fn operator(config: Config, command: OperatorCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        OperatorCommand::Add { name, out, controller } => {
+            let file = out.unwrap_or_else(|| operators::default_file(&name));
+            operators::add(&config, &name, &file, controller.as_deref()).await?;
+            println!(
+                "{} holds the credentials of {name}; whoever has it commands as {name}",
+                file.display()
+            );
+        }
+        OperatorCommand::List => {
+            for o in operators::list(&config).await? {
+                let since = o.created_at.rfc3339();
+                match o.revoked_at {
+                    None => println!("{}  since {since}", o.name),
+                    Some(at) => println!("{}  since {since}, revoked at {}", o.name, at.rfc3339()),
+                }
+            }
+        }
+        OperatorCommand::Revoke { name } => {
+            operators::revoke(&config, &name).await?;
+            println!("{name} is not let in any more");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn init_logs(config: &Config) {

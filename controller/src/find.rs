@@ -1,7 +1,7 @@
 //! Finding what an operator means: an id, the tail of an id, or a name.
 
 use syncferry_shared::lease::{Lease, Resource};
-use syncferry_store::{Database, Gate, Host, IdentityState, Migration, MigrationFilter, Site, Tx};
+use syncferry_store::{Alarm, Database, Gate, Host, IdentityState, Migration, MigrationFilter, Site, Tx};
 
 use crate::problem::Problem;
 
@@ -68,12 +68,61 @@ pub async fn database(tx: &mut dyn Tx, text: &str) -> Result<Database, Problem> 
         there(d) && (d.address.database.eq_ignore_ascii_case(text) || place(d).eq_ignore_ascii_case(text))
     };
     let known = |d: &Database| by_name(d) && d.identity_state != IdentityState::Provisional;
-    let ways: [&dyn Fn(&Database) -> bool; 3] = [&by_id, &known, &by_name];
+    let ways: [&(dyn Fn(&Database) -> bool + Sync); 3] = [&by_id, &known, &by_name];
     let found = ways
         .iter()
         .map(|fits| all.iter().filter(|d| fits(d)).cloned().collect::<Vec<_>>())
-        .find(|found| !found.is_empty());
-    one(found.unwrap_or_default(), "database", text, "syncferry database list")
+        .find(|found| !found.is_empty())
+        .unwrap_or_default();
+    if found.len() < 2 {
+        return one(found, "database", text, "syncferry database list");
+    }
+    // After a move there are two of a name: it is said which names tell them apart.
+    let mut names = Vec::new();
+    for d in &found {
+        let holder = tx.lease(&Resource::database(d.id)).await?.and_then(|l| l.holder);
+        let used_by = match hosts.iter().find(|h| Some(h.id) == holder) {
+            Some(h) => format!("used by {}", h.name),
+            None => "used by nobody".to_string(),
+        };
+        names.push(format!("{} ({used_by}, id {})", place(d), d.id.short()));
+    }
+    Err(Problem::Invalid(format!(
+        "'{text}' fits {} databases; say which: {}",
+        found.len(),
+        names.join(", or ")
+    )))
+}
+
+/// The name of a database that nothing else has: `SQL01/default/ADSync`.
+pub async fn place(tx: &mut dyn Tx, d: &Database) -> Result<String, Problem> {
+    let host = tx.host(d.host).await?.map(|h| h.name).unwrap_or_default();
+    Ok(format!("{host}/{}/{}", d.address.instance, d.address.database))
+}
+
+/// The database of a lease, where it is a database's.
+pub async fn database_of(tx: &mut dyn Tx, lease: &Lease) -> Result<Option<Database>, Problem> {
+    match lease.resource.database_id() {
+        Some(id) => Ok(tx.database(id).await?),
+        None => Ok(None),
+    }
+}
+
+/// An alarm by id; by its tail only among the open ones.
+pub async fn alarm(tx: &mut dyn Tx, text: &str) -> Result<Alarm, Problem> {
+    if let Ok(id) = text.parse()
+        && let Some(alarm) = tx.alarm(id).await?
+    {
+        return Ok(alarm);
+    }
+    let open = tx.alarms(false).await?;
+    let fits = |a: &Alarm| tail_matches(a.id, text);
+    one(
+        open.into_iter().filter(fits).collect(),
+        "open alarm",
+        text,
+        "syncferry alarms",
+    )
 }
 
 /// A migration by id.
@@ -108,9 +157,15 @@ pub async fn gate(tx: &mut dyn Tx, text: &str) -> Result<Gate, Problem> {
     )
 }
 
-/// A lease by its resource, or by its database.
+/// A lease by its resource, by its database, or by `<site>/export`.
 pub async fn lease(tx: &mut dyn Tx, text: &str) -> Result<Lease, Problem> {
     if let Some(lease) = tx.lease(&Resource(text.to_string())).await? {
+        return Ok(lease);
+    }
+    if let Some(name) = text.strip_suffix("/export")
+        && let Some(site) = tx.site_named(name).await?
+        && let Some(lease) = tx.lease(&Resource::tenant_export(&site.tenant_id)).await?
+    {
         return Ok(lease);
     }
     let db = database(tx, text).await?;

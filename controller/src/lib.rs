@@ -3,6 +3,7 @@
 //! A job's way: operator → `api` → `commands` (one transaction) → `scheduler` (plan, specifications) → `dispatch` (offer,
 //! accept, report) → `progression` (what follows) → back to the operator through `queries`.
 
+pub mod alarms;
 pub mod api;
 pub mod app;
 pub mod cli;
@@ -15,6 +16,7 @@ pub mod find;
 pub mod identity;
 pub mod inspect;
 pub mod neighbours;
+pub mod operators;
 pub mod plan;
 pub mod problem;
 pub mod progression;

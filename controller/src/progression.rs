@@ -1,6 +1,7 @@
 //! What follows from the end of an attempt: the job's state, the migration's state, what becomes known of databases,
 //! artifacts and leases. Always inside the transaction of the report that caused it.
 
+use syncferry_shared::identity::instance_key;
 use syncferry_shared::lease::{LeaseState, Resource};
 use syncferry_shared::outcome::{Outcome, Restored};
 use syncferry_shared::spec::{JobKind, JobSpec, Task};
@@ -10,7 +11,7 @@ use syncferry_shared::state::{
 use syncferry_shared::{HostId, MigrationId};
 use syncferry_store::{Attempt, By, DatabaseGuids, IdentityState, Job, JobFilter, Migration, NewArtifact, Tx};
 
-use crate::commands::add_database::physical_key;
+use crate::commands::lease_run;
 use crate::core::{Core, migration_event};
 use crate::dispatch::report::End;
 use crate::problem::Problem;
@@ -102,6 +103,11 @@ pub async fn ended(
     if was_told(attempt, job, &end)? {
         return Ok(vec![]);
     }
+    // What a run at SQL Server read back is held against what was planned, before anything follows from it.
+    let end = match end {
+        End::Succeeded(outcome) if job.kind == JobKind::Fence => lease_run::judged(tx, actor, &m, job, outcome).await?,
+        end => end,
+    };
     let (attempt_event, job_event, kind) = match &end {
         End::Succeeded(_) => (AttemptEvent::Succeed, JobEvent::Succeed, "job.succeeded"),
         End::Failed(_) => (AttemptEvent::Fail, JobEvent::Fail, "job.failed"),
@@ -279,7 +285,7 @@ async fn know_database(tx: &mut dyn Tx, id: syncferry_shared::DatabaseId, r: &Re
     };
     tx.set_database_identity(
         id,
-        &physical_key(&r.server_name, r.database_guid),
+        &instance_key(&r.server_name, r.database_guid),
         &guids,
         &r.server_name,
     )

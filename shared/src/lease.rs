@@ -134,6 +134,14 @@ impl Resource {
     pub fn database(id: DatabaseId) -> Self {
         Self(format!("adsync-db:{id}"))
     }
+    /// The lease of a tenant's export: whoever has it is out of staging mode. Sites of one tenant share it.
+    pub fn tenant_export(tenant_id: &str) -> Self {
+        Self(format!("tenant:{}:export", tenant_id.to_ascii_lowercase()))
+    }
+    /// The tenant of an export lease.
+    pub fn tenant_id(&self) -> Option<&str> {
+        self.0.strip_prefix("tenant:")?.strip_suffix(":export")
+    }
     /// The database of a database lease.
     pub fn database_id(&self) -> Option<DatabaseId> {
         self.0.strip_prefix("adsync-db:")?.parse().ok()
@@ -200,6 +208,9 @@ mod tests {
     fn resource_names_its_database() {
         let id: DatabaseId = "01932c5e-7d3a-7c1b-9f3e-0242ac120002".parse().unwrap();
         assert_eq!(Resource::database(id).database_id(), Some(id));
-        assert_eq!(Resource("tenant:x:export".into()).database_id(), None);
+        assert_eq!(Resource::database(id).tenant_id(), None);
+        assert_eq!(Resource::tenant_export("ABC"), Resource("tenant:abc:export".into()));
+        assert_eq!(Resource::tenant_export("abc").tenant_id(), Some("abc"));
+        assert_eq!(Resource::tenant_export("abc").database_id(), None);
     }
 }

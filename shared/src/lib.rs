@@ -10,6 +10,7 @@ pub mod connect_version;
 pub mod event;
 pub mod fence;
 pub mod finding;
+pub mod identity;
 pub mod ids;
 pub mod inventory;
 pub mod lease;

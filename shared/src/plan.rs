@@ -4,11 +4,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::connect_version::ConnectVersion;
+use crate::fence::{FenceDatabaseTask, PreviewStatement, RemoveMarksTask};
 use crate::finding::Finding;
 use crate::ids::{ArtifactId, DatabaseId, HostId, JobId, MigrationId, SiteId};
 use crate::inventory::DatabaseAddress;
-use crate::lease::Resource;
-use crate::spec::{DatabaseIdentity, ExpectedConnect, JobKind};
+use crate::lease::{LeaseState, Resource};
+use crate::spec::{DatabaseIdentity, ExpectedConnect, JobKind, Task};
 
 /// What can be run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -16,15 +17,31 @@ use crate::spec::{DatabaseIdentity, ExpectedConnect, JobKind};
 pub enum Scenario {
     /// LocalDB is at its limit: the database moves to full SQL Server, and a new Connect server is seated on it.
     MoveToFullSql,
+    /// A lease is being taken: its holder is denied the database at SQL Server.
+    FenceDatabase,
+    /// A database that was fenced is opened to the lease's holder.
+    OpenDatabase,
+    /// Every mark and denial of ours is removed from a database.
+    RemoveMarks,
 }
 
 impl Scenario {
     /// Every scenario.
-    pub const ALL: &'static [Scenario] = &[Scenario::MoveToFullSql];
+    pub const ALL: &'static [Scenario] = &[
+        Scenario::MoveToFullSql,
+        Scenario::FenceDatabase,
+        Scenario::OpenDatabase,
+        Scenario::RemoveMarks,
+    ];
+    /// Those that are planned with `syncferry plan`; the others belong to a lease.
+    pub const PLANNED: &'static [Scenario] = &[Scenario::MoveToFullSql];
     /// Its name in the CLI.
     pub fn as_str(self) -> &'static str {
         match self {
             Scenario::MoveToFullSql => "move-to-full-sql",
+            Scenario::FenceDatabase => "fence-database",
+            Scenario::OpenDatabase => "open-database",
+            Scenario::RemoveMarks => "remove-marks",
         }
     }
     /// Reads the name.
@@ -70,8 +87,9 @@ pub struct PlanRequest {
 pub struct Plan {
     /// The migration that it is for.
     pub migration: MigrationId,
-    /// What was asked for.
-    pub request: PlanRequest,
+    /// What was asked for, where a database is moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<PlanRequest>,
     /// What is to be done, in order.
     pub stages: Vec<Stage>,
     /// Everything that the preflight found.
@@ -80,16 +98,70 @@ pub struct Plan {
     pub rollback: Vec<String>,
     /// The values that the jobs are made of. `None` when blockers left something open.
     pub values: Option<PlanValues>,
+    /// The run at SQL Server, where that is what is planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_run: Option<LeaseRun>,
 }
 
 impl Plan {
+    /// A plan that does nothing.
+    pub fn nothing(migration: MigrationId) -> Self {
+        Self {
+            migration,
+            request: None,
+            stages: vec![],
+            findings: vec![],
+            rollback: vec![],
+            values: None,
+            lease_run: None,
+        }
+    }
     /// Whether something blocks it.
     pub fn blocked(&self) -> bool {
-        self.values.is_none() || self.findings.iter().any(Finding::blocks)
+        (self.values.is_none() && self.lease_run.is_none()) || self.findings.iter().any(Finding::blocks)
     }
     /// Every job, in order.
     pub fn jobs(&self) -> impl Iterator<Item = &PlannedJob> {
         self.stages.iter().flat_map(|s| &s.jobs)
+    }
+}
+
+/// A run at SQL Server for a lease, as it was shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LeaseRun {
+    /// The lease.
+    pub resource: Resource,
+    /// Where the lease stood when the run was planned; it must stand there still when it is applied.
+    pub seen_state: LeaseState,
+    /// Its epoch then.
+    pub seen_epoch: i64,
+    /// Why.
+    pub reason: String,
+    /// What the job is told.
+    pub task: LeaseTask,
+    /// The statements, with their values, as the agent said that it would run them.
+    pub statements: Vec<PreviewStatement>,
+}
+
+/// What a run's job is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "run", rename_all = "kebab-case")]
+pub enum LeaseTask {
+    /// Nobody may connect any more.
+    Fence(FenceDatabaseTask),
+    /// The holder may connect, and nobody else.
+    Open(FenceDatabaseTask),
+    /// Marks and denials go.
+    RemoveMarks(RemoveMarksTask),
+}
+
+impl LeaseTask {
+    /// The specification's task.
+    pub fn task(&self) -> Task {
+        match self {
+            LeaseTask::Fence(t) | LeaseTask::Open(t) => Task::FenceDatabase(t.clone()),
+            LeaseTask::RemoveMarks(t) => Task::RemoveMarks(t.clone()),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use syncferry_shared::alarm::{AlarmEvent, AlarmState};
 use syncferry_shared::lease::{LeaseEvent, LeaseState};
 use syncferry_shared::state::{
     AttemptEvent, AttemptState, GateEvent, GateState, JobEvent, JobState, MigrationEvent, MigrationState, StepEvent,
@@ -69,6 +70,7 @@ fn machines() -> Vec<Machine> {
         machine!("Attempt", "state/attempt.rs", AttemptState, AttemptEvent),
         machine!("Gate", "state/gate.rs", GateState, GateEvent),
         machine!("Lease", "lease.rs", LeaseState, LeaseEvent),
+        machine!("Alarm", "alarm.rs", AlarmState, AlarmEvent),
     ]
 }
 
@@ -166,5 +168,30 @@ fn the_document_says_what_the_tables_say() {
     assert!(
         written == drawn,
         "docs/STATES.md is not what the tables say; run: UPDATE_DOCS=1 cargo test -p syncferry-shared --test state_tables"
+    );
+}
+
+/// The page about leases shows the same diagram, between its two marks.
+#[test]
+fn the_page_about_leases_shows_the_machine() {
+    const BEGIN: &str = "<!-- drawn from shared/src/lease.rs by shared/tests/state_tables.rs -->\n";
+    const END: &str = "<!-- end -->";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/LEASE.md");
+    let text = std::fs::read_to_string(&path).unwrap().replace("\r\n", "\n");
+    let (head, rest) = text.split_once(BEGIN).expect("the first mark");
+    let (shown, tail) = rest.split_once(END).expect("the second mark");
+    let mut drawn = String::from("\n");
+    let lease = machines().into_iter().find(|m| m.title == "Lease").expect("the lease is drawn");
+    lease.diagram(&mut drawn);
+    Machine::words(&mut drawn, "State", &lease.states, |_| false);
+    Machine::words(&mut drawn, "Event", &lease.events, |_| false);
+    drawn.push('\n');
+    if std::env::var_os("UPDATE_DOCS").is_some_and(|v| v == "1") {
+        std::fs::write(&path, format!("{head}{BEGIN}{drawn}{END}{tail}")).unwrap();
+        return;
+    }
+    assert!(
+        shown == drawn,
+        "docs/LEASE.md does not show the lease as it is; run: UPDATE_DOCS=1 cargo test -p syncferry-shared --test state_tables"
     );
 }

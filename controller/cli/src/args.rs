@@ -6,7 +6,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::exit;
 use crate::verbs::{
-    apply, cancel, completions, database, events, gate, health, host, lease, plan, report, site, status, watch,
+    alarms, apply, cancel, completions, database, events, gate, health, host, lease, plan, report, site, status, watch,
 };
 
 const ABOUT: &str =
@@ -101,6 +101,7 @@ pub(crate) enum Verb {
     /// Leases: which Connect server may use which database
     #[command(subcommand)]
     Lease(lease::Verb),
+    Alarms(alarms::Args),
     Cancel(cancel::Args),
     Report(report::Args),
     Completions(completions::Args),

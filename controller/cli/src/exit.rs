@@ -21,6 +21,8 @@ pub enum Exit {
     Stopped,
     /// The migration was cancelled.
     Cancelled,
+    /// An alarm is raised.
+    Alarm,
     /// Ctrl-C.
     Interrupted,
 }
@@ -36,6 +38,7 @@ impl Exit {
         Exit::Unreachable,
         Exit::Stopped,
         Exit::Cancelled,
+        Exit::Alarm,
         Exit::Interrupted,
     ];
 
@@ -50,6 +53,7 @@ impl Exit {
             Exit::Unreachable => 5,
             Exit::Stopped => 6,
             Exit::Cancelled => 7,
+            Exit::Alarm => 8,
             Exit::Interrupted => 130,
         }
     }
@@ -65,6 +69,7 @@ impl Exit {
             Exit::Unreachable => "the controller cannot be reached",
             Exit::Stopped => "the migration stopped or is stuck",
             Exit::Cancelled => "the migration was cancelled",
+            Exit::Alarm => "an alarm is raised that nobody has acknowledged",
             Exit::Interrupted => "interrupted (Ctrl-C)",
         }
     }

@@ -18,7 +18,7 @@ use super::guard::{self, Shared};
 use crate::dispatch::hello::{Greeting, Order};
 use crate::dispatch::report::{End, Sight, StepReport, What};
 use crate::dispatch::{
-    accept, authorize, certificate, heartbeat, hello, inspection, log_chunk, pull, renew_lease, report, transfer,
+    accept, authorize, certificate, heartbeat, hello, inspection, log_chunk, pull, renew_lease, report, transfer, watch,
 };
 use crate::problem::Problem;
 use crate::wake::{HostReason, Reason};
@@ -262,7 +262,21 @@ impl Agent for Service {
                     job_id: job.to_string(),
                 })
                 .collect(),
-            watch: None,
+            watch: Some(v1::WatchDuty {
+                every: Some(seconds(leases.watch_s)),
+                databases: desired
+                    .watch
+                    .databases
+                    .into_iter()
+                    .map(|(id, address)| v1::WatchTarget {
+                        database_id: id.to_string(),
+                        instance: address.instance,
+                        database: address.database,
+                    })
+                    .collect(),
+                connect: desired.watch.connect,
+            })
+            .filter(|w| w.connect || !w.databases.is_empty()),
         }))
     }
 
@@ -403,7 +417,10 @@ impl Agent for Service {
         &self,
         request: Request<v1::ReportWatchRequest>,
     ) -> Result<Response<v1::ReportWatchResponse>, Status> {
-        guard::agent(&request)?;
+        let id = guard::agent(&request)?;
+        let r = request.get_ref();
+        let look = document(r.report.as_ref(), "report")?.read(schema::WATCH)?;
+        watch::report(&self.0, id, session(&r.session_id)?, look).await?;
         Ok(Response::new(v1::ReportWatchResponse {}))
     }
 

@@ -3,4 +3,5 @@
 pub mod agent;
 pub mod enrolment;
 pub mod guard;
+mod lease;
 pub mod operator;

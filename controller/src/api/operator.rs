@@ -13,8 +13,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::guard::{self, Shared};
-use crate::commands::create_plan::Typed;
-use crate::commands::{add_database, add_host, add_site, apply, cancel, complete_gate, create_plan};
+use super::lease::{self as lease_api, ask};
+use crate::alarms;
+use crate::commands::lease::{self, Typed};
+use crate::commands::{add_database, add_host, add_site, apply, cancel, complete_gate, create_plan, lease_run};
 use crate::core::Core;
 use crate::problem::Problem;
 use crate::queries::migration::Detail;
@@ -169,7 +171,7 @@ impl Operator for Service {
     async fn create_plan(&self, request: Request<v1::CreatePlanRequest>) -> Result<Response<v1::Migration>, Status> {
         let actor = guard::operator(&self.0, &request).await?;
         let r = request.into_inner();
-        let typed = Typed {
+        let typed = create_plan::Typed {
             scenario: r.scenario,
             site: r.site,
             source: r.source,
@@ -342,36 +344,70 @@ impl Operator for Service {
         &self,
         request: Request<v1::HandOverLeaseRequest>,
     ) -> Result<Response<v1::LeaseAnswer>, Status> {
-        guard::operator(&self.0, &request).await?;
-        Err(Status::unimplemented("not yet"))
+        let actor = guard::operator(&self.0, &request).await?;
+        let r = request.into_inner();
+        let answer = lease::hand_over(&self.0, ask!(r, &actor), &r.to).await?;
+        Ok(Response::new(lease_api::answer(&self.0, answer).await?))
     }
 
     async fn fence_lease(&self, request: Request<v1::FenceLeaseRequest>) -> Result<Response<v1::LeaseAnswer>, Status> {
-        guard::operator(&self.0, &request).await?;
-        Err(Status::unimplemented("not yet"))
+        let actor = guard::operator(&self.0, &request).await?;
+        let r = request.into_inner();
+        let answer = lease::fence(&self.0, ask!(r, &actor)).await?;
+        Ok(Response::new(lease_api::answer(&self.0, answer).await?))
     }
 
     async fn break_glass(&self, request: Request<v1::BreakGlassRequest>) -> Result<Response<v1::LeaseAnswer>, Status> {
-        guard::operator(&self.0, &request).await?;
-        Err(Status::unimplemented("not yet"))
+        let actor = guard::operator(&self.0, &request).await?;
+        let r = request.into_inner();
+        let answer = lease::break_glass(
+            &self.0,
+            ask!(r, &actor),
+            Typed {
+                server: &r.server,
+                ticket: &r.ticket,
+            },
+        )
+        .await?;
+        Ok(Response::new(lease_api::answer(&self.0, answer).await?))
     }
 
     async fn attest_lease(
         &self,
         request: Request<v1::AttestLeaseRequest>,
     ) -> Result<Response<v1::LeaseAnswer>, Status> {
-        guard::operator(&self.0, &request).await?;
-        Err(Status::unimplemented("not yet"))
+        let actor = guard::operator(&self.0, &request).await?;
+        let r = request.into_inner();
+        let answer = lease::attest(
+            &self.0,
+            ask!(r, &actor),
+            Typed {
+                server: &r.server,
+                ticket: &r.ticket,
+            },
+        )
+        .await?;
+        Ok(Response::new(lease_api::answer(&self.0, answer).await?))
     }
 
     async fn adopt_lease(&self, request: Request<v1::AdoptLeaseRequest>) -> Result<Response<v1::LeaseAnswer>, Status> {
-        guard::operator(&self.0, &request).await?;
-        Err(Status::unimplemented("not yet"))
+        let actor = guard::operator(&self.0, &request).await?;
+        let r = request.into_inner();
+        let answer = lease::adopt(&self.0, ask!(r, &actor), &r.host).await?;
+        Ok(Response::new(lease_api::answer(&self.0, answer).await?))
     }
 
     async fn plan_fence(&self, request: Request<v1::PlanFenceRequest>) -> Result<Response<v1::Migration>, Status> {
-        guard::operator(&self.0, &request).await?;
-        Err(Status::unimplemented("not yet"))
+        let actor = guard::operator(&self.0, &request).await?;
+        let r = request.into_inner();
+        let run = match r.run() {
+            v1::FenceRun::Fence => lease_run::Run::Fence,
+            v1::FenceRun::Open => lease_run::Run::Open,
+            v1::FenceRun::RemoveMarks => lease_run::Run::RemoveMarks,
+            v1::FenceRun::Unspecified => return Err(Status::invalid_argument("what the run is for must be said")),
+        };
+        let m = lease_run::plan(&self.0, &actor, &r.lease, run, &r.logins, &r.reason).await?;
+        Ok(Response::new(migration_message(&self.0, m.id, Detail::Full).await?))
     }
 
     async fn list_alarms(
@@ -379,15 +415,21 @@ impl Operator for Service {
         request: Request<v1::ListAlarmsRequest>,
     ) -> Result<Response<v1::ListAlarmsResponse>, Status> {
         guard::operator(&self.0, &request).await?;
-        Err(Status::unimplemented("not yet"))
+        let mut tx = reader(&self.0, "alarm.list").await?;
+        let alarms = tx.alarms(request.get_ref().all).await.map_err(Problem::from)?;
+        Ok(Response::new(v1::ListAlarmsResponse {
+            alarms: alarms.iter().map(queries::alarm::message).collect(),
+        }))
     }
 
     async fn acknowledge_alarm(
         &self,
         request: Request<v1::AcknowledgeAlarmRequest>,
     ) -> Result<Response<v1::Alarm>, Status> {
-        guard::operator(&self.0, &request).await?;
-        Err(Status::unimplemented("not yet"))
+        let actor = guard::operator(&self.0, &request).await?;
+        let r = request.get_ref();
+        let alarm = alarms::acknowledge(&self.0, &actor, &r.alarm, &r.remark).await?;
+        Ok(Response::new(queries::alarm::message(&alarm)))
     }
 
     async fn get_report(

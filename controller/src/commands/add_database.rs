@@ -1,20 +1,18 @@
 //! `database add`: a database is registered by connecting to it, never by its name; its lease goes to the Connect server
 //! that is seen to use it.
 
+use syncferry_shared::identity;
 use syncferry_shared::inventory::{DatabaseAddress, DatabaseFacts, InspectionRequest, Inventory};
 use syncferry_shared::lease::{LeaseKind, LeaseState, Resource};
-use syncferry_shared::{DatabaseId, Finding};
+use syncferry_shared::{DatabaseId, Finding, HostId, SessionId};
 use syncferry_store::{By, Database, DatabaseGuids, Grant, Host, IdentityState, NewDatabase, Tx};
 
+use super::identify;
+use super::lease::export::{self, Active};
 use crate::core::Core;
 use crate::problem::Problem;
 use crate::wake::HostReason;
 use crate::{find, inspect};
-
-/// What the key of a database is made of: the server's own name and the database's own GUID.
-pub fn physical_key(server_name: &str, database_guid: uuid::Uuid) -> String {
-    format!("inst:{}|{database_guid}", server_name.to_uppercase())
-}
 
 /// Looks at a database and registers it. The same database a second time, by whatever name, is the same row.
 pub async fn add_database(
@@ -43,7 +41,7 @@ pub async fn add_database(
     };
     let inventory = inspect::ask_and_wait(core, &host, &request, "database add").await?;
     let facts = found(&inventory, &address, &host)?;
-    let Some(guid) = facts.database_guid else {
+    let Some(key) = identity::physical_key(&identify::seen(&facts)) else {
         return Err(Problem::refused(
             Finding::blocker(
                 "database-identity-unknown",
@@ -54,11 +52,22 @@ pub async fn add_database(
             .next("Bring it online, and check that the agent's login may see it."),
         ));
     };
+    let mut tx = core.store.read("database.promised").await?;
+    not_promised(&mut *tx, &host, &address).await?;
+    drop(tx);
+    let identified = identify::identify(core, &host, &address, &facts).await?;
     let mut tx = core.store.begin("database.add").await?;
-    let key = physical_key(&facts.server_name, guid);
     not_promised(&mut *tx, &host, &address).await?;
     let endpoint = format!("{}/{instance}/{}", host.name, facts.name);
-    let database = match tx.database_by_key(&key).await? {
+    let known = match identified.settle(&mut *tx, actor, &host, &facts).await? {
+        Ok(known) => known,
+        Err(finding) => {
+            // What was quarantined stays so.
+            tx.commit().await?;
+            return Err(Problem::refused(*finding));
+        }
+    };
+    let database = match known {
         Some(known) => known,
         None => add(core, &mut *tx, actor, &site, &host, &address, &facts, &key).await?,
     };
@@ -69,7 +78,11 @@ pub async fn add_database(
             false => e.into(),
         })?;
     tx.set_database_facts(database.id, &to_json(&facts)?).await?;
-    let holder = grant_to_seen_holder(core, &mut *tx, actor, &database, &host, &inventory, &facts).await?;
+    let seen = grant_to_seen_holder(core, &mut *tx, actor, &database, &host, &inventory, &facts).await?;
+    if let Some(active) = seen.as_ref().and_then(|s| is_active(s, &host, &inventory, &facts)) {
+        export::grant_to_active(core, &mut *tx, &site.tenant_id, actor, &active).await?;
+    }
+    let holder = seen.map(|s| s.renewer);
     let database = tx
         .database(database.id)
         .await?
@@ -217,7 +230,30 @@ pub(crate) fn guids(facts: &DatabaseFacts) -> DatabaseGuids {
     }
 }
 
-/// Gives a free lease to the server that is seen to use the database. Returns the host whose agent renews.
+/// The server that was seen to use a database, and who renews for it.
+struct Seen {
+    holder: HostId,
+    renewer: HostId,
+    session: SessionId,
+}
+
+/// Whether that server is out of staging mode: by its own scheduler where it is the very host, otherwise by what the
+/// database says of its server. Unknown is no reason to believe that it exports.
+fn is_active(seen: &Seen, host: &Host, inventory: &Inventory, facts: &DatabaseFacts) -> Option<Active> {
+    let scheduler = inventory.connect.as_ref().and_then(|c| c.scheduler.as_ref());
+    let (staging, from) = match scheduler.filter(|_| seen.holder == host.id) {
+        Some(s) => (Some(s.staging_mode), "Get-ADSyncScheduler"),
+        None => (facts.adsync.as_ref().and_then(|a| a.staging_mode), "the database"),
+    };
+    (staging == Some(false)).then(|| Active {
+        host: seen.holder,
+        renewer: seen.renewer,
+        session: seen.session,
+        evidence: serde_json::json!({"staging_mode": false, "said_by": from, "database": facts.name}),
+    })
+}
+
+/// Gives a free lease to the server that is seen to use the database.
 async fn grant_to_seen_holder(
     core: &Core,
     tx: &mut dyn Tx,
@@ -226,7 +262,7 @@ async fn grant_to_seen_holder(
     host: &Host,
     inventory: &Inventory,
     facts: &DatabaseFacts,
-) -> Result<Option<syncferry_shared::HostId>, Problem> {
+) -> Result<Option<Seen>, Problem> {
     let resource = Resource::database(database.id);
     let Some(lease) = tx.lease(&resource).await?.filter(|l| l.state == LeaseState::Free) else {
         return Ok(None);
@@ -259,7 +295,11 @@ async fn grant_to_seen_holder(
         "connect": inventory.connect,
     }));
     tx.acquire_lease(&grant, &by).await?;
-    Ok(Some(renewer))
+    Ok(Some(Seen {
+        holder: holder.id,
+        renewer,
+        session,
+    }))
 }
 
 /// The Connect server that uses a database: the very host, when its registry names the database and its service runs; or

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use syncferry_shared::SiteId;
 use syncferry_store::{NewSite, Site};
 
+use super::lease::export;
 use crate::core::{Core, system_event};
 use crate::problem::Problem;
 
@@ -39,6 +40,7 @@ pub async fn add_site(
         )),
         false => e.into(),
     })?;
+    export::ensure(&mut *tx, &site.tenant_id, actor).await?;
     let store = tx.meta().await?.id;
     let payload = serde_json::json!({"site": site.name, "tenant_id": site.tenant_id, "site_id": site.id});
     tx.append_event(system_event(&store.to_string(), "site.added", actor, payload))

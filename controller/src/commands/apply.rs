@@ -3,13 +3,14 @@
 
 use syncferry_shared::Finding;
 use syncferry_shared::lease::{LeaseKind, Resource};
-use syncferry_shared::plan::{Plan, PlanValues};
+use syncferry_shared::plan::{Plan, PlanRequest, PlanValues};
 use syncferry_shared::state::{AttemptEvent, AttemptState, JobEvent, JobState, MigrationEvent, MigrationState};
 use syncferry_store::{
     AgentState, By, Database, DatabaseGuids, Grant, IdentityState, Job, JobFilter, LeaseError, Migration,
     MigrationFilter, NewDatabase, NewJob, Tx,
 };
 
+use super::lease_run;
 use crate::core::{Core, migration_event};
 use crate::find;
 use crate::problem::Problem;
@@ -94,14 +95,30 @@ async fn start(
         ));
     }
     check_warnings(&plan, consent)?;
-    let values = plan
-        .values
-        .as_ref()
-        .ok_or_else(|| Problem::Internal("a planned migration without values".to_string()))?;
+    if let Some(run) = &plan.lease_run {
+        lease_run::begin(tx, actor, m, run).await?;
+        start_jobs(tx, actor, m, &plan, consent).await?;
+        return Ok(plan.jobs().map(|j| j.host).collect());
+    }
+    let (Some(values), Some(request)) = (&plan.values, &plan.request) else {
+        return Err(Problem::Internal("a planned migration without values".to_string()));
+    };
     check_no_other(tx, m).await?;
-    check_name(tx, &plan, values).await?;
+    check_name(tx, request, values).await?;
     check_source_lease(tx, values).await?;
-    seat(core, tx, actor, m, &plan, values).await?;
+    seat(core, tx, actor, m, request, values).await?;
+    start_jobs(tx, actor, m, &plan, consent).await?;
+    Ok(vec![request.target_host])
+}
+
+/// Writes the plan's jobs down and lets the migration run.
+async fn start_jobs(
+    tx: &mut dyn Tx,
+    actor: &str,
+    m: &Migration,
+    plan: &Plan,
+    consent: &Consent,
+) -> Result<(), Problem> {
     let jobs: Vec<NewJob> = plan
         .stages
         .iter()
@@ -136,7 +153,7 @@ async fn start(
     });
     tx.append_event(migration_event(m.id, "migration.applied", actor, payload))
         .await?;
-    Ok(vec![plan.request.target_host])
+    Ok(())
 }
 
 fn check_warnings(plan: &Plan, consent: &Consent) -> Result<(), Problem> {
@@ -182,10 +199,10 @@ async fn check_no_other(tx: &mut dyn Tx, m: &Migration) -> Result<(), Problem> {
 }
 
 /// What was registered under the target's name since the plan was made.
-async fn check_name(tx: &mut dyn Tx, plan: &Plan, v: &PlanValues) -> Result<(), Problem> {
+async fn check_name(tx: &mut dyn Tx, request: &PlanRequest, v: &PlanValues) -> Result<(), Problem> {
     let same = |d: &Database| {
         d.identity_state != IdentityState::Retired
-            && d.host == plan.request.target_host
+            && d.host == request.target_host
             && d.address.instance == v.target_address.instance
             && d.address.database.eq_ignore_ascii_case(&v.target_address.database)
     };
@@ -238,7 +255,7 @@ async fn seat(
     tx: &mut dyn Tx,
     actor: &str,
     m: &Migration,
-    plan: &Plan,
+    request: &PlanRequest,
     v: &PlanValues,
 ) -> Result<(), Problem> {
     let key = format!(
@@ -259,7 +276,7 @@ async fn seat(
             ..DatabaseGuids::default()
         },
         server_name: v.target_server_name.clone(),
-        host: plan.request.target_host,
+        host: request.target_host,
         address: v.target_address.clone(),
         identity_state: IdentityState::Provisional,
         facts: serde_json::json!({}),
@@ -274,7 +291,7 @@ async fn seat(
     tx.create_lease(&resource, LeaseKind::Database, Some(&evidence), &by)
         .await?;
     let session = tx
-        .agent_of_host(plan.request.target_host)
+        .agent_of_host(request.target_host)
         .await?
         .and_then(|a| a.session)
         .ok_or_else(|| {
@@ -283,9 +300,9 @@ async fn seat(
     let grant = Grant {
         resource: resource.clone(),
         seen_epoch: 0,
-        holder: plan.request.connect_host,
+        holder: request.connect_host,
         session,
-        renewer: plan.request.target_host,
+        renewer: request.target_host,
         ttl_ms: core.config.leases.ttl_ms(),
     };
     let by = By::new(actor)

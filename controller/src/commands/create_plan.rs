@@ -41,8 +41,9 @@ pub struct Typed {
 
 /// Writes the migration down and asks the hosts.
 pub async fn create_plan(core: &Core, actor: &str, typed: Typed) -> Result<Migration, Problem> {
-    let scenario = Scenario::parse(&typed.scenario).ok_or_else(|| {
-        let names: Vec<&str> = Scenario::ALL.iter().map(|s| s.as_str()).collect();
+    let scenario = Scenario::parse(&typed.scenario).filter(|s| Scenario::PLANNED.contains(s));
+    let scenario = scenario.ok_or_else(|| {
+        let names: Vec<&str> = Scenario::PLANNED.iter().map(|s| s.as_str()).collect();
         Problem::Invalid(format!(
             "'{}' is not a scenario; there are: {}",
             typed.scenario,

@@ -7,3 +7,6 @@ pub mod apply;
 pub mod cancel;
 pub mod complete_gate;
 pub mod create_plan;
+mod identify;
+pub mod lease;
+pub mod lease_run;

@@ -16,6 +16,8 @@ pub struct Leases {
     pub grace_s: u64,
     /// What is taken off a permit, for clocks that run at different rates.
     pub margin_s: u64,
+    /// How often agents look who uses a leased database, and whether Connect runs.
+    pub watch_s: u64,
 }
 
 impl Default for Leases {
@@ -25,6 +27,7 @@ impl Default for Leases {
             renew_every_s: 20,
             grace_s: 30,
             margin_s: 15,
+            watch_s: 15,
         }
     }
 }
@@ -57,6 +60,11 @@ impl Leases {
             self.ttl_s > self.margin_s,
             "leases.margin_s",
             "must be shorter than leases.ttl_s",
+        )?;
+        need(
+            (1..=60).contains(&self.watch_s),
+            "leases.watch_s",
+            "must be from 1 to 60: somebody else on a database is an alarm within a minute",
         )?;
         need(
             self.renew_every_s > 0 && self.renew_every_s * 2 <= self.ttl_s - self.margin_s,

@@ -2,6 +2,7 @@
 //! and the lease has enough time left; it travels as a duration, because clocks differ.
 
 use syncferry_shared::AgentId;
+use syncferry_shared::spec::JobKind;
 use syncferry_shared::state::{AttemptState, JobState, MigrationState};
 use syncferry_shared::token::AttemptToken;
 use syncferry_store::LeaseError;
@@ -42,10 +43,16 @@ pub async fn authorize(
         )));
     }
     let margin = core.config.leases.margin_ms();
-    let left = match tx
-        .authorize(&job.resource, attempt.epoch, None, budget_ms.saturating_add(margin))
-        .await
-    {
+    let needed = budget_ms.saturating_add(margin);
+    // A run at SQL Server belongs to the lease's change, which does not expire; its permit is as long as a lease's time.
+    let permitted = match job.kind {
+        JobKind::Fence => tx
+            .authorize_run(&job.resource, attempt.epoch)
+            .await
+            .map(|()| needed.max(core.config.leases.ttl_ms())),
+        _ => tx.authorize(&job.resource, attempt.epoch, None, needed).await,
+    };
+    let left = match permitted {
         Ok(left) => left - margin,
         Err(LeaseError::Store(e)) => return Err(e.into()),
         Err(e) => return Ok(Err(e.to_string())),

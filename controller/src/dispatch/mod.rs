@@ -13,6 +13,7 @@ pub mod pull;
 pub mod renew_lease;
 pub mod report;
 pub mod transfer;
+pub mod watch;
 
 use syncferry_shared::AgentId;
 use syncferry_store::{Agent, AgentState, Host, Tx};

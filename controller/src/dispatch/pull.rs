@@ -1,11 +1,14 @@
 //! Pull: everything an agent should be doing. Ready jobs are offered here: an attempt is opened, and the same offer is
 //! given again until it is accepted or withdrawn.
 
+use syncferry_shared::inventory::DatabaseAddress;
 use syncferry_shared::lease::LeaseState;
+use syncferry_shared::spec::JobKind;
 use syncferry_shared::state::{AttemptState, GateState, JobEvent, JobState, MigrationState};
 use syncferry_shared::token::AttemptToken;
-use syncferry_shared::{AgentId, GateId, JobId, SessionId};
-use syncferry_store::{AgentState, Host, Inspection, Job, JobFilter, NewAttempt, Tx};
+use syncferry_store::{
+    AgentState, Host, HostRole, IdentityState, Inspection, Job, JobFilter, NewAttempt, Tx, lease_rules,
+};
 
 use super::{actor, known_agent};
 use crate::core::{Core, migration_event};
@@ -43,6 +46,17 @@ pub struct Desired {
     pub leases: Vec<Duty>,
     /// Gates that a person claims to be done.
     pub claims: Vec<(GateId, JobId)>,
+    /// What to watch.
+    pub watch: Watch,
+}
+
+/// What to watch.
+#[derive(Default)]
+pub struct Watch {
+    /// Leased databases.
+    pub databases: Vec<(DatabaseId, DatabaseAddress)>,
+    /// Connect on the host itself.
+    pub connect: bool,
 }
 
 /// What the agent should be doing.
@@ -96,8 +110,23 @@ pub async fn pull(core: &Core, id: AgentId, session: SessionId) -> Result<Desire
             });
         }
     }
+    desired.watch = watch(&mut *tx, &host).await?;
     tx.commit().await?;
     Ok(desired)
+}
+
+/// Databases that are there and leased are watched by the agent that reaches them; Connect by the one on its own host.
+async fn watch(tx: &mut dyn Tx, host: &Host) -> Result<Watch, Problem> {
+    let mut watch = Watch {
+        connect: host.roles.contains(&HostRole::ConnectServer),
+        ..Watch::default()
+    };
+    for d in tx.databases(Some(host.site)).await? {
+        if d.host == host.id && matches!(d.identity_state, IdentityState::Confirmed | IdentityState::Suspect) {
+            watch.databases.push((d.id, d.address));
+        }
+    }
+    Ok(watch)
 }
 
 async fn claims(tx: &mut dyn Tx, job: &Job, desired: &mut Desired) -> Result<(), Problem> {
@@ -136,7 +165,12 @@ async fn offer(tx: &mut dyn Tx, id: AgentId, host: &Host, job: Job) -> Result<Op
     }
     // No job uses a database without its lease, and what a job is made of may have changed since it became ready.
     let alive = |l: &syncferry_shared::lease::Lease| matches!(l.state, LeaseState::Held | LeaseState::Draining);
-    let Some(lease) = tx.lease(&job.resource).await?.filter(alive) else {
+    let may_run = |l: &syncferry_shared::lease::Lease| lease_rules::authorize_run(l, l.epoch).is_ok();
+    let fits: &(dyn Fn(&syncferry_shared::lease::Lease) -> bool + Sync) = match job.kind {
+        JobKind::Fence => &may_run,
+        _ => &alive,
+    };
+    let Some(lease) = tx.lease(&job.resource).await?.filter(fits) else {
         return Ok(None);
     };
     let job = if undo {

@@ -1,6 +1,7 @@
 //! Background duties, one file each. Each waits for a tick, reads the world again and does something idempotent. Of several
 //! controllers on one store, one does them: `term.rs`.
 
+mod alarms;
 mod expire_leases;
 mod silent_agents;
 mod term;
@@ -47,6 +48,9 @@ async fn look(core: &Core) -> Result<(), Away> {
     };
     if let Err(problem) = expire_leases::look(core, &right).await {
         tell(problem, "leases could not be looked at; trying again")?;
+    }
+    if let Err(problem) = alarms::look(core, &right).await {
+        tell(problem, "alarms could not be looked at; trying again")?;
     }
     if let Err(problem) = silent_agents::look(core, &right).await {
         tell(problem, "agents could not be looked at; trying again")?;

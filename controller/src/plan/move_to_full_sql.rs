@@ -23,11 +23,12 @@ pub fn plan(input: &PlanInput) -> Plan {
     let rollback = values.as_ref().map(|v| rollback(input, v)).unwrap_or_default();
     Plan {
         migration: input.ids.migration,
-        request: input.request.clone(),
+        request: Some(input.request.clone()),
         stages,
         findings,
         rollback,
         values,
+        lease_run: None,
     }
 }
 

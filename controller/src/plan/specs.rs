@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use syncferry_shared::AgentId;
 use syncferry_shared::lease::LeaseRef;
 use syncferry_shared::outcome::Outcome;
-use syncferry_shared::plan::{Plan, PlanValues, PlannedJob};
+use syncferry_shared::plan::{LeaseRun, Plan, PlanRequest, PlanValues, PlannedJob};
 use syncferry_shared::spec::{
     BackupTask, DatabaseIdentity, InstallTask, JobSpec, RestoreTask, Task, VerifyOldServerTask, VerifyServerTask,
     VerifySourceTask, VerifyTargetTask,
@@ -47,7 +47,9 @@ pub struct Known<'a> {
 
 /// Makes the specification of one job.
 pub fn spec(plan: &Plan, job: &PlannedJob, known: &Known<'_>) -> Result<JobSpec, SpecError> {
-    let v = plan.values.as_ref().ok_or(SpecError::NoValues)?;
+    let (Some(v), Some(request)) = (plan.values.as_ref(), plan.request.as_ref()) else {
+        return Err(SpecError::NoValues);
+    };
     let task = match job.name.as_str() {
         "verify-source" => Task::VerifySource(VerifySourceTask {
             database: v.source.clone(),
@@ -62,9 +64,9 @@ pub fn spec(plan: &Plan, job: &PlannedJob, known: &Known<'_>) -> Result<JobSpec,
             idle_timeout_s: 3600,
             expected_bytes: v.expected_bytes,
         }),
-        "restore" => Task::Restore(Box::new(restore(plan, v, job, known)?)),
+        "restore" => Task::Restore(Box::new(restore(request, v, job, known)?)),
         "install" => Task::Install(InstallTask {
-            installer: plan.request.installer.clone(),
+            installer: request.installer.clone(),
             installer_hash: v.installer_hash.clone(),
             product_code: v.product_code.clone(),
             version: v.expect.version,
@@ -87,7 +89,7 @@ pub fn spec(plan: &Plan, job: &PlannedJob, known: &Known<'_>) -> Result<JobSpec,
             connect_here: v.connect_on_source,
             staging_mode: v.source_staging,
             scheduler_enabled: v.source_scheduler,
-            delete_artifact: (!plan.request.keep_backup).then(|| manifest_path(known)).flatten(),
+            delete_artifact: (!request.keep_backup).then(|| manifest_path(known)).flatten(),
         }),
         other => return Err(SpecError::UnknownJob(other.to_string())),
     };
@@ -99,6 +101,18 @@ pub fn spec(plan: &Plan, job: &PlannedJob, known: &Known<'_>) -> Result<JobSpec,
         lease: known.lease.clone(),
         task,
     })
+}
+
+/// Makes the specification of a run at SQL Server: it was fixed when it was planned.
+pub fn of_run(plan: &Plan, run: &LeaseRun, job: &PlannedJob, lease: &LeaseRef) -> JobSpec {
+    JobSpec {
+        schema_version: 1,
+        migration: plan.migration,
+        job: job.id,
+        host: job.host,
+        lease: lease.clone(),
+        task: run.task.task(),
+    }
 }
 
 fn missing(job: &PlannedJob, what: &'static str) -> SpecError {
@@ -120,7 +134,12 @@ fn counts(job: &PlannedJob, known: &Known<'_>) -> Result<syncferry_shared::artif
         .ok_or_else(|| missing(job, "the source's counts"))
 }
 
-fn restore(plan: &Plan, v: &PlanValues, job: &PlannedJob, known: &Known<'_>) -> Result<RestoreTask, SpecError> {
+fn restore(
+    request: &PlanRequest,
+    v: &PlanValues,
+    job: &PlannedJob,
+    known: &Known<'_>,
+) -> Result<RestoreTask, SpecError> {
     let manifest = known
         .outcomes
         .get("backup")
@@ -142,8 +161,8 @@ fn restore(plan: &Plan, v: &PlanValues, job: &PlannedJob, known: &Known<'_>) -> 
         database: v.target,
         temporary_name: v.temporary_name.clone(),
         final_name: v.expect.database.clone(),
-        data_dir: plan.request.data_dir.clone(),
-        log_dir: plan.request.log_dir.clone(),
+        data_dir: request.data_dir.clone(),
+        log_dir: request.log_dir.clone(),
         service_account: v.expect.service_account.clone(),
         counts: counts(job, known)?,
     })

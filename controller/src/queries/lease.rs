@@ -6,6 +6,7 @@ use syncferry_shared::HostId;
 use syncferry_shared::lease::Lease;
 use syncferry_store::{IdentityState, Tx};
 
+use crate::find;
 use crate::problem::Problem;
 
 async fn host_name(tx: &mut dyn Tx, id: Option<HostId>) -> Result<String, Problem> {
@@ -13,8 +14,33 @@ async fn host_name(tx: &mut dyn Tx, id: Option<HostId>) -> Result<String, Proble
     Ok(tx.host(id).await?.map_or_else(|| id.to_string(), |h| h.name))
 }
 
+/// The sites of a tenant, by name.
+async fn sites_of(tx: &mut dyn Tx, tenant: &str) -> Result<Vec<String>, Problem> {
+    let sites = tx.sites().await?.into_iter();
+    Ok(sites
+        .filter(|s| s.tenant_id.eq_ignore_ascii_case(tenant))
+        .map(|s| s.name)
+        .collect())
+}
+
+/// The name under which operators find a lease and no other: `SQL01/default/ADSync`, `contoso/export`.
+pub async fn name(tx: &mut dyn Tx, l: &Lease) -> Result<String, Problem> {
+    if let Some(tenant) = l.resource.tenant_id() {
+        let site = sites_of(tx, tenant).await?.into_iter().next();
+        return Ok(site.map_or_else(|| l.resource.0.clone(), |s| format!("{s}/export")));
+    }
+    match find::database_of(tx, l).await? {
+        // The names of a retired database are free for another one.
+        Some(d) if d.identity_state != IdentityState::Retired => find::place(tx, &d).await,
+        _ => Ok(l.resource.0.clone()),
+    }
+}
+
 /// What a lease is about, for people: `SQL01 / ADSync`.
 pub async fn subject(tx: &mut dyn Tx, l: &Lease) -> Result<String, Problem> {
+    if let Some(tenant) = l.resource.tenant_id() {
+        return Ok(format!("export of {}", sites_of(tx, tenant).await?.join(", ")));
+    }
     let Some(id) = l.resource.database_id() else {
         return Ok(l.resource.0.clone());
     };
@@ -27,6 +53,21 @@ pub async fn subject(tx: &mut dyn Tx, l: &Lease) -> Result<String, Problem> {
         ""
     };
     Ok(format!("{} / {}{retired}", d.server_name, d.address.database))
+}
+
+/// The word that waits for a second one, while it is good.
+async fn attestation(tx: &mut dyn Tx, l: &Lease) -> Result<Option<v1::Attestation>, Problem> {
+    let now = tx.now();
+    let waiting = tx.waiting_attestation(&l.resource).await?;
+    let good = waiting.filter(|a| now <= a.valid_until && a.epoch == l.epoch);
+    Ok(good.map(|a| v1::Attestation {
+        first: a.first,
+        purpose: a.purpose.as_str().to_string(),
+        server: a.server,
+        reason: a.reason,
+        ticket: a.ticket,
+        valid_until: Some(timestamp(a.valid_until)),
+    }))
 }
 
 /// A lease as a message.
@@ -43,7 +84,9 @@ pub async fn message(tx: &mut dyn Tx, l: &Lease) -> Result<v1::Lease, Problem> {
         fenced_epoch: l.fenced_epoch,
         row_version: l.row_version,
         subject: subject(tx, l).await?,
-        ..v1::Lease::default()
+        handover_to: host_name(tx, l.handover_to).await?,
+        attestation: attestation(tx, l).await?,
+        name: name(tx, l).await?,
     })
 }
 

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use syncferry_shared::MigrationId;
 use syncferry_shared::lease::{Lease, LeaseRef, LeaseState};
 use syncferry_shared::outcome::Outcome;
-use syncferry_shared::plan::Plan;
+use syncferry_shared::plan::{LeaseRun, Plan};
 use syncferry_shared::state::{JobEvent, JobState, MigrationEvent, MigrationState};
-use syncferry_store::{Job, Migration, Tx};
+use syncferry_store::{Job, LeaseError, Migration, Tx};
 
 use crate::commands::apply::plan_of;
+use crate::commands::lease_run;
 use crate::core::{Core, migration_event};
 use crate::plan::specs::{self, Known, SpecError};
 use crate::problem::Problem;
@@ -170,6 +171,9 @@ enum Made {
 
 /// Makes a specification from what is known now.
 async fn make(tx: &mut dyn Tx, plan: &Plan, job: &Job, outcomes: &BTreeMap<String, Outcome>) -> Result<Made, Problem> {
+    if let Some(run) = &plan.lease_run {
+        return make_run(tx, plan, run, job).await;
+    }
     let lease = tx.lease(&job.resource).await?;
     let Some(lease) = lease.as_ref().filter(|l| l.state == LeaseState::Held) else {
         return Ok(Made::Waits(not_held(tx, job, lease.as_ref()).await?));
@@ -199,6 +203,26 @@ async fn make(tx: &mut dyn Tx, plan: &Plan, job: &Job, outcomes: &BTreeMap<Strin
         Err(e @ SpecError::Missing { .. }) => Ok(Made::Waits(e.to_string())),
         Err(e) => Err(Problem::Internal(e.to_string())),
     }
+}
+
+/// A run at SQL Server works under the lease's own change: its epoch must still be the one that was planned.
+async fn make_run(tx: &mut dyn Tx, plan: &Plan, run: &LeaseRun, job: &Job) -> Result<Made, Problem> {
+    let epoch = lease_run::epoch(run);
+    match tx.authorize_run(&run.resource, epoch).await {
+        Ok(()) => {}
+        Err(LeaseError::Store(e)) => return Err(e.into()),
+        Err(e) => return Ok(Made::Waits(format!("job {}: {e}", job.name))),
+    }
+    let Some(planned) = plan.jobs().find(|p| p.id == job.id) else {
+        return Err(Problem::Internal(format!("job {} is not in its plan", job.name)));
+    };
+    let lease = LeaseRef {
+        resource: run.resource.clone(),
+        epoch,
+    };
+    let spec = specs::of_run(plan, run, planned, &lease);
+    let bytes = serde_json::to_vec(&spec).map_err(|e| Problem::Internal(e.to_string()))?;
+    Ok(Made::Spec(bytes, epoch))
 }
 
 async fn not_held(tx: &mut dyn Tx, job: &Job, lease: Option<&Lease>) -> Result<String, Problem> {

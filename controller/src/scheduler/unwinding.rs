@@ -17,7 +17,8 @@ use crate::wake::HostReason;
 /// says whether it could; what an earlier attempt left, or an undoing that failed, is still there.
 async fn left_something(tx: &mut dyn Tx, job: &Job) -> Result<bool, Problem> {
     match job.state {
-        _ if job.kind == JobKind::Verify => Ok(false),
+        // Marks and denials are taken away by a run of their own, which shows its T-SQL first.
+        _ if matches!(job.kind, JobKind::Verify | JobKind::Fence) => Ok(false),
         JobState::Succeeded => Ok(true),
         JobState::Failed => {
             let failure: Option<Failure> = job.failure.clone().and_then(|f| serde_json::from_value(f).ok());

@@ -154,9 +154,7 @@ impl PgStore {
 
     /// Closes every connection, once the transactions that run have ended.
     pub async fn close(self) {
-        self.ears.close().await;
-        self.readers.close().await;
-        self.writer.close().await;
+        self.shut_down().await;
     }
 
     /// Whether the server is one that this was made for.
@@ -314,6 +312,12 @@ impl Store for PgStore {
         let row = asked.map_err(|e| StoreError::new("store.now", cause(e)))?;
         let now = row.int("now_ms").map_err(|c| StoreError::new("store.now", c))?;
         Ok(self.never_back(now))
+    }
+
+    async fn shut_down(&self) {
+        self.ears.close().await;
+        self.readers.close().await;
+        self.writer.close().await;
     }
 
     fn is_shared(&self) -> bool {

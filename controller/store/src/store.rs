@@ -24,6 +24,9 @@ pub trait Store: Send + Sync {
     /// The store's clock, which leases are measured by. Never decreases.
     async fn now(&self) -> Result<Millis>;
 
+    /// Closes every connection, once the transactions that run have ended. Nothing can be begun any more.
+    async fn shut_down(&self) {}
+
     /// Whether several controllers may have it open at once. Then one of them does the duties ([`Terms`]).
     fn is_shared(&self) -> bool {
         false

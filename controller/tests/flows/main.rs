@@ -4,11 +4,14 @@
 mod support;
 
 mod access;
+mod alarms;
 mod applying;
 mod cancelling;
 mod command_line;
 mod enrolment;
+mod fencing;
 mod hostile;
+mod lease_verbs;
 mod leases;
 mod moving;
 mod reports;

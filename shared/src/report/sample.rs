@@ -132,7 +132,7 @@ fn plan() -> Value {
     let connect = "2.5.79.0".parse().unwrap();
     let plan = Plan {
         migration: MigrationId(id(1)),
-        request: PlanRequest {
+        request: Some(PlanRequest {
             scenario: Scenario::MoveToFullSql,
             site: SiteId(id(2)),
             source: DatabaseId(id(5)),
@@ -145,7 +145,7 @@ fn plan() -> Value {
             data_dir: None,
             log_dir: None,
             keep_backup: false,
-        },
+        }),
         stages: vec![Stage {
             name: "backup".into(),
             jobs: vec![job(11, "backup", JobKind::Backup, "SYNC01")],
@@ -192,6 +192,7 @@ fn plan() -> Value {
             },
             forests: vec!["contoso.com".into()],
         }),
+        lease_run: None,
     };
     serde_json::to_value(plan).unwrap()
 }

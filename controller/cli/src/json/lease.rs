@@ -38,6 +38,42 @@ pub struct Lease {
     pub fenced_epoch: i64,
     /// Counts changes.
     pub row_version: i64,
+    /// The name under which `lease` verbs find it and nothing else.
+    pub name: String,
+    /// To whom it is being handed over.
+    pub handover_to: Option<String>,
+    /// The word of a first person that waits for a second one.
+    pub attestation: Option<Attestation>,
+}
+
+/// The word of a first person.
+#[derive(Debug, Serialize)]
+pub struct Attestation {
+    /// Who gave it.
+    pub first: String,
+    /// `break-glass` or `attest`.
+    pub purpose: String,
+    /// The server's name as it was typed.
+    pub server: String,
+    /// Why.
+    pub reason: String,
+    /// The ticket.
+    pub ticket: String,
+    /// Until when another operator may confirm it.
+    pub valid_until: Option<String>,
+}
+
+impl From<&v1::Attestation> for Attestation {
+    fn from(a: &v1::Attestation) -> Self {
+        Self {
+            first: a.first.clone(),
+            purpose: a.purpose.clone(),
+            server: a.server.clone(),
+            reason: a.reason.clone(),
+            ticket: a.ticket.clone(),
+            valid_until: time(a.valid_until.as_ref()),
+        }
+    }
 }
 
 impl From<&v1::Lease> for Lease {
@@ -54,6 +90,58 @@ impl From<&v1::Lease> for Lease {
             expires_at: time(l.expires_at.as_ref()),
             fenced_epoch: l.fenced_epoch,
             row_version: l.row_version,
+            name: l.name.clone(),
+            handover_to: some(&l.handover_to),
+            attestation: l.attestation.as_ref().map(Attestation::from),
+        }
+    }
+}
+
+/// `lease history`.
+#[derive(Debug, Serialize)]
+pub struct LeaseHistory {
+    /// The resource.
+    pub resource: Option<String>,
+    /// Its changes, oldest first.
+    pub history: Vec<Change>,
+}
+
+impl From<&v1::GetLeaseResponse> for LeaseHistory {
+    fn from(r: &v1::GetLeaseResponse) -> Self {
+        Self {
+            resource: r.lease.as_ref().map(|l| l.resource.clone()),
+            history: r.history.iter().map(Change::from).collect(),
+        }
+    }
+}
+
+/// `lease handover|fence|break-glass|attest|adopt`.
+#[derive(Debug, Serialize)]
+pub struct LeaseActed {
+    /// The lease: before it with `--dry-run`, after it otherwise.
+    pub lease: Option<Lease>,
+    /// Whether something was done.
+    pub acted: bool,
+    /// Whether nothing stands in the way; afterwards, whether all of it was done.
+    pub ready: bool,
+    /// What would be done, or was done.
+    pub steps: Vec<String>,
+    /// What stands in the way, and what is worth knowing.
+    pub findings: Value,
+    /// What comes next.
+    pub next_step: Option<String>,
+}
+
+impl LeaseActed {
+    /// Of an answer.
+    pub fn of(a: &v1::LeaseAnswer, acted: bool) -> Self {
+        Self {
+            lease: a.lease.as_ref().map(Lease::from),
+            acted,
+            ready: a.ready,
+            steps: a.steps.clone(),
+            findings: raw(a.findings.as_ref()),
+            next_step: some(&a.next_step),
         }
     }
 }

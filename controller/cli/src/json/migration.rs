@@ -9,6 +9,8 @@ use super::{raw, some, time};
 /// `status`.
 #[derive(Debug, Serialize)]
 pub struct Migrations {
+    /// How many alarms are raised that nobody has acknowledged.
+    pub alarms_raised: usize,
     /// Newest first.
     pub migrations: Vec<Migration>,
 }

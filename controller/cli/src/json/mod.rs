@@ -3,6 +3,7 @@
 //! Fields are added, never renamed or removed. Times are RFC 3339 in UTC. What is not known is `null`. Documents of the
 //! controller (plans, facts, outcomes, findings, cards, reports) are passed on as they are.
 
+mod alarm;
 mod lease;
 mod migration;
 mod registry;
@@ -15,7 +16,8 @@ use syncferry_shared::Finding;
 
 use crate::error::CliError;
 
-pub use lease::{Change, Lease, LeaseDetail, Leases, Proof};
+pub use alarm::{Alarm, Alarms};
+pub use lease::{Attestation, Change, Lease, LeaseActed, LeaseDetail, LeaseHistory, Leases, Proof};
 pub use migration::{Event, Events, Gate, Gates, Job, Migration, Migrations, Planned, Progress, Step, WatchLine};
 pub use registry::{Database, Databases, Health, Host, Hosts, NewHost, Site, Sites, Token, Version};
 

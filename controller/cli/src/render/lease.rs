@@ -1,11 +1,12 @@
 //! Leases: who may use what, since when, and what proves that those before may not.
 
 use serde_json::Value;
-use syncferry_proto::v1::{Document, GetLeaseResponse, Lease};
+use syncferry_proto::v1::{Document, GetLeaseResponse, Lease, LeaseAnswer};
 use syncferry_proto::{millis, schema};
+use syncferry_shared::Finding;
 
 use super::table::{dim, pairs, plain, state};
-use super::{Look, Table, ago, at, clean, moment, short};
+use super::{Look, Table, Tone, ago, at, clean, findings, moment, short, wrap};
 
 /// A table of leases.
 pub fn leases(leases: &[Lease], look: &Look) -> String {
@@ -14,7 +15,7 @@ pub fn leases(leases: &[Lease], look: &Look) -> String {
     }
     let mut table = Table::new(&[
         "ID",
-        "SUBJECT",
+        "LEASE",
         "STATE",
         ">EPOCH",
         "HOLDER",
@@ -26,7 +27,7 @@ pub fn leases(leases: &[Lease], look: &Look) -> String {
         table.row([
             // The tail of what is leased: `lease show` takes it.
             dim(short(l.resource.rsplit(':').next().unwrap_or_default())),
-            plain(subject(l)),
+            plain(name(l)),
             state(&l.state),
             plain(l.epoch),
             plain(&l.holder),
@@ -47,6 +48,73 @@ fn subject(l: &Lease) -> &str {
     if l.subject.is_empty() { &l.resource } else { &l.subject }
 }
 
+/// The name that operators type.
+fn name(l: &Lease) -> &str {
+    // That of a retired database is its resource, which says less than its subject.
+    if l.name.is_empty() || l.name == l.resource {
+        subject(l)
+    } else {
+        &l.name
+    }
+}
+
+/// What a lease verb would do, and what it needs.
+pub fn lease_would(answer: &LeaseAnswer, found: &[Finding], look: &Look) -> String {
+    told(answer, "What would be done", found, look)
+}
+
+/// What a lease verb did.
+pub fn lease_did(answer: &LeaseAnswer, found: &[Finding], look: &Look) -> String {
+    let title = if answer.ready {
+        "What was done"
+    } else {
+        "What was begun, and is not at its end"
+    };
+    let mut text = told(answer, title, found, look);
+    if !answer.next_step.is_empty() {
+        text.push_str(&format!("\n{}\n", look.heading("Next")));
+        text.push_str(&wrap(&clean(&answer.next_step), look.width, "  ", "  "));
+    }
+    text
+}
+
+fn told(answer: &LeaseAnswer, title: &str, found: &[Finding], look: &Look) -> String {
+    let mut text = String::new();
+    if let Some(l) = &answer.lease {
+        let holder = if l.holder.is_empty() { "nobody" } else { &l.holder };
+        text.push_str(&format!(
+            "{} {}: {} at epoch {}, holder {}\n",
+            look.heading("Lease of"),
+            look.heading(&clean(name(l))),
+            look.state(&l.state),
+            l.epoch,
+            clean(holder)
+        ));
+    }
+    if !answer.steps.is_empty() {
+        text.push_str(&format!("\n{}\n", look.heading(title)));
+        for (n, step) in (1..).zip(&answer.steps) {
+            text.push_str(&wrap(&clean(step), look.width, &format!("  {n}. "), "     "));
+        }
+    }
+    if !found.is_empty() {
+        text.push('\n');
+        text.push_str(&findings(found, look));
+    }
+    text
+}
+
+/// The changes of one lease.
+pub fn lease_history(response: &GetLeaseResponse, look: &Look) -> String {
+    let title = response.lease.as_ref().map(|l| clean(name(l))).unwrap_or_default();
+    format!(
+        "{} {}\n{}",
+        look.heading("Lease of"),
+        look.heading(&title),
+        history(response, look)
+    )
+}
+
 /// One lease with its proofs and its history.
 pub fn lease(response: &GetLeaseResponse, look: &Look) -> String {
     let Some(l) = &response.lease else {
@@ -57,6 +125,7 @@ pub fn lease(response: &GetLeaseResponse, look: &Look) -> String {
         look,
         "  ",
         &[
+            ("name", clean(&l.name)),
             ("resource", clean(&l.resource)),
             ("state", look.state(&l.state)),
             ("holder", clean(&l.holder)),
@@ -66,8 +135,20 @@ pub fn lease(response: &GetLeaseResponse, look: &Look) -> String {
             ("expires", at(l.expires_at.as_ref(), look)),
         ],
     ));
+    if !l.handover_to.is_empty() {
+        text.push_str(&format!("\n  It is being handed over to {}.\n", clean(&l.handover_to)));
+    }
     if l.state == "lost" {
         text.push_str("\n  The holder was not heard of in time. It may still run: only a proof frees the lease.\n");
+    }
+    if let Some(a) = &l.attestation {
+        let until = a.valid_until.as_ref().map(|t| moment(millis(t))).unwrap_or_default();
+        let word = format!(
+            "{} gave their word that {} cannot write any more ({}, ticket {}). Another operator confirms it until {until}: syncferry lease attest {} --server {} --reason <why>",
+            a.first, a.server, a.reason, a.ticket, l.name, a.server
+        );
+        text.push('\n');
+        text.push_str(&look.paint(Tone::Warn, &wrap(&clean(&word), look.width, "  ", "  ")));
     }
     text.push_str(&proofs(response, look));
     text.push_str(&history(response, look));

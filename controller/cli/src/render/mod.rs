@@ -1,5 +1,6 @@
 //! Text for people: pure functions from messages to strings, one file per noun. Nothing here writes or asks.
 
+mod alarm;
 mod database;
 mod event;
 mod failure;
@@ -17,13 +18,14 @@ mod system;
 mod table;
 mod text;
 
+pub use alarm::{alarm, alarm_line, alarms};
 pub use database::{database, databases};
 pub use event::{event_line, events};
 pub use failure::error;
 pub use finding::{finding, findings};
 pub use gate::{cards, claimed, gate, gate_opened, gates};
 pub use host::{host, hosts, token};
-pub use lease::{lease, leases};
+pub use lease::{lease, lease_did, lease_history, lease_would, leases};
 pub use look::{Look, Tone, tone_of};
 pub(crate) use migration::failed_findings;
 pub use migration::{migrations, resting, status};

@@ -35,7 +35,24 @@ pub fn plan_body(m: &Migration, plan: &Plan, look: &Look) -> String {
         text.push('\n');
     }
     text.push_str(&stages(plan, look));
+    text.push_str(&statements(plan, look));
     text.push_str(&rollback(plan, look));
+    text
+}
+
+/// The exact T-SQL of a run at SQL Server. It is not wrapped: what is shown is what is run.
+fn statements(plan: &Plan, look: &Look) -> String {
+    let Some(run) = &plan.lease_run else {
+        return String::new();
+    };
+    let mut text = format!("\n{}\n", look.heading("The exact T-SQL"));
+    for s in &run.statements {
+        text.push_str(&format!("\n  -- {}\n", clean(&s.purpose)));
+        for line in s.text.lines() {
+            text.push_str(&format!("  {}\n", clean(line)));
+        }
+    }
+    text.push('\n');
     text
 }
 

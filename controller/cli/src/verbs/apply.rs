@@ -8,6 +8,7 @@ use super::{events, plan, watch};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::session::Session;
 use crate::{json, render};
 
 const NOBODY: &str = "there is nobody to ask: look at the plan (syncferry plan show) and add --yes";
@@ -80,6 +81,34 @@ pub(crate) async fn run(args: Args, cx: &mut Context<'_, '_>) -> Result<Exit, Cl
     }
     cx.answer(&json::Migration::from(&m), |look| render::status(&m, look))?;
     Ok(Exit::Ok)
+}
+
+/// Runs a plan that was just made and shown, and watches it: approval is for this run and no other.
+pub(super) async fn planned_run(
+    session: &Session,
+    m: &Migration,
+    reason: String,
+    yes: bool,
+    cx: &mut Context<'_, '_>,
+) -> Result<Exit, CliError> {
+    let plan = plan::read(m)?;
+    if !cx.json() {
+        let text = render::plan_body(m, &plan, &cx.look());
+        cx.say(&text);
+    }
+    if !yes {
+        let question = format!("Run this T-SQL on {}?", hosts(&plan));
+        cx.confirm(&question, NOBODY).await?;
+    }
+    let seen = events::last_of_migration(session, &m.id).await?;
+    let request = ApplyRequest {
+        migration: m.id.clone(),
+        plan_digest: m.plan_digest.clone(),
+        accept_warnings: vec![],
+        reason,
+    };
+    let m = session.call(session.service().apply(request)).await?;
+    watch::follow(session, watch::Args::all(m.id, seen), cx).await
 }
 
 fn check_digest(m: &Migration, named: Option<&str>) -> Result<(), CliError> {

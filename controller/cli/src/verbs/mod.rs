@@ -1,5 +1,6 @@
 //! One file per verb: what it takes, what it asks the controller, what it shows.
 
+pub(crate) mod alarms;
 pub(crate) mod apply;
 pub(crate) mod cancel;
 pub(crate) mod completions;
@@ -34,6 +35,7 @@ pub(crate) async fn run(verb: Verb, cx: &mut Context<'_, '_>) -> Result<Exit, Cl
         Verb::Events(args) => events::run(args, cx).await,
         Verb::Gate(verb) => gate::run(verb, cx).await,
         Verb::Lease(verb) => lease::run(verb, cx).await,
+        Verb::Alarms(args) => alarms::run(args, cx).await,
         Verb::Cancel(args) => cancel::run(args, cx).await,
         Verb::Report(args) => report::run(args, cx).await,
         Verb::Completions(args) => completions::run(args, cx),

@@ -205,7 +205,8 @@ pub(super) fn read(m: &Migration) -> Result<Plan, CliError> {
     Ok(plan?)
 }
 
-fn show(m: &Migration, cx: &mut Context<'_, '_>) -> Result<(), CliError> {
+/// Shows a plan.
+pub(super) fn show(m: &Migration, cx: &mut Context<'_, '_>) -> Result<(), CliError> {
     let plan = read(m)?;
     let apply = (m.state == "planned").then(|| render::apply_command(m, &plan));
     let value = json::Planned::of(m, apply);

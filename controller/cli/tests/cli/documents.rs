@@ -126,7 +126,13 @@ async fn the_page_shows_what_the_command_answers() {
         ("gate list", &["gate", "list"]),
         ("gate show GATE (gate complete)", &["gate", "show", "0a6a7e"]),
         ("lease list", &["lease", "list"]),
-        ("lease show RESOURCE", &["lease", "show", "ADSync"]),
+        ("lease show LEASE", &["lease", "show", "ADSync"]),
+        ("lease history LEASE", &["lease", "history", "ADSync"]),
+        (
+            "lease handover LEASE (lease fence, break-glass, attest, adopt)",
+            &["lease", "handover", "ADSync", "--to", "SYNC03", "--reason", "replaced", "--yes"],
+        ),
+        ("alarms", &["alarms"]),
         (
             "events migration MIGRATION",
             &["events", "migration", "ac120002", "--limit", "1"],

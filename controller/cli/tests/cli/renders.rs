@@ -270,3 +270,50 @@ fn nobody_else_steers_the_terminal() {
         assert_eq!(bad, None, "{text}");
     }
 }
+
+#[test]
+fn what_a_lease_verb_would_do_and_did() {
+    let would = lease_answer(true);
+    let obstacle = lease_obstacle();
+    let found: Vec<Finding> = obstacle.findings.as_ref().unwrap().read(syncferry_proto::schema::FINDINGS).unwrap();
+    let mut waiting = lease_detail();
+    let l = waiting.lease.as_mut().unwrap();
+    l.handover_to = "SYNC03".into();
+    l.attestation = Some(syncferry_proto::v1::Attestation {
+        first: "operator:ada".into(),
+        purpose: "break-glass".into(),
+        server: "SYNC02".into(),
+        reason: "the rack burnt".into(),
+        ticket: "INC-1".into(),
+        valid_until: ago(-14),
+    });
+    assert_snapshot!(
+        [
+            render::lease_would(&would, &[], &LOOK),
+            render::lease_would(&obstacle, &found, &LOOK),
+            render::lease_did(&lease_answer(false), &[], &LOOK),
+            render::lease_did(&obstacle, &found, &LOOK),
+            render::lease(&waiting, &LOOK),
+            render::lease_history(&lease_detail(), &LOOK),
+        ]
+        .join("\n----\n")
+    );
+}
+
+#[test]
+fn alarms() {
+    let known = syncferry_proto::v1::Alarm {
+        state: "acknowledged".into(),
+        acknowledged_by: "operator:ada".into(),
+        acknowledged_at: ago(3),
+        remark: "SYNC09 is being stopped".into(),
+        ..alarm()
+    };
+    assert_snapshot!(format!(
+        "{}----\n{}----\n{}{}",
+        render::alarms(&[alarm(), known], &LOOK),
+        render::alarms(&[], &LOOK),
+        render::alarm_line(1, &LOOK),
+        render::alarm_line(2, &LOOK)
+    ));
+}

@@ -157,7 +157,7 @@ pub(crate) fn plan(findings: Vec<Finding>) -> Plan {
     ];
     Plan {
         migration: MigrationId(MIGRATION.parse().unwrap()),
-        request: PlanRequest {
+        request: Some(PlanRequest {
             scenario: Scenario::MoveToFullSql,
             site: SiteId(id(1)),
             source: DatabaseId(id(5)),
@@ -170,7 +170,7 @@ pub(crate) fn plan(findings: Vec<Finding>) -> Plan {
             data_dir: None,
             log_dir: None,
             keep_backup: false,
-        },
+        }),
         stages: if blocked { vec![] } else { stages },
         findings,
         rollback: if blocked {
@@ -183,6 +183,7 @@ pub(crate) fn plan(findings: Vec<Finding>) -> Plan {
             ]
         },
         values: None,
+        lease_run: None,
     }
 }
 
@@ -498,7 +499,7 @@ pub(crate) fn lease_answer(dry_run: bool) -> LeaseAnswer {
 
 /// A lease verb that cannot go on.
 pub(crate) fn lease_obstacle() -> LeaseAnswer {
-    let finding = Finding::blocker("service-not-stopped", "The service on SYNC02 runs")
+    let finding = Finding::blocker("service-runs", "The service on SYNC02 runs")
         .saw("service ADSync on SYNC02", "running, automatic")
         .source("Syncferry: a lease is freed by proof")
         .next("Stop-Service ADSync; Set-Service ADSync -StartupType Disabled");

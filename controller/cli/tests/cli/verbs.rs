@@ -91,6 +91,9 @@ async fn sites_hosts_and_databases() {
         &["database", "show", "ADSync"],
         &["lease", "list"],
         &["lease", "show", "ADSync"],
+        &["lease", "history", "ADSync"],
+        &["alarms"],
+        &["alarms", "ack", "000a6a7e", "--remark", "on it"],
         &["gate", "list"],
         &["gate", "show", "000a6a7e"],
         &["gate", "complete", "000a6a7e"],
@@ -401,4 +404,72 @@ async fn a_command_line_that_makes_no_sense() {
         assert_eq!((ran.exit, ran.out.as_str()), (Exit::Usage, ""));
         assert!(ran.err.contains("Usage: syncferry"), "{}", ran.err);
     }
+}
+
+const HANDOVER: [&str; 7] = ["lease", "handover", "ADSync", "--to", "SYNC03", "--reason", "replaced"];
+
+#[tokio::test]
+async fn lease_verbs_show_first_and_act_on_what_was_shown() {
+    let c = with(vec![]).await;
+    let acted = || std::mem::take(&mut c.world().acted);
+    let dry = c.run(&[&HANDOVER[..], &["--dry-run"]].concat()).await;
+    assert_eq!((dry.exit, acted()), (Exit::Ok, vec![("handover".to_string(), true, 0)]));
+    assert!(dry.out.contains("What would be done"), "{}", dry.out);
+
+    let nobody = c.run(&HANDOVER).await;
+    assert_eq!(nobody.exit, Exit::Usage, "{}", nobody.err);
+    let no = c.run_answering(&HANDOVER, &["n"]).await;
+    assert_eq!(no.exit, Exit::Error);
+    assert!(acted().iter().all(|(_, dry_run, _)| *dry_run), "nothing is done without a yes");
+
+    let yes = c.run_answering(&HANDOVER, &["y"]).await;
+    assert_eq!(yes.exit, Exit::Ok, "{}", yes.err);
+    let seen = seat().row_version;
+    let both = vec![("handover".to_string(), true, 0), ("handover".to_string(), false, seen)];
+    assert_eq!(acted(), both);
+    assert!(yes.out.contains("What was done"), "{}", yes.out);
+    for (verb, more) in [
+        ("fence", &[][..]),
+        ("break-glass", &["--server", "SYNC02", "--ticket", "INC-1"]),
+        ("attest", &["--server", "SYNC02"]),
+        ("adopt", &["--by", "SQL01"]),
+    ] {
+        let mut args = vec!["lease", verb, "ADSync", "--reason", "x", "--yes", "--json"];
+        args.extend(more);
+        let ran = c.run(&args).await;
+        assert_eq!(ran.exit, Exit::Ok, "{verb}: {}", ran.err);
+        assert_eq!(ran.json()["acted"], true);
+        assert_eq!(acted(), vec![(verb.to_string(), true, 0), (verb.to_string(), false, seen)]);
+    }
+    let unreasoned = c.run(&["lease", "fence", "ADSync", "--yes"]).await;
+    assert_eq!(unreasoned.exit, Exit::Usage);
+}
+
+#[tokio::test]
+async fn what_stands_in_the_way_of_a_lease_verb_is_said_and_nothing_is_done() {
+    let c = with(vec![]).await;
+    c.world().lease_answer = Some(lease_obstacle());
+    let fence = ["lease", "fence", "ADSync", "--reason", "gone", "--yes"];
+    let ran = c.run(&fence).await;
+    assert_eq!(ran.exit, Exit::Refused);
+    assert!(ran.err.contains("Stop-Service ADSync"), "{}", ran.err);
+    assert_eq!(c.world().acted.len(), 1, "only looked");
+    let dry = c.run(&["lease", "fence", "ADSync", "--reason", "gone", "--dry-run", "--json"]).await;
+    assert_eq!((dry.exit, &dry.json()["ready"]), (Exit::Refused, &json!(false)));
+}
+
+#[tokio::test]
+async fn an_alarm_is_an_exit_code() {
+    let c = with(vec![]).await;
+    assert_eq!(c.run(&["alarms"]).await.exit, Exit::Ok);
+    assert_eq!(c.run(&["status"]).await.exit, Exit::Ok);
+    c.world().alarms = vec![alarm()];
+    let alarms = c.run(&["alarms", "--json"]).await;
+    assert_eq!((alarms.exit, alarms.exit.code()), (Exit::Alarm, 8));
+    assert_eq!(alarms.json()["alarms"][0]["finding"]["rule"], "foreign-session");
+    let status = c.run(&["status"]).await;
+    assert_eq!(status.exit, Exit::Alarm);
+    assert!(status.out.contains("1 alarm is raised: syncferry alarms"), "{}", status.out);
+    c.world().alarms[0].state = "acknowledged".into();
+    assert_eq!(c.run(&["alarms"]).await.exit, Exit::Ok, "somebody knows");
 }

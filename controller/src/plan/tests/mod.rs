@@ -1,6 +1,7 @@
 //! The plan's tests: the good plan as it is read, every rule with the input that it refuses, and properties of all plans.
 
 pub(crate) mod facts;
+mod fence;
 mod good;
 mod property;
 mod rules;

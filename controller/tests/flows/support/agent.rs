@@ -13,6 +13,7 @@ use syncferry_proto::{duration, schema};
 use syncferry_shared::inventory::{DatabaseAddress, DatabaseFacts, InspectionRequest, Inventory};
 use syncferry_shared::outcome::{Failure, Outcome};
 use syncferry_shared::spec::{JobSpec, Task};
+use syncferry_shared::watch::WatchReport;
 use syncferry_shared::{Finding, SessionId};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -298,6 +299,26 @@ impl FakeAgent {
         self.client.clone().authorize(request).await.unwrap().into_inner()
     }
 
+    /// Tells what it saw.
+    pub(crate) async fn watched(&self, report: &WatchReport) -> Result<(), Status> {
+        let request = v1::ReportWatchRequest {
+            session_id: self.journal(|j| j.session.to_string()),
+            report: Some(Document::of(schema::WATCH, report)),
+        };
+        self.client.clone().report_watch(request).await.map(drop)
+    }
+
+    /// What a person does on a Connect server: its service's state and start type.
+    pub(crate) fn service(&self, state: &str, start: &str) {
+        self.journal(|j| {
+            let service = j.inventory.connect.as_mut().unwrap().service.as_mut().unwrap();
+            (service.state, service.start) = (state.to_string(), start.to_string());
+            for d in &mut j.inventory.databases {
+                d.sessions = Some(vec![]);
+            }
+        });
+    }
+
     pub(crate) async fn renew(&self, resource: &str, epoch: i64) -> v1::RenewLeaseResponse {
         let request = v1::RenewLeaseRequest {
             resource: resource.to_string(),
@@ -318,6 +339,9 @@ pub(crate) fn name_of(task: &Task) -> &'static str {
         Task::VerifyServer(_) => "verify-server",
         Task::VerifyTarget(_) => "verify-database",
         Task::VerifyOldServer(_) => "verify-old-server",
+        Task::FenceDatabase(_) => "fence-database",
+        Task::RemoveMarks(_) => "remove-marks",
+        Task::ProbeIdentity(_) => "probe-identity",
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) fn config() -> Config {
             renew_every_s: 1,
             grace_s: 1,
             margin_s: 1,
+            watch_s: 1,
         },
         agents: Agents {
             heartbeat_s: 1,
@@ -174,6 +175,21 @@ impl Controller {
 
     pub(crate) fn operator(&self) -> Operator {
         Operator::new(self.credentials().connect().unwrap())
+    }
+}
+
+impl Controller {
+    /// Adds an operator on the controller's host, and lets them in.
+    pub(crate) async fn another_operator(&mut self, name: &str) -> Operator {
+        let (config, file) = (self.config.clone(), self.data_dir().join(format!("{name}.toml")));
+        let address = self.address.clone();
+        self.while_stopped(async || {
+            syncferry_controller::operators::add(&config, name, &file, Some(&address))
+                .await
+                .unwrap();
+        })
+        .await;
+        Operator::new(OperatorCredentials::load(&file).unwrap().connect().unwrap())
     }
 }
 

@@ -208,7 +208,13 @@ impl Operator {
         Ok(self.client.clone().cancel(request).await?.into_inner())
     }
 
+    /// Those of databases.
     pub(crate) async fn leases(&self) -> Vec<v1::Lease> {
+        let all = self.all_leases().await.into_iter();
+        all.filter(|l| l.kind == "database").collect()
+    }
+
+    pub(crate) async fn all_leases(&self) -> Vec<v1::Lease> {
         let request = v1::ListLeasesRequest {};
         self.client
             .clone()
@@ -223,6 +229,36 @@ impl Operator {
     pub(crate) async fn lease(&self, subject: &str) -> v1::Lease {
         let found = self.leases().await.into_iter().rfind(|l| l.subject.contains(subject));
         found.unwrap_or_else(|| panic!("no lease of {subject}"))
+    }
+
+    /// A lease by any of its names.
+    pub(crate) async fn find_lease(&self, name: &str) -> Result<v1::GetLeaseResponse, Status> {
+        let request = v1::GetLeaseRequest {
+            resource: name.to_string(),
+        };
+        Ok(self.client.clone().get_lease(request).await?.into_inner())
+    }
+
+    pub(crate) async fn alarms(&self) -> Vec<v1::Alarm> {
+        let request = v1::ListAlarmsRequest { all: true };
+        self.client
+            .clone()
+            .list_alarms(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .alarms
+    }
+
+    /// Waits until there is an alarm of a kind in a state.
+    pub(crate) async fn until_alarm(&self, kind: &str, state: &str) -> v1::Alarm {
+        until(&format!("an alarm {kind} is {state}"), async || {
+            self.alarms()
+                .await
+                .into_iter()
+                .find(|a| a.kind == kind && a.state == state)
+        })
+        .await
     }
 
     pub(crate) async fn until_lease(&self, subject: &str, fits: impl Fn(&v1::Lease) -> bool) -> v1::Lease {
