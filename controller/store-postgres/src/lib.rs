@@ -30,7 +30,7 @@ mod places;
 mod proofs;
 mod row;
 mod schema;
-#[cfg(feature = "server")]
+#[cfg(all(feature = "server", unix))]
 pub mod server;
 mod sites;
 mod steps;

@@ -1,6 +1,8 @@
 //! The conformance suite on PostgreSQL, with a clock that the tests move: the view `db_clock` is replaced by one of a table.
 //! `SYNCFERRY_HAMMER_STEPS` and `SYNCFERRY_PROPERTY_CASES` make the long ones longer.
 
+#![cfg(unix)]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,6 +1,8 @@
 //! The guards in the database itself: they refuse what no code of ours may do, whoever writes to it. And the audit: with the
 //! guards gone it sees what was done. A check that cannot fail proves nothing.
 
+#![cfg(unix)]
+
 use std::collections::BTreeSet;
 
 use sqlx::{Connection as _, PgConnection, Row as _};

@@ -1,6 +1,8 @@
 //! The server: several controllers on it, its end, its refusals. Whatever happens to it, the store says what is wrong and goes
 //! on by itself.
 
+#![cfg(unix)]
+
 use std::time::Duration;
 
 use sqlx::{Connection as _, PgConnection};
