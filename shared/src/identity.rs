@@ -112,7 +112,10 @@ pub fn physical_key(seen: &IdentityFacts) -> Option<String> {
 }
 
 fn mark(seen: &IdentityFacts) -> Option<&str> {
-    seen.marks.get(MARK_UID).map(String::as_str).filter(|uid| !uid.is_empty())
+    seen.marks
+        .get(MARK_UID)
+        .map(String::as_str)
+        .filter(|uid| !uid.is_empty())
 }
 
 /// The registered database that what was seen may be. `at_place`: the one that is registered under the very place.
@@ -138,7 +141,11 @@ pub fn verdict(candidate: Option<&Registered>, seen: &IdentityFacts, old: OldPla
         return Verdict::NotWritable;
     }
     let Some(known) = candidate else {
-        return if mark(seen).is_some() { Verdict::ForeignMarks } else { Verdict::New };
+        return if mark(seen).is_some() {
+            Verdict::ForeignMarks
+        } else {
+            Verdict::New
+        };
     };
     let key = physical_key(seen);
     let plain = seen.database_guid.map(|guid| instance_key(&seen.server_name, guid));
@@ -153,7 +160,9 @@ pub fn verdict(candidate: Option<&Registered>, seen: &IdentityFacts, old: OldPla
     let same_group = seen.group_database_id.is_some() && known.group_database_id == seen.group_database_id;
     let same_guid = seen.database_guid.is_some() && known.database_guid == seen.database_guid;
     match old {
-        OldPlace::SameKey | OldPlace::NonceSeen if key.as_ref().is_some_and(|k| k.starts_with("ag:")) => Verdict::Joined,
+        OldPlace::SameKey | OldPlace::NonceSeen if key.as_ref().is_some_and(|k| k.starts_with("ag:")) => {
+            Verdict::Joined
+        }
         OldPlace::SameKey | OldPlace::NonceSeen => Verdict::Moved,
         OldPlace::SamePlace if same_group => Verdict::Joined,
         // The name is the same and the database is not.
@@ -229,12 +238,42 @@ mod tests {
     const TOPOLOGIES: &[(&str, Change, OldPlace, Verdict)] = &[
         ("the same name again", |_| {}, OldPlace::SamePlace, Verdict::Same),
         ("by its full name", |_| {}, OldPlace::SameKey, Verdict::Same),
-        ("by its address", |s| s.server_name = "sql01".into(), OldPlace::SameKey, Verdict::Same),
-        ("by host,port while the first name does not answer", |_| {}, OldPlace::Unreachable, Verdict::Same),
-        ("the instance was renamed", |s| s.server_name = "SQL01NEW".into(), OldPlace::SamePlace, Verdict::Moved),
-        ("renamed, and asked for by another name", |s| s.server_name = "SQL01NEW".into(), OldPlace::SameKey, Verdict::Moved),
-        ("detached here and attached there", |s| s.server_name = "SQL02".into(), OldPlace::Gone, Verdict::Moved),
-        ("the files were copied and attached there", |s| s.server_name = "SQL02".into(), OldPlace::AnotherDatabase, Verdict::New),
+        (
+            "by its address",
+            |s| s.server_name = "sql01".into(),
+            OldPlace::SameKey,
+            Verdict::Same,
+        ),
+        (
+            "by host,port while the first name does not answer",
+            |_| {},
+            OldPlace::Unreachable,
+            Verdict::Same,
+        ),
+        (
+            "the instance was renamed",
+            |s| s.server_name = "SQL01NEW".into(),
+            OldPlace::SamePlace,
+            Verdict::Moved,
+        ),
+        (
+            "renamed, and asked for by another name",
+            |s| s.server_name = "SQL01NEW".into(),
+            OldPlace::SameKey,
+            Verdict::Moved,
+        ),
+        (
+            "detached here and attached there",
+            |s| s.server_name = "SQL02".into(),
+            OldPlace::Gone,
+            Verdict::Moved,
+        ),
+        (
+            "the files were copied and attached there",
+            |s| s.server_name = "SQL02".into(),
+            OldPlace::AnotherDatabase,
+            Verdict::New,
+        ),
         (
             "it joined an availability group",
             |s| (s.group_id, s.group_database_id) = (guid(20), guid(21)),
@@ -250,11 +289,36 @@ mod tests {
             OldPlace::NonceSeen,
             Verdict::Joined,
         ),
-        ("a secondary that is not readable for writing", |s| s.updateability = Some("READ_ONLY".into()), OldPlace::SameKey, Verdict::NotWritable),
-        ("restored over itself", |s| s.recovery_fork_guid = guid(98), OldPlace::SamePlace, Verdict::RestoredInPlace),
-        ("restored to before the last fence", |s| s.marks = marked("3"), OldPlace::SamePlace, Verdict::RestoredInPlace),
-        ("fenced since, and fine", |s| s.marks = marked("4"), OldPlace::SamePlace, Verdict::Same),
-        ("dropped, and restored under its name", |s| s.database_guid = guid(97), OldPlace::SamePlace, Verdict::Replaced),
+        (
+            "a secondary that is not readable for writing",
+            |s| s.updateability = Some("READ_ONLY".into()),
+            OldPlace::SameKey,
+            Verdict::NotWritable,
+        ),
+        (
+            "restored over itself",
+            |s| s.recovery_fork_guid = guid(98),
+            OldPlace::SamePlace,
+            Verdict::RestoredInPlace,
+        ),
+        (
+            "restored to before the last fence",
+            |s| s.marks = marked("3"),
+            OldPlace::SamePlace,
+            Verdict::RestoredInPlace,
+        ),
+        (
+            "fenced since, and fine",
+            |s| s.marks = marked("4"),
+            OldPlace::SamePlace,
+            Verdict::Same,
+        ),
+        (
+            "dropped, and restored under its name",
+            |s| s.database_guid = guid(97),
+            OldPlace::SamePlace,
+            Verdict::Replaced,
+        ),
         (
             "a marked copy restored elsewhere",
             |s| (s.server_name, s.database_guid, s.marks) = ("SQL02".into(), guid(96), marked("4")),
@@ -316,11 +380,17 @@ mod tests {
         (s.group_id, s.group_database_id) = (guid(20), guid(21));
         in_group.key = physical_key(&s).unwrap();
         let all = [in_group];
-        assert_eq!(verdict(candidate(&all, None, &s), &s, OldPlace::Unreachable), Verdict::Same);
+        assert_eq!(
+            verdict(candidate(&all, None, &s), &s, OldPlace::Unreachable),
+            Verdict::Same
+        );
     }
 
     #[test]
     fn nothing_is_known_at_first() {
-        assert_eq!(verdict(candidate(&[], None, &seen()), &seen(), OldPlace::Unreachable), Verdict::New);
+        assert_eq!(
+            verdict(candidate(&[], None, &seen()), &seen(), OldPlace::Unreachable),
+            Verdict::New
+        );
     }
 }

@@ -181,7 +181,10 @@ fn the_page_about_leases_shows_the_machine() {
     let (head, rest) = text.split_once(BEGIN).expect("the first mark");
     let (shown, tail) = rest.split_once(END).expect("the second mark");
     let mut drawn = String::from("\n");
-    let lease = machines().into_iter().find(|m| m.title == "Lease").expect("the lease is drawn");
+    let lease = machines()
+        .into_iter()
+        .find(|m| m.title == "Lease")
+        .expect("the lease is drawn");
     lease.diagram(&mut drawn);
     Machine::words(&mut drawn, "State", &lease.states, |_| false);
     Machine::words(&mut drawn, "Event", &lease.events, |_| false);

@@ -6,6 +6,7 @@ use syncferry_shared::lease::LeaseState;
 use syncferry_shared::spec::JobKind;
 use syncferry_shared::state::{AttemptState, GateState, JobEvent, JobState, MigrationState};
 use syncferry_shared::token::AttemptToken;
+use syncferry_shared::{AgentId, DatabaseId, GateId, JobId, SessionId};
 use syncferry_store::{
     AgentState, Host, HostRole, IdentityState, Inspection, Job, JobFilter, NewAttempt, Tx, lease_rules,
 };

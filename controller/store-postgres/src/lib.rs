@@ -3,7 +3,7 @@
 //! `syncferry_store::lease_rules`, what a state may become is `syncferry_shared::state`.
 //!
 //! One transaction writes at a time, over all controllers: it holds an advisory lock of the database until its end, so that
-//! commands mean here what they mean on the embedded store. See docs/decisions/0010.
+//! commands mean here what they mean on the embedded store. See docs/decisions/0011.
 
 mod agents;
 mod alarms;

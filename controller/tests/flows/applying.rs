@@ -299,13 +299,31 @@ async fn the_source_is_registered_by_what_answers() {
     let other = Some(uuid::Uuid::from_u128(0xbad));
     old.journal(|j| j.inventory.databases[0].database_guid = other);
     let replaced = operator.add_source().await.unwrap_err();
-    assert_eq!(rules(&replaced), ["database-was-replaced"]);
-    assert_eq!(operator.databases().await.len(), 1);
-    until("the agent renews the lease", async || {
-        let pulled = old.pull().await.ok()?;
-        pulled.leases.iter().any(|l| l.resource == first.resource).then_some(())
-    })
-    .await;
+    assert_eq!(rules(&replaced), ["database-replaced"]);
+    let [database] = operator.databases().await.try_into().unwrap();
+    let doubtful = operator.lease("SYNC01").await;
+    assert_eq!(
+        (
+            database.identity_state.as_str(),
+            doubtful.state.as_str(),
+            doubtful.holder.as_str()
+        ),
+        ("suspect", "quarantined", "SYNC01")
+    );
+    operator.until_alarm("lease-quarantined", "raised").await;
+    // The way out: its server is proven stopped, and then what is there now may be learnt.
+    old.service("stopped", "disabled");
+    let fence = syncferry_proto::v1::FenceLeaseRequest {
+        lease: first.resource.clone(),
+        reason: "it was restored from last week's backup".to_string(),
+        dry_run: false,
+        seen_version: doubtful.row_version,
+    };
+    operator.client.clone().fence_lease(fence).await.unwrap();
+    let learnt = operator.add_source().await.unwrap();
+    assert_eq!((&learnt.id, learnt.identity_state.as_str()), (&first.id, "confirmed"));
+    assert_eq!(learnt.database_guid, other.unwrap().to_string());
+    assert_eq!(operator.lease("SYNC01").await.state, "free");
     controller.stop_and_audit().await;
 }
 

@@ -130,7 +130,9 @@ async fn the_page_shows_what_the_command_answers() {
         ("lease history LEASE", &["lease", "history", "ADSync"]),
         (
             "lease handover LEASE (lease fence, break-glass, attest, adopt)",
-            &["lease", "handover", "ADSync", "--to", "SYNC03", "--reason", "replaced", "--yes"],
+            &[
+                "lease", "handover", "ADSync", "--to", "SYNC03", "--reason", "replaced", "--yes",
+            ],
         ),
         ("alarms", &["alarms"]),
         (

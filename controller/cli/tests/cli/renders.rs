@@ -275,7 +275,12 @@ fn nobody_else_steers_the_terminal() {
 fn what_a_lease_verb_would_do_and_did() {
     let would = lease_answer(true);
     let obstacle = lease_obstacle();
-    let found: Vec<Finding> = obstacle.findings.as_ref().unwrap().read(syncferry_proto::schema::FINDINGS).unwrap();
+    let found: Vec<Finding> = obstacle
+        .findings
+        .as_ref()
+        .unwrap()
+        .read(syncferry_proto::schema::FINDINGS)
+        .unwrap();
     let mut waiting = lease_detail();
     let l = waiting.lease.as_mut().unwrap();
     l.handover_to = "SYNC03".into();

@@ -420,7 +420,10 @@ async fn lease_verbs_show_first_and_act_on_what_was_shown() {
     assert_eq!(nobody.exit, Exit::Usage, "{}", nobody.err);
     let no = c.run_answering(&HANDOVER, &["n"]).await;
     assert_eq!(no.exit, Exit::Error);
-    assert!(acted().iter().all(|(_, dry_run, _)| *dry_run), "nothing is done without a yes");
+    assert!(
+        acted().iter().all(|(_, dry_run, _)| *dry_run),
+        "nothing is done without a yes"
+    );
 
     let yes = c.run_answering(&HANDOVER, &["y"]).await;
     assert_eq!(yes.exit, Exit::Ok, "{}", yes.err);
@@ -439,7 +442,10 @@ async fn lease_verbs_show_first_and_act_on_what_was_shown() {
         let ran = c.run(&args).await;
         assert_eq!(ran.exit, Exit::Ok, "{verb}: {}", ran.err);
         assert_eq!(ran.json()["acted"], true);
-        assert_eq!(acted(), vec![(verb.to_string(), true, 0), (verb.to_string(), false, seen)]);
+        assert_eq!(
+            acted(),
+            vec![(verb.to_string(), true, 0), (verb.to_string(), false, seen)]
+        );
     }
     let unreasoned = c.run(&["lease", "fence", "ADSync", "--yes"]).await;
     assert_eq!(unreasoned.exit, Exit::Usage);
@@ -454,7 +460,9 @@ async fn what_stands_in_the_way_of_a_lease_verb_is_said_and_nothing_is_done() {
     assert_eq!(ran.exit, Exit::Refused);
     assert!(ran.err.contains("Stop-Service ADSync"), "{}", ran.err);
     assert_eq!(c.world().acted.len(), 1, "only looked");
-    let dry = c.run(&["lease", "fence", "ADSync", "--reason", "gone", "--dry-run", "--json"]).await;
+    let dry = c
+        .run(&["lease", "fence", "ADSync", "--reason", "gone", "--dry-run", "--json"])
+        .await;
     assert_eq!((dry.exit, &dry.json()["ready"]), (Exit::Refused, &json!(false)));
 }
 
@@ -469,7 +477,11 @@ async fn an_alarm_is_an_exit_code() {
     assert_eq!(alarms.json()["alarms"][0]["finding"]["rule"], "foreign-session");
     let status = c.run(&["status"]).await;
     assert_eq!(status.exit, Exit::Alarm);
-    assert!(status.out.contains("1 alarm is raised: syncferry alarms"), "{}", status.out);
+    assert!(
+        status.out.contains("1 alarm is raised: syncferry alarms"),
+        "{}",
+        status.out
+    );
     c.world().alarms[0].state = "acknowledged".into();
     assert_eq!(c.run(&["alarms"]).await.exit, Exit::Ok, "somebody knows");
 }
