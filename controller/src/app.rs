@@ -9,9 +9,10 @@ use anyhow::Context as _;
 use syncferry_proto::transport::{Limits, Profile, listen, private_file};
 use syncferry_proto::v1::{agent_server, enrolment_server, operator_server};
 use syncferry_shared::catalogue::Catalogue;
-use syncferry_shared::{Clock, OperatorId};
-use syncferry_store::{NewOperator, Store};
-use syncferry_store_sqlite::{Options, SqliteStore, SystemClock};
+use syncferry_shared::event::StreamKind;
+use syncferry_shared::{Clock, ControllerId, OperatorId};
+use syncferry_store::NewOperator;
+use syncferry_store_sqlite::SystemClock;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -21,8 +22,10 @@ use crate::config::Config;
 use crate::core::{Core, system_event};
 use crate::identity::{self, Keys, ServerCertificate};
 use crate::wake::Wake;
-use crate::{duties, scheduler};
+use crate::{duties, neighbours, scheduler, store};
 
+/// The stream that remembers whose certificates are good on this store.
+const AUTHORITY: &str = "authority";
 /// The first operator's name.
 const FIRST_OPERATOR: &str = "admin";
 /// The file with the first operator's credentials, in the data directory.
@@ -42,14 +45,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         private_file::create_directory(&config.data_dir)
             .with_context(|| format!("{} cannot be made", config.data_dir.display()))?;
     }
-    let store: Arc<dyn Store> = Arc::new(
-        SqliteStore::open(Options {
-            clock: clock.clone(),
-            ..Options::new(config.data_dir.join("store.db"))
-        })
-        .await
-        .context("the store cannot be opened")?,
-    );
+    let store = store::open(&config, clock.clone()).await?;
     let keys = Keys::open(&config.data_dir, clock.now())?;
     let authority = Arc::new(keys.authority);
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
@@ -71,15 +67,26 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let catalogue = catalogue(&config)?;
     let ca_pem = authority.pem().to_string();
     let address_file = config.data_dir.join(ADDRESS_FILE);
+    let (wake, rung) = match store.is_shared() {
+        true => {
+            let (wake, rung) = Wake::shared();
+            (wake, Some(rung))
+        }
+        false => (Wake::default(), None),
+    };
     let core = Arc::new(Core {
+        id: ControllerId::new(clock.now(), &rand::random()),
         store,
-        wake: Wake::default(),
+        wake,
         authority,
         tickets: keys.tickets,
         catalogue,
         config,
         stop: stop.clone(),
     });
+    if core.store.is_shared() {
+        same_authority(&core).await?;
+    }
     first_operator(&core, &advertise, &*clock).await?;
     started(&core).await?;
     write_address(&address_file, bound)?;
@@ -99,6 +106,10 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let mut background = JoinSet::new();
     background.spawn(named("the scheduler", scheduler::run(core.clone(), stop.clone())));
     background.spawn(named("the duties", duties::run(core.clone(), stop.clone())));
+    if let Some(rung) = rung {
+        background.spawn(named("telling", neighbours::tell(core.clone(), rung, stop.clone())));
+        background.spawn(named("hearing", neighbours::hear(core.clone(), stop.clone())));
+    }
     background.spawn(named("the certificate's renewal", {
         let stop = stop.clone();
         async move { certificate.keep_renewed(&*clock, stop.cancelled_owned()).await }
@@ -194,6 +205,10 @@ async fn first_operator(core: &Core, advertise: &str, clock: &dyn Clock) -> anyh
         }
         return Ok(());
     }
+    if known.is_some() && core.store.is_shared() {
+        // Another controller made them. New ones here would void those.
+        return Ok(());
+    }
     let id = match &known {
         Some(o) => o.id,
         None => OperatorId::new(tx.now(), &core.random()),
@@ -221,6 +236,32 @@ async fn first_operator(core: &Core, advertise: &str, clock: &dyn Clock) -> anyh
     tx.commit().await?;
     tracing::info!(file = %path.display(), "made the first operator's credentials");
     Ok(())
+}
+
+/// Controllers on one store have one authority: what one of them issued, the others must know. The first one's is remembered.
+async fn same_authority(core: &Core) -> anyhow::Result<()> {
+    let mine = core.authority.fingerprint().to_string();
+    let mut tx = core.store.begin("system.authority").await?;
+    let first = tx.events(StreamKind::System, AUTHORITY, 0, 1).await?;
+    let known = first
+        .first()
+        .and_then(|e| e.payload["fingerprint"].as_str().map(str::to_string));
+    match known {
+        Some(known) if known == mine => Ok(()),
+        Some(known) => anyhow::bail!(
+            "this store belongs to controllers of another authority ({}…, not {}…): stop this one, copy the folder identity/ of \
+             theirs into {} in place of the one there, and start it again",
+            &known[..known.len().min(16)],
+            &mine[..mine.len().min(16)],
+            core.config.data_dir.display()
+        ),
+        None => {
+            let payload = serde_json::json!({"fingerprint": mine});
+            tx.append_event(system_event(AUTHORITY, "authority.seen", "controller", payload))
+                .await?;
+            Ok(tx.commit().await?)
+        }
+    }
 }
 
 async fn started(core: &Core) -> anyhow::Result<()> {

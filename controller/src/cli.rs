@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use syncferry_store_sqlite::{Options, SqliteStore};
+use syncferry_store_sqlite::SystemClock;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -40,7 +40,7 @@ enum Command {
     /// The configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Asks the store whether everything that must hold does. Stop the controller first.
+    /// Asks the store whether everything that must hold does. Stop the controller first, unless the store is PostgreSQL.
     Audit,
     /// Operators: who may command. Stop the controller first.
     #[command(subcommand)]
@@ -129,8 +129,8 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
 }
 
 async fn audit(config: Config) -> anyhow::Result<ExitCode> {
-    let store = SqliteStore::open(Options::new(config.data_dir.join("store.db"))).await?;
-    let findings = syncferry_store::Store::read(&store, "audit").await?.audit().await?;
+    let store = crate::store::open(&config, std::sync::Arc::new(SystemClock)).await?;
+    let findings = store.read("audit").await?.audit().await?;
     for f in &findings {
         println!("{}: {}: {}", f.invariant, f.subject, f.found);
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use syncferry_shared::catalogue::Catalogue;
 use syncferry_shared::event::{NewEvent, StreamKind};
-use syncferry_shared::{HostId, MigrationId};
+use syncferry_shared::{ControllerId, HostId, MigrationId};
 use syncferry_store::Store;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +14,8 @@ use crate::wake::{HostReason, Reason, Wake};
 
 /// The controller's core.
 pub struct Core {
+    /// This run of this controller, among those that share the store.
+    pub id: ControllerId,
     /// The store.
     pub store: Arc<dyn Store>,
     /// Those who wait.

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use syncferry_proto::transport::{OperatorCredentials, private_file};
 use syncferry_shared::{Clock, OperatorId};
 use syncferry_store::{NewOperator, Operator, Store};
-use syncferry_store_sqlite::{Options, SqliteStore, SystemClock};
+use syncferry_store_sqlite::SystemClock;
 
 use crate::app::CREDENTIALS_FILE;
 use crate::config::Config;
@@ -18,14 +18,13 @@ use crate::identity::{self, Keys};
 /// The actor of what is done on the controller's host.
 const ACTOR: &str = "controller's host";
 
-async fn open(config: &Config) -> anyhow::Result<SqliteStore> {
+async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     if !config.data_dir.exists() {
         private_file::create_directory(&config.data_dir)
             .with_context(|| format!("{} cannot be made", config.data_dir.display()))?;
     }
-    SqliteStore::open(Options::new(config.data_dir.join("store.db")))
-        .await
-        .context("the store cannot be opened; stop the controller first")
+    let store = crate::store::open(config, Arc::new(SystemClock)).await;
+    store.context("with the embedded store, stop the controller first")
 }
 
 /// Where a new operator reaches the controller, unless it is said: what is advertised, or what the first operator was told.
@@ -88,7 +87,7 @@ pub async fn add(config: &Config, name: &str, file: &Path, controller: Option<&s
         .await?;
     credentials.save(file)?;
     tx.commit().await?;
-    store.close().await;
+    store.shut_down().await;
     Ok(())
 }
 
@@ -105,7 +104,7 @@ pub async fn revoke(config: &Config, name: &str) -> anyhow::Result<()> {
     tx.append_event(system_event(&of, "operator.revoked", ACTOR, payload))
         .await?;
     tx.commit().await?;
-    store.close().await;
+    store.shut_down().await;
     Ok(())
 }
 
@@ -113,7 +112,7 @@ pub async fn revoke(config: &Config, name: &str) -> anyhow::Result<()> {
 pub async fn list(config: &Config) -> anyhow::Result<Vec<Operator>> {
     let store = open(config).await?;
     let operators = store.read("operator.list").await?.operators().await?;
-    store.close().await;
+    store.shut_down().await;
     Ok(operators)
 }
 

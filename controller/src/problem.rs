@@ -48,6 +48,11 @@ pub enum Problem {
 }
 
 impl Problem {
+    /// Whether the store itself cannot be used now.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Store(e) | Self::Lease(LeaseError::Store(e)) if e.is_unavailable())
+    }
+
     /// A refusal with one finding.
     pub fn refused(finding: Finding) -> Self {
         Self::Refused {
@@ -123,6 +128,10 @@ fn store_status(e: &StoreError) -> Status {
     let text: String = e.to_string().chars().take(MOST_MESSAGE_CHARS).collect();
     let code = match e.cause {
         Cause::Busy => Code::Unavailable,
+        Cause::Unavailable(_) => {
+            tracing::error!(error = %e, "the store cannot be used now");
+            Code::Unavailable
+        }
         Cause::Conflict(_) => Code::AlreadyExists,
         Cause::Missing(_) => Code::NotFound,
         Cause::Moved { .. } | Cause::NoTransition { .. } | Cause::Illegal(_) => Code::Aborted,

@@ -2,7 +2,7 @@
 //! wake finds everything at the next tick.
 
 use syncferry_shared::{HostId, MigrationId};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
 
 /// What changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,13 +30,59 @@ pub enum HostReason {
     Gate,
 }
 
+impl Reason {
+    /// As it is told to another controller.
+    pub fn word(self) -> String {
+        match self {
+            Reason::Work => "work".to_string(),
+            Reason::Inspection => "inspection".to_string(),
+            Reason::Migration(id) => format!("migration {id}"),
+            Reason::Host(id, why) => format!("host {id} {}", why.as_str()),
+        }
+    }
+    /// Reads what another controller told.
+    pub fn read(word: &str) -> Option<Self> {
+        let mut parts = word.split(' ');
+        match (parts.next()?, parts.next(), parts.next()) {
+            ("work", None, None) => Some(Reason::Work),
+            ("inspection", None, None) => Some(Reason::Inspection),
+            ("migration", Some(id), None) => Some(Reason::Migration(id.parse().ok()?)),
+            ("host", Some(id), Some(why)) => Some(Reason::Host(id.parse().ok()?, HostReason::read(why)?)),
+            _ => None,
+        }
+    }
+}
+
+impl HostReason {
+    const ALL: [HostReason; 4] = [Self::Work, Self::Inspection, Self::Lease, Self::Gate];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            HostReason::Work => "work",
+            HostReason::Inspection => "inspection",
+            HostReason::Lease => "lease",
+            HostReason::Gate => "gate",
+        }
+    }
+    fn read(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|r| r.as_str() == word)
+    }
+}
+
 /// The bell.
 #[derive(Debug, Clone)]
-pub struct Wake(broadcast::Sender<Reason>);
+pub struct Wake {
+    here: broadcast::Sender<Reason>,
+    /// To the other controllers, where there may be some.
+    there: Option<mpsc::Sender<Reason>>,
+}
 
 impl Default for Wake {
     fn default() -> Self {
-        Self(broadcast::channel(1024).0)
+        Self {
+            here: broadcast::channel(1024).0,
+            there: None,
+        }
     }
 }
 
@@ -44,11 +90,28 @@ impl Wake {
     /// Rings. Call it after the commit, never before.
     pub fn ring(&self, reason: Reason) {
         // Nobody listening is fine: they will look at the store when they come.
-        let _ = self.0.send(reason);
+        let _ = self.here.send(reason);
+        if let Some(there) = &self.there {
+            // Where too many wait to be told, the others find it at their tick.
+            let _ = there.try_send(reason);
+        }
+    }
+    /// Rings for what another controller told.
+    pub fn ring_from_afar(&self, reason: Reason) {
+        let _ = self.here.send(reason);
+    }
+    /// A bell whose rings are also to be told to other controllers.
+    pub fn shared() -> (Self, mpsc::Receiver<Reason>) {
+        let (there, rung) = mpsc::channel(1024);
+        let wake = Self {
+            there: Some(there),
+            ..Self::default()
+        };
+        (wake, rung)
     }
     /// Listens.
     pub fn listen(&self) -> Ear {
-        Ear(self.0.subscribe())
+        Ear(self.here.subscribe())
     }
 }
 

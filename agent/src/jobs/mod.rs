@@ -10,8 +10,6 @@ mod probe_identity;
 mod remove_marks;
 mod restore;
 mod steps;
-#[cfg(test)]
-mod tests;
 mod travelled;
 mod verify_database;
 mod verify_old_server;

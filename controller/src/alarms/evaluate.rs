@@ -14,8 +14,8 @@ use crate::core::Core;
 use crate::problem::Problem;
 use crate::{alarms, find, progression, queries};
 
-/// Looks once. Only when something changed is anything written.
-pub async fn look(core: &Core) -> Result<(), Problem> {
+/// Whether something changed, so that something must be written.
+pub async fn is_due(core: &Core) -> Result<bool, Problem> {
     let mut tx = core.store.read("alarm.look").await?;
     let judgement = judge(&world(core, &mut *tx).await?);
     let open = tx.alarms(false).await?;
@@ -24,11 +24,11 @@ pub async fn look(core: &Core) -> Result<(), Problem> {
         .iter()
         .any(|a| !open.iter().any(|o| o.kind == a.kind && o.subject == a.subject));
     let ended = open.iter().any(|o| judgement.ended(o.kind, &o.subject));
-    drop(tx);
-    if !is_new && !ended {
-        return Ok(());
-    }
-    let mut tx = core.store.begin("alarm.settle").await?;
+    Ok(is_new || ended)
+}
+
+/// Looks again, and writes what changed.
+pub async fn settle_now(core: &Core, mut tx: Box<dyn Tx>) -> Result<(), Problem> {
     let judgement = judge(&world(core, &mut *tx).await?);
     settle(core, &mut *tx, &judgement).await?;
     tx.commit().await?;

@@ -2,6 +2,7 @@
 
 mod agents;
 mod leases;
+mod store;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use agents::Agents;
 pub use leases::Leases;
+pub use store::{Engine, StoreUrl};
 
 /// The whole configuration. Every field has a default, so that an empty file is a valid one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +19,8 @@ pub use leases::Leases;
 pub struct Config {
     /// Where everything that must survive is kept: store, certificate authority, operator credentials.
     pub data_dir: PathBuf,
+    /// Where the store is: a file of the embedded one, or PostgreSQL.
+    pub store: StoreUrl,
     /// Where agents and operators connect.
     pub listen: SocketAddr,
     /// How agents and operators reach it, `host:port`; the listening address when empty.
@@ -39,6 +43,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             data_dir: PathBuf::from("data"),
+            store: StoreUrl::default(),
             listen: SocketAddr::from(([127, 0, 0, 1], 7443)),
             advertise: String::new(),
             catalogue: None,
@@ -96,10 +101,13 @@ impl Config {
         Ok(config)
     }
 
-    /// `SYNCFERRY_CONTROLLER_DATA_DIR`, `_LISTEN`, `_ADVERTISE` and `_LOG` win over the file.
+    /// `SYNCFERRY_CONTROLLER_DATA_DIR`, `_STORE`, `_LISTEN`, `_ADVERTISE` and `_LOG` win over the file.
     pub fn apply_env(&mut self, env: impl Fn(&str) -> Option<String>) -> Result<(), ConfigError> {
         if let Some(v) = env("SYNCFERRY_CONTROLLER_DATA_DIR") {
             self.data_dir = v.into();
+        }
+        if let Some(v) = env("SYNCFERRY_CONTROLLER_STORE") {
+            self.store = v.as_str().into();
         }
         if let Some(v) = env("SYNCFERRY_CONTROLLER_LISTEN") {
             self.listen = v.parse().map_err(|_| ConfigError::Value {
@@ -118,6 +126,7 @@ impl Config {
 
     /// Whether the values make sense together.
     pub fn check(&self) -> Result<(), ConfigError> {
+        self.store.engine()?;
         self.leases.check()?;
         self.agents.check()
     }
@@ -147,6 +156,11 @@ mod tests {
         c.apply_env(|k| (k == "SYNCFERRY_CONTROLLER_LISTEN").then(|| "127.0.0.1:9".to_string()))
             .unwrap();
         assert_eq!(c.listen.port(), 9);
+        c.apply_env(|k| (k == "SYNCFERRY_CONTROLLER_STORE").then(|| "sqlite:x.db".to_string()))
+            .unwrap();
+        assert_eq!(c.store.to_string(), "sqlite:x.db");
+        c.store = "postgres://db.example.com/x".into();
+        assert!(c.check().unwrap_err().to_string().contains("store"));
         let e = c
             .apply_env(|k| (k == "SYNCFERRY_CONTROLLER_LISTEN").then(|| "nowhere".to_string()))
             .unwrap_err();

@@ -2,11 +2,12 @@
 
 use syncferry_store::By;
 
+use super::term::{Right, begin};
 use crate::core::Core;
 use crate::problem::Problem;
 
-pub(super) async fn look(core: &Core) -> Result<(), Problem> {
-    let mut tx = core.store.begin("duty.expire-leases").await?;
+pub(super) async fn look(core: &Core, right: &Right) -> Result<(), Problem> {
+    let mut tx = begin(core, "duty.expire-leases", right).await?;
     let lost = tx
         .expire_leases(core.config.leases.grace_ms(), &By::new("controller"))
         .await?;

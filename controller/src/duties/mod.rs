@@ -1,8 +1,10 @@
-//! Background duties, one file each. Each waits for a tick, reads the world again and does something idempotent.
+//! Background duties, one file each. Each waits for a tick, reads the world again and does something idempotent. Of several
+//! controllers on one store, one does them: `term.rs`.
 
 mod alarms;
 mod expire_leases;
 mod silent_agents;
+mod term;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
+use crate::problem::Problem;
 
 /// Runs every duty until told to stop.
 pub async fn run(core: Arc<Core>, stop: CancellationToken) {
@@ -19,21 +22,43 @@ pub async fn run(core: Arc<Core>, stop: CancellationToken) {
     let mut grace = core.config.agents.silent_after_s;
     loop {
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
             _ = tick.tick() => {}
         }
         if grace > 0 {
             grace -= 1;
             continue;
         }
-        if let Err(problem) = expire_leases::look(&core).await {
-            tracing::warn!(%problem, "leases could not be looked at; trying again");
-        }
-        if let Err(problem) = alarms::look(&core).await {
-            tracing::warn!(%problem, "alarms could not be looked at; trying again");
-        }
-        if let Err(problem) = silent_agents::look(&core).await {
-            tracing::warn!(%problem, "agents could not be looked at; trying again");
+        if look(&core).await.is_err() {
+            // While the store was away nobody could be heard of: that is nobody's silence.
+            grace = core.config.agents.silent_after_s;
         }
     }
+    term::resign(&core).await;
+}
+
+/// The store cannot be used now.
+struct Away;
+
+async fn look(core: &Core) -> Result<(), Away> {
+    let right = match term::right(core).await {
+        Ok(Some(right)) => right,
+        Ok(None) => return Ok(()),
+        Err(problem) => return tell(problem, "the term could not be looked at; trying again"),
+    };
+    if let Err(problem) = expire_leases::look(core, &right).await {
+        tell(problem, "leases could not be looked at; trying again")?;
+    }
+    if let Err(problem) = alarms::look(core, &right).await {
+        tell(problem, "alarms could not be looked at; trying again")?;
+    }
+    if let Err(problem) = silent_agents::look(core, &right).await {
+        tell(problem, "agents could not be looked at; trying again")?;
+    }
+    Ok(())
+}
+
+fn tell(problem: Problem, what: &str) -> Result<(), Away> {
+    tracing::warn!(%problem, "{what}");
+    if problem.is_unavailable() { Err(Away) } else { Ok(()) }
 }

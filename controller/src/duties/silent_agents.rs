@@ -1,17 +1,18 @@
 //! Agents that were not heard of are called silent, and what they were at is unknown until they are back. Nothing is sent to
 //! another agent because of that.
 
+use super::term::{Right, begin};
 use crate::core::{Core, agent_event};
 use crate::problem::Problem;
 use crate::progression;
 
-pub(super) async fn look(core: &Core) -> Result<(), Problem> {
+pub(super) async fn look(core: &Core, right: &Right) -> Result<(), Problem> {
     let limit = core.config.agents.silent_after_ms();
     let mut tx = core.store.read("duty.silent-agents").await?;
     let unheard = tx.agents_unheard(limit).await?;
     drop(tx);
     for agent in unheard {
-        let mut tx = core.store.begin("duty.silent-agent").await?;
+        let mut tx = begin(core, "duty.silent-agent", right).await?;
         if !tx.mark_agent_silent(agent.id, limit).await? {
             continue;
         }

@@ -27,6 +27,7 @@ mod row;
 mod schema;
 mod sites;
 mod steps;
+mod terms;
 mod tokens;
 mod tx;
 mod watches;

@@ -99,8 +99,7 @@ impl SqliteStore {
 
     /// Closes every connection, once the transactions that run have ended.
     pub async fn close(self) {
-        self.readers.close().await;
-        self.writer.close().await;
+        self.shut_down().await;
     }
 
     async fn start(&self, pool: &SqlitePool, statement: &'static str, name: &'static str) -> Result<Box<dyn Tx>> {
@@ -134,6 +133,11 @@ impl Store for SqliteStore {
 
     async fn now(&self) -> Result<Millis> {
         Ok(self.clock.now())
+    }
+
+    async fn shut_down(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
     }
 }
 

@@ -15,6 +15,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "events", include_str!("../migrations/0003_events.sql")),
     (4, "attestations", include_str!("../migrations/0004_attestations.sql")),
     (5, "alarms", include_str!("../migrations/0005_alarms.sql")),
+    (6, "terms", include_str!("../migrations/0006_terms.sql")),
 ];
 
 /// Brings the schema up to date.

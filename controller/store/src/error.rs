@@ -63,6 +63,10 @@ pub enum Cause {
     /// The store cannot be reached, opened or written.
     #[error("the store cannot be used: {0}")]
     Io(String),
+    /// The store cannot be reached or does not take writes now: its server is down, elsewhere, full or too slow. Says what
+    /// is wrong. It goes on by itself when that is mended.
+    #[error("the store cannot be used now: {0}")]
+    Unavailable(String),
     /// Another controller has it open.
     #[error("{0} is in use by another controller; stop that one first")]
     InUse(String),
@@ -82,6 +86,10 @@ impl StoreError {
     /// Whether trying again may help.
     pub fn is_busy(&self) -> bool {
         self.cause == Cause::Busy
+    }
+    /// Whether the store itself cannot be used now.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self.cause, Cause::Unavailable(_))
     }
     /// Whether something unique was taken already.
     pub fn is_conflict(&self) -> bool {

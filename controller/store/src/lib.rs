@@ -33,6 +33,7 @@ pub mod steps;
 pub mod store;
 #[cfg(feature = "suite")]
 pub mod suite;
+pub mod terms;
 pub mod tokens;
 pub mod watches;
 pub mod words;
@@ -58,6 +59,7 @@ pub use orgs::{Org, Orgs};
 pub use proofs::{NewProof, Proof, Proofs};
 pub use sites::{NewSite, Site, Sites};
 pub use steps::{Step, Steps};
-pub use store::{Store, Tx};
+pub use store::{Hints, Store, Tx};
+pub use terms::{Term, Terms};
 pub use tokens::{EnrolmentToken, NewToken, Tokens};
 pub use watches::{Watch, Watches};

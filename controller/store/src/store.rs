@@ -6,7 +6,7 @@ use syncferry_shared::Millis;
 use crate::error::Result;
 use crate::{
     Agents, Alarms, Artifacts, Attempts, Attestations, Audit, Databases, Events, Gates, Hosts, Inspections, Jobs,
-    Leases, Meta, Migrations, Operators, Orgs, Proofs, Sites, Steps, Tokens, Watches,
+    Leases, Meta, Migrations, Operators, Orgs, Proofs, Sites, Steps, Terms, Tokens, Watches,
 };
 
 /// A store. Everything the controller knows is in it; there is no truth in memory.
@@ -23,6 +23,34 @@ pub trait Store: Send + Sync {
 
     /// The store's clock, which leases are measured by. Never decreases.
     async fn now(&self) -> Result<Millis>;
+
+    /// Closes every connection, once the transactions that run have ended. Nothing can be begun any more.
+    async fn shut_down(&self) {}
+
+    /// Whether several controllers may have it open at once. Then one of them does the duties ([`Terms`]).
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Tells every controller on this store that something changed. A hint: it may be lost, and carries no truth. Nothing to
+    /// do for a store that only one process has open.
+    async fn tell(&self, hint: &str) -> Result<()> {
+        let _ = hint;
+        Ok(())
+    }
+
+    /// What every controller on this store tells, this one included; `None` where there can be no other.
+    async fn hints(&self) -> Result<Option<Box<dyn Hints>>> {
+        Ok(None)
+    }
+}
+
+/// Somebody who listens to hints.
+#[async_trait]
+pub trait Hints: Send {
+    /// The next hint, as it was told. `None`: some may have been missed, so look at everything. After an error, ask again a
+    /// little later.
+    async fn next(&mut self) -> Result<Option<String>>;
 }
 
 /// A transaction: every repository, and the clock.
@@ -49,6 +77,7 @@ pub trait Tx:
     + Events
     + Alarms
     + Watches
+    + Terms
     + Audit
     + Send
 {

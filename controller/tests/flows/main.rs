@@ -17,4 +17,6 @@ mod leases;
 mod moving;
 mod reports;
 mod restarting;
+#[cfg(unix)]
+mod sharing;
 mod silence;

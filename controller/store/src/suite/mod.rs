@@ -17,6 +17,7 @@ mod leases;
 mod meta;
 mod migrations;
 pub mod property;
+mod terms;
 mod tokens;
 mod transactions;
 mod world;
@@ -29,7 +30,7 @@ use async_trait::async_trait;
 
 use crate::Store;
 
-/// Moves the store's clock. An engine with a clock of its own waits.
+/// Moves the store's clock. An engine with a clock of its own has a view of it that its tests replace.
 #[async_trait]
 pub trait Time: Send + Sync {
     /// Lets this many milliseconds pass.
@@ -76,9 +77,16 @@ pub const CASES: &[(&str, Case)] = cases! {
     attestations::{
         a_word_waits_for_another_person, a_word_lapses, a_word_is_about_one_epoch_and_one_moment,
     }
+    terms::{one_leads_until_its_term_is_over, a_term_is_checked_where_it_counts}
     alarms::{one_is_open_for_a_subject, the_newest_look_is_kept}
     transactions::{dropped_means_undone, readers_see_one_instant, reading_writes_nothing, writers_take_turns}
 };
+
+/// A number from the environment: how long a test shall be.
+pub fn from_env<N: std::str::FromStr>(name: &str, otherwise: N) -> N {
+    let told = std::env::var(name).ok();
+    told.and_then(|n| n.parse().ok()).unwrap_or(otherwise)
+}
 
 /// Runs every case, each on a store of its own that `make` gives.
 pub async fn run_all<F, Fut>(make: F)

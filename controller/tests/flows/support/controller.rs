@@ -4,7 +4,7 @@ use std::path::Path;
 
 use syncferry_controller::app;
 use syncferry_controller::config::{Agents, Config, Leases};
-use syncferry_proto::transport::OperatorCredentials;
+use syncferry_proto::transport::{OperatorCredentials, private_file};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -84,6 +84,44 @@ impl Controller {
         }
     }
 
+    /// Another one on the same store, with a folder of its own and the same authority.
+    pub(crate) async fn beside(&self) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let folder = data.path().join("data");
+        let identity = folder.join("identity");
+        private_file::create_directory(&folder).unwrap();
+        private_file::create_directory(&identity).unwrap();
+        for file in std::fs::read_dir(self.data_dir().join("identity")).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), identity.join(file.file_name())).unwrap();
+        }
+        let credentials = app::CREDENTIALS_FILE;
+        std::fs::copy(self.data_dir().join(credentials), folder.join(credentials)).unwrap();
+        let config = Config {
+            data_dir: folder,
+            ..self.config.clone()
+        };
+        let (stop, running, address) = run(&config).await;
+        Self {
+            _data: data,
+            config,
+            stop,
+            running,
+            address,
+        }
+    }
+
+    /// Why one does not start.
+    pub(crate) async fn refused(config: Config) -> String {
+        let data = tempfile::tempdir().unwrap();
+        let config = Config {
+            data_dir: data.path().join("data"),
+            ..config
+        };
+        let ended = app::run(config, CancellationToken::new()).await;
+        format!("{:#}", ended.expect_err("it started"))
+    }
+
     /// Stops it; how it ended.
     async fn stopped(&mut self) -> anyhow::Result<()> {
         self.stop.cancel();
@@ -121,10 +159,9 @@ impl Controller {
     /// Stops it for good and asks its store whether everything that must hold does.
     pub(crate) async fn stop_and_audit(mut self) {
         self.stopped().await.unwrap();
-        let path = self.data_dir().join("store.db");
-        let store = syncferry_store_sqlite::SqliteStore::open(syncferry_store_sqlite::Options::new(path));
-        let store = store.await.unwrap();
-        let mut tx = syncferry_store::Store::read(&store, "audit").await.unwrap();
+        let clock = std::sync::Arc::new(syncferry_store_sqlite::SystemClock);
+        let store = syncferry_controller::store::open(&self.config, clock).await.unwrap();
+        let mut tx = store.read("audit").await.unwrap();
         assert_eq!(tx.audit().await.unwrap(), vec![]);
     }
 

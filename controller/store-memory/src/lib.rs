@@ -1,0 +1,32 @@
+//! A store without a disk: plain maps, one writer, and nothing that depends on anything but its clock and its seed. For
+//! simulations and tests. One file per repository, of the same name as its trait's; it passes the conformance suite of the
+//! real ones.
+
+mod agents;
+mod alarms;
+mod artifacts;
+mod attempts;
+mod attestations;
+mod audit;
+mod data;
+mod databases;
+mod events;
+mod gates;
+mod hosts;
+mod inspections;
+mod jobs;
+mod leases;
+mod meta;
+mod migrations;
+mod open;
+mod operators;
+mod orgs;
+mod proofs;
+mod sites;
+mod steps;
+mod terms;
+mod tokens;
+mod tx;
+mod watches;
+
+pub use open::{MemoryStore, Options};
