@@ -119,7 +119,7 @@ fn proven(
     match (&sight.database, database) {
         (Some(Ok(facts)), _) if facts.sessions.is_some() => match proof::nobody_synchronises(facts) {
             Ok(evidence) => Ok((ProofKind::NeverUsed, evidence, vec![])),
-            Err(against) => Err(vec![against]),
+            Err(against) => Err(vec![*against]),
         },
         (Some(Ok(_)), _) => Err(unseen(
             "its login may not see the sessions of others (VIEW SERVER STATE)",

@@ -58,7 +58,7 @@ async fn ask(core: &Core, host: &Host, request: &InspectionRequest) -> Result<Re
     let mut tx = core.store.read("lease.proof").await?;
     let agent = tx.agent_of_host(host.id).await?;
     drop(tx);
-    if !agent.is_some_and(|a| a.state == AgentState::Online) {
+    if agent.is_none_or(|a| a.state != AgentState::Online) {
         return Ok(Err(format!("the agent on {} is not in touch", host.name)));
     }
     match inspect::ask_and_wait(core, host, request, "lease").await {
@@ -83,7 +83,7 @@ pub(super) fn gave_up(lease: &Lease, holder: &Host, sight: &Sight) -> Result<(Va
     let mut against = Vec::new();
     let mut worth_knowing = Vec::new();
     let host = host_gave_up(lease.kind, holder, sight.holder.as_ref())
-        .map_err(|f| against.push(f))
+        .map_err(|f| against.push(*f))
         .ok();
     let sessions = match (lease.kind, &sight.database) {
         (LeaseKind::TenantExport, _) | (_, None) => Value::Null,
@@ -91,9 +91,9 @@ pub(super) fn gave_up(lease: &Lease, holder: &Host, sight: &Sight) -> Result<(Va
             Ok(seen) => seen,
             Err(f) => {
                 if f.blocks() {
-                    against.push(f);
+                    against.push(*f);
                 } else {
-                    worth_knowing.push(f);
+                    worth_knowing.push(*f);
                 }
                 Value::Null
             }
@@ -124,15 +124,19 @@ pub(super) fn gave_up(lease: &Lease, holder: &Host, sight: &Sight) -> Result<(Va
     }
 }
 
-fn host_gave_up(kind: LeaseKind, holder: &Host, seen: Option<&Result<Inventory, String>>) -> Result<Value, Finding> {
+fn host_gave_up(
+    kind: LeaseKind,
+    holder: &Host,
+    seen: Option<&Result<Inventory, String>>,
+) -> Result<Value, Box<Finding>> {
     let name = &holder.name;
     let not_seen = |what: &str, why: &str| {
-        Finding::blocker("holder-not-seen", format!("It could not be seen whether {name} still synchronises"))
+        Box::new(Finding::blocker("holder-not-seen", format!("It could not be seen whether {name} still synchronises"))
             .saw(what, why)
             .source(OURS)
             .next(format!(
                 "Bring the agent on {name} back. While {name} cannot be asked: fence it at SQL Server (`syncferry lease fence --sql`), or have two people give their word (`syncferry lease break-glass`, `syncferry lease attest`)."
-            ))
+            )))
     };
     let inventory = match seen {
         Some(Ok(inventory)) => inventory,
@@ -171,25 +175,29 @@ fn host_gave_up(kind: LeaseKind, holder: &Host, seen: Option<&Result<Inventory, 
         (false, LeaseKind::Database) => format!("The service ADSync on {name} is not stopped"),
         (false, LeaseKind::TenantExport) => format!("{name} is not in staging mode"),
     };
-    Err(Finding::blocker("holder-not-stopped", title)
-        .saw(
-            format!("service ADSync on {name}"),
-            format!("{}, start type {}", service.state, service.start),
-        )
-        .source(OURS)
-        .next(format!("{}; then repeat the command.", how_to_give_up(kind, name))))
+    Err(Box::new(
+        Finding::blocker("holder-not-stopped", title)
+            .saw(
+                format!("service ADSync on {name}"),
+                format!("{}, start type {}", service.state, service.start),
+            )
+            .source(OURS)
+            .next(format!("{}; then repeat the command.", how_to_give_up(kind, name))),
+    ))
 }
 
 /// That no Connect server is on the database.
-pub(super) fn nobody_synchronises(facts: &DatabaseFacts) -> Result<Value, Finding> {
+pub(super) fn nobody_synchronises(facts: &DatabaseFacts) -> Result<Value, Box<Finding>> {
     let Some(sessions) = &facts.sessions else {
-        return Err(Finding::note(
-            "sessions-not-seen",
-            format!("Who is connected to {} cannot be seen", facts.name),
-        )
-        .saw("HAS_PERMS_BY_NAME(NULL, NULL, 'VIEW SERVER STATE')", "0")
-        .source(OURS)
-        .next("Grant the agent's login VIEW SERVER STATE, so that the proof says more."));
+        return Err(Box::new(
+            Finding::note(
+                "sessions-not-seen",
+                format!("Who is connected to {} cannot be seen", facts.name),
+            )
+            .saw("HAS_PERMS_BY_NAME(NULL, NULL, 'VIEW SERVER STATE')", "0")
+            .source(OURS)
+            .next("Grant the agent's login VIEW SERVER STATE, so that the proof says more."),
+        ));
     };
     let there: Vec<&SessionFacts> = sessions.iter().filter(|s| s.is_sync_service()).collect();
     if there.is_empty() {
@@ -210,9 +218,9 @@ pub(super) fn nobody_synchronises(facts: &DatabaseFacts) -> Result<Value, Findin
             ),
         );
     }
-    Err(finding
-        .source(OURS)
-        .next("Find that server, stop its service ADSync and disable it; then repeat the command."))
+    Err(Box::new(finding.source(OURS).next(
+        "Find that server, stop its service ADSync and disable it; then repeat the command.",
+    )))
 }
 
 #[cfg(test)]
