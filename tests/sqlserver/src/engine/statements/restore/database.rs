@@ -100,7 +100,7 @@ impl Session {
                 "Backup and restore operations are not allowed on database tempdb.".to_owned(),
             ));
         }
-        if self.inst.is_joined(&handle) {
+        if self.inst.is_joined(handle) {
             return Err(err!(3104, name));
         }
         let owner = self.login().is_some_and(|l| l.sid == handle.database().meta.owner_sid);
