@@ -41,6 +41,7 @@ async fn look(site: &Site, wrong_by: i64) -> Inventory {
         connect: false,
         installer: None,
         reach: Vec::new(),
+        preview: None,
     };
     inspector.inspect(&request).await
 }

@@ -269,6 +269,7 @@ impl Site {
             JobKind::Restore => 2,
             JobKind::Install => 3,
             JobKind::Verify => 4,
+            JobKind::Fence => 5,
         }));
         let resource = Resource("adsync-db:x".into());
         let spec = JobSpec {
