@@ -410,10 +410,12 @@ pub fn fenced(t: &FenceDatabaseTask, back: Option<&FenceReadBack>) -> Result<Val
     }
     if let Some(login) = &t.grant {
         let found = back.principals.iter().find(|p| p.login.eq_ignore_ascii_case(login));
+        // An owner or a sysadmin is inside as dbo, whom no grant names and no denial binds.
+        let dbo = found.is_some_and(|p| p.is_owner == Some(true) || p.is_sysadmin == Some(true));
         let denied = found
             .and_then(|p| p.connect.as_deref())
             .is_none_or(|c| c.eq_ignore_ascii_case("DENY"));
-        if denied {
+        if denied && !dbo {
             against.push(unproven(&format!("CONNECT of {login}"), "not granted"));
         }
     }

@@ -268,6 +268,10 @@ fn what_was_read_back_proves_a_fence_or_it_does_not() {
     assert!(fenced(&open, Some(&b)).is_err(), "the holder's login was not seen");
     b.principals.push(principal(NEW, "GRANT"));
     assert!(fenced(&open, Some(&b)).is_ok());
+    b.principals[1].connect = None;
+    assert!(fenced(&open, Some(&b)).is_err(), "neither granted nor inside anyway");
+    b.principals[1].is_owner = Some(true);
+    assert!(fenced(&open, Some(&b)).is_ok(), "the owner needs no grant");
 }
 
 #[test]
