@@ -106,6 +106,8 @@ fn no_statement_is_forgotten() {
 fn statements_are_made_and_issued_in_one_way() {
     let ends = |path: &Path, with: &str| path.to_string_lossy().replace('\\', "/").ends_with(with);
     for (path, text) in sources() {
+        // The wire's word for one that is only shown.
+        let text = text.replace("PreviewStatement", "");
         let builds = text.contains("Statement {") && !text.contains("pub struct Statement {");
         let returns_only = text.matches("Statement {").count() == text.matches("-> Statement {").count();
         assert!(!builds || returns_only, "{} builds a statement by hand", path.display());
