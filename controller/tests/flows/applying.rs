@@ -296,8 +296,8 @@ async fn the_source_is_registered_by_what_answers() {
     let second = operator.add_source().await.unwrap();
     assert_eq!(first.id, second.id, "the same database is the same row");
     // Something else stands in its place: nothing is granted for that.
-    let other = Some(uuid::Uuid::from_u128(0xbad));
-    old.journal(|j| j.inventory.databases[0].database_guid = other);
+    let other = uuid::Uuid::from_u128(0xbad);
+    old.journal(|j| j.inventory.databases[0].database_guid = Some(other));
     let replaced = operator.add_source().await.unwrap_err();
     assert_eq!(rules(&replaced), ["database-replaced"]);
     let [database] = operator.databases().await.try_into().unwrap();
@@ -322,7 +322,7 @@ async fn the_source_is_registered_by_what_answers() {
     operator.client.clone().fence_lease(fence).await.unwrap();
     let learnt = operator.add_source().await.unwrap();
     assert_eq!((&learnt.id, learnt.identity_state.as_str()), (&first.id, "confirmed"));
-    assert_eq!(learnt.database_guid, other.unwrap().to_string());
+    assert_eq!(learnt.database_guid, other.to_string());
     assert_eq!(operator.lease("SYNC01").await.state, "free");
     controller.stop_and_audit().await;
 }

@@ -298,9 +298,9 @@ async fn between_the_commit_and_the_end_of_sessions_a_crash_loses_nothing() {
         let (seen, told) = (Arc::clone(&reached), journal.clone());
         let mut changes = told.changes();
         let waiting = tokio::spawn(async move {
-            while !told
+            while told
                 .attempt(key)
-                .is_some_and(|a| a.step("end-sessions").is_some_and(|s| s.intent.is_some()))
+                .is_none_or(|a| a.step("end-sessions").is_none_or(|s| s.intent.is_none()))
             {
                 changes.changed().await.unwrap();
             }

@@ -81,11 +81,10 @@ fn database(sessions: Option<Vec<SessionFacts>>) -> DatabaseFacts {
 }
 
 fn said(kind: LeaseKind, sight: &Sight) -> String {
-    let text = match gave_up(&lease(kind), &holder(), sight) {
+    match gave_up(&lease(kind), &holder(), sight) {
         Ok((evidence, notes)) => format!("PROVEN by {evidence}\n{}", tell(&notes)),
         Err(against) => format!("NOT PROVEN\n{}", tell(&against)),
-    };
-    text
+    }
 }
 
 fn tell(findings: &[syncferry_shared::Finding]) -> String {
