@@ -16,6 +16,7 @@ pub mod inventory;
 pub mod lease;
 pub mod outcome;
 pub mod plan;
+pub mod power;
 pub mod progress;
 pub mod report;
 pub mod secret;

@@ -353,7 +353,11 @@ impl Operator for Service {
     async fn fence_lease(&self, request: Request<v1::FenceLeaseRequest>) -> Result<Response<v1::LeaseAnswer>, Status> {
         let actor = guard::operator(&self.0, &request).await?;
         let r = request.into_inner();
-        let answer = lease::fence(&self.0, ask!(r, &actor)).await?;
+        let answer = if r.power_off {
+            lease::fence_power_off(&self.0, ask!(r, &actor), &r.via).await?
+        } else {
+            lease::fence(&self.0, ask!(r, &actor)).await?
+        };
         Ok(Response::new(lease_api::answer(&self.0, answer).await?))
     }
 

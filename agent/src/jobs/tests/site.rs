@@ -239,6 +239,7 @@ impl Site {
             sql: self.sql.clone(),
             staging_dir: String::new(),
             clocks: Arc::new(Both::new()),
+            power: None,
         };
         let request = syncferry_shared::inventory::InspectionRequest {
             preview: Some(request),
