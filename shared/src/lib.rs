@@ -9,6 +9,7 @@ pub mod clock;
 pub mod connect_version;
 pub mod event;
 pub mod fence;
+pub mod fence_case;
 pub mod finding;
 pub mod identity;
 pub mod ids;

@@ -9,7 +9,7 @@ use syncferry_shared::watch::{WatchReport, WatchedConnect};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-use crate::support::{Life, Operator, World, config, findings, rules, until};
+use crate::support::{FakeAgent, Life, Operator, World, config, facts, findings, rules, until};
 
 const SOURCE: &str = "SYNC01/localdb/ADSync";
 
@@ -424,6 +424,70 @@ async fn the_active_server_holds_its_tenants_export() {
         "held",
         "the database's lease is another one"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_sites_of_one_tenant_share_its_export() {
+    let w = World::new().await;
+    w.operator.add_site("emea", 1).await;
+    let token = w.operator.add_host("emea", "SYNC09", &["connect-server"]).await;
+    let mut inventory = facts::new_server();
+    inventory.host.computer_name = "SYNC09".into();
+    let other = FakeAgent::enrolled(&w.controller.address, &token, inventory).await;
+    // One row, whichever site's name leads to it.
+    let ours = w.operator.find_lease("contoso/export").await.unwrap().lease.unwrap();
+    let theirs = w.operator.find_lease("emea/export").await.unwrap().lease.unwrap();
+    assert_eq!(ours, theirs);
+    assert_eq!(
+        (ours.holder.as_str(), ours.sites.as_slice(), ours.subject.as_str()),
+        (
+            "SYNC01",
+            &["contoso".to_string(), "emea".to_string()][..],
+            "export of contoso, emea"
+        )
+    );
+    let request = v1::GetSiteRequest { site: "emea".into() };
+    let site = client(&w.operator).get_site(request).await.unwrap().into_inner();
+    assert_eq!(site.same_tenant, ["contoso"]);
+
+    // The other site's server is out of staging mode: the tenant has two that export.
+    let mut connect = w.old.journal(|j| j.inventory.connect.clone().unwrap());
+    connect.scheduler.as_mut().unwrap().staging_mode = false;
+    let look = WatchReport {
+        connect: Some(WatchedConnect {
+            error: None,
+            facts: connect,
+        }),
+        ..WatchReport::default()
+    };
+    other.watched(&look).await.unwrap();
+    let alarm = w.operator.until_alarm("second-active-server", "raised").await;
+    assert_eq!(alarm.subject, "contoso/export by SYNC09");
+
+    // It does not get the lease while SYNC01 exports, and does when that is in staging mode.
+    let ask = |seen_version| v1::HandOverLeaseRequest {
+        lease: "emea/export".into(),
+        to: "SYNC09".into(),
+        reason: "a test".into(),
+        dry_run: false,
+        seen_version,
+    };
+    let begun = client(&w.operator).hand_over_lease(ask(ours.row_version)).await;
+    let begun = begun.unwrap().into_inner();
+    assert_eq!((begun.ready, state(&begun)), (false, ("draining", "SYNC01", 1)));
+    w.old.journal(|j| {
+        let connect = j.inventory.connect.as_mut().unwrap();
+        connect.scheduler.as_mut().unwrap().staging_mode = true;
+    });
+    let seen = begun.lease.unwrap().row_version;
+    let done = client(&w.operator)
+        .hand_over_lease(ask(seen))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!((done.ready, state(&done)), (true, ("held", "SYNC09", 3)));
+    w.operator.until_alarm("second-active-server", "cleared").await;
+    w.controller.stop_and_audit().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
