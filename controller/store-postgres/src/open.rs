@@ -32,6 +32,8 @@ const LIFETIME: Duration = Duration::from_secs(30 * 60);
 
 /// How a controller's sessions are called.
 pub(crate) const NAME: &str = "syncferry-controller";
+/// How the sessions of operations on the whole store are called, so that controllers can be told from them.
+pub(crate) const OPERATIONS: &str = "syncferry-store";
 
 /// How often a transaction is begun anew on another connection when the first one turns out to be dead.
 const TRIES: usize = 3;
@@ -140,6 +142,22 @@ impl PgStore {
         schema::migrate(&mut line).await?;
         begin_existence(&mut line).await?;
         line.end("COMMIT").await.map_err(cause)?;
+        Ok(store)
+    }
+
+    /// Opens it for an operation on the whole store. No controller may be connected.
+    pub async fn open_alone(options: Options) -> Result<Self> {
+        let store = Self::open(Options {
+            name: OPERATIONS,
+            ..options
+        })
+        .await?;
+        let alone = async {
+            let mut line = Line::begin(&store.writer, "BEGIN", store.patience).await.map_err(cause)?;
+            crate::portable::nobody_else(&mut line).await?;
+            line.end("ROLLBACK").await.map_err(cause)
+        };
+        alone.await.map_err(|c| StoreError::new(OPEN, c))?;
         Ok(store)
     }
 

@@ -11,7 +11,7 @@ use syncferry_store::{Cause, Result, Store, StoreError};
 
 use crate::error::cause;
 use crate::line::Line;
-use crate::open::{NAME, Options, PgStore, WRITE_LOCK};
+use crate::open::{NAME, OPERATIONS, Options, PgStore, WRITE_LOCK};
 use crate::schema;
 use crate::tx::Query;
 
@@ -62,11 +62,13 @@ impl PgImport {
 
     async fn try_open(options: Options, schema: i64, replace: bool) -> Result<Self, Cause> {
         // Under another name, so that controllers can be told from it.
-        let store = PgStore::connect(Options { name: "syncferry-store", ..options }).await?;
+        let store = PgStore::connect(Options { name: OPERATIONS, ..options }).await?;
         let mut line = Line::begin(&store.writer, "BEGIN", store.patience).await.map_err(cause)?;
         line.simple("SET LOCAL statement_timeout = 0").await.map_err(cause)?;
         line.simple(WRITE_LOCK).await.map_err(cause)?;
         nobody_else(&mut line).await?;
+        // A transaction stands still here while its rows are read back and compared.
+        line.simple("SET LOCAL idle_in_transaction_session_timeout = 0").await.map_err(cause)?;
         if replace {
             drop_store(&mut line).await?;
         }
@@ -74,7 +76,7 @@ impl PgImport {
         let shapes = shapes(&mut line).await?;
         for shape in &shapes {
             if count(&mut line, shape).await? > 0 {
-                return Err(Cause::Conflict(format!("the store ({} has rows)", shape.name)));
+                return Err(Cause::Conflict(format!("the place: there is a store ({} has rows), and it", shape.name)));
             }
             run(&mut line, format!("ALTER TABLE \"{}\" DISABLE TRIGGER USER", shape.name)).await?;
         }
@@ -120,7 +122,7 @@ async fn run(line: &mut Line, statement: String) -> Result<(), Cause> {
 }
 
 /// Refuses while another controller is connected to the database.
-async fn nobody_else(line: &mut Line) -> Result<(), Cause> {
+pub(crate) async fn nobody_else(line: &mut Line) -> Result<(), Cause> {
     let others = sqlx::query(
         "SELECT COALESCE(host(client_addr), 'this machine') AS place FROM pg_stat_activity
           WHERE datname = current_database() AND application_name = $1 LIMIT 1",

@@ -36,5 +36,5 @@ mod watches;
 
 pub use clock::SystemClock;
 pub use open::{Options, SqliteStore};
-pub use portable::{SqliteExport, SqliteImport};
+pub use portable::{SqliteExport, SqliteImport, put_aside};
 pub use schema::newest as newest_schema;

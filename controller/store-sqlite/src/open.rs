@@ -237,16 +237,22 @@ fn prepare_files(path: &Path) -> Result<File, Cause> {
     if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
         make_private_folder(folder).map_err(|e| io(folder, e))?;
     }
-    let lock_path = path.with_added_extension("lock");
-    let lock = open_private(&lock_path).map_err(|e| io(&lock_path, e))?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(std::fs::TryLockError::WouldBlock) => return Err(Cause::InUse(path.display().to_string())),
-        Err(std::fs::TryLockError::Error(e)) => return Err(io(&lock_path, e)),
-    }
+    let lock = lock(path)?;
     // SQLite gives its -wal and -shm files the rights of the file.
     open_private(path).map_err(|e| io(path, e))?;
     Ok(lock)
+}
+
+/// The lock beside a file: one process has the store open at a time.
+pub(crate) fn lock(path: &Path) -> Result<File, Cause> {
+    let lock_path = path.with_added_extension("lock");
+    let io = |e: std::io::Error| Cause::Io(format!("{}: {e}", lock_path.display()));
+    let lock = open_private(&lock_path).map_err(io)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Cause::InUse(path.display().to_string())),
+        Err(std::fs::TryLockError::Error(e)) => Err(io(e)),
+    }
 }
 
 #[cfg(unix)]

@@ -1,7 +1,7 @@
 //! The rows without their engine: reading a snapshot of a file that a controller may be using, and filling an empty store.
 //! Tables are described by SQLite itself.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -78,15 +78,16 @@ impl SqliteImport {
 
     async fn begin(opening: Opening, schema: i64) -> Result<Self, Cause> {
         let mut conn = opening.writer.acquire().await.map_err(cause)?;
+        // Before anything is changed in a file that is a store.
+        for shape in shapes(&mut conn).await? {
+            if count(&mut conn, &shape).await? > 0 {
+                return Err(Cause::Conflict(format!("the place: there is a store ({} has rows), and it", shape.name)));
+            }
+        }
         schema::migrate_to(&mut conn, schema, opening.clock.now()).await?;
         run(&mut conn, "PRAGMA foreign_keys = OFF").await?;
         run(&mut conn, "BEGIN IMMEDIATE").await?;
         let shapes = shapes(&mut conn).await?;
-        for shape in &shapes {
-            if count(&mut conn, shape).await? > 0 {
-                return Err(Cause::Conflict(format!("the store ({} has rows)", shape.name)));
-            }
-        }
         let named = sqlx::query("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' ORDER BY rowid");
         let rows = named.fetch_all(&mut *conn).await.map_err(cause)?;
         let mut triggers = Vec::new();
@@ -124,6 +125,33 @@ impl SqliteImport {
         drop(self.conn);
         Ok(Arc::new(SqliteStore::ready(self.opening).await?))
     }
+}
+
+/// Puts a store's file aside, with everything that belongs to it. No controller may have it open. Where there is none, nothing
+/// happens.
+pub fn put_aside(path: &Path, suffix: &str) -> Result<Option<PathBuf>> {
+    let put = || {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let _lock = crate::open::lock(path)?;
+        let io = |e: std::io::Error| Cause::Io(format!("{}: {e}", path.display()));
+        let aside = path.with_added_extension(suffix);
+        // First what is not a store by itself: interrupted here, the file is still the store.
+        for end in ["-wal", "-shm"] {
+            let mut from = path.as_os_str().to_owned();
+            let mut to = aside.as_os_str().to_owned();
+            from.push(end);
+            to.push(end);
+            match std::fs::rename(&from, &to) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(io(e)),
+                _ => {}
+            }
+        }
+        std::fs::rename(path, &aside).map_err(io)?;
+        Ok(Some(aside))
+    };
+    put().map_err(|c| StoreError::new(IMPORT, c))
 }
 
 async fn run(conn: &mut SqliteConnection, statement: &str) -> Result<(), Cause> {

@@ -6,6 +6,7 @@ mod alarms;
 mod artifacts;
 mod attempts;
 mod attestations;
+pub mod contents;
 mod databases;
 mod events;
 mod gates;
