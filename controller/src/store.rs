@@ -105,7 +105,8 @@ fn refusal(standing: &Standing) -> Option<String> {
     match standing.state {
         StoreState::Live => None,
         StoreState::Restoring => Some(
-            "a restore into it was interrupted; run `syncferry-controller restore --replace --from FILE` again".to_string(),
+            "a restore into it was interrupted; run `syncferry-controller restore --replace --from FILE` again"
+                .to_string(),
         ),
         StoreState::Moving => Some(format!(
             "it was being moved to {to}; run `syncferry-controller migrate-store --to URL` again, which finishes that, or with \

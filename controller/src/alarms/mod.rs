@@ -28,12 +28,7 @@ pub async fn raise(core: &Core, tx: &mut dyn Tx, actor: &str, alarming: &Alarmin
 }
 
 /// As [`raise`], where no controller runs.
-pub async fn raise_as(
-    tx: &mut dyn Tx,
-    random: &[u8; 10],
-    actor: &str,
-    alarming: &Alarming,
-) -> Result<Alarm, Problem> {
+pub async fn raise_as(tx: &mut dyn Tx, random: &[u8; 10], actor: &str, alarming: &Alarming) -> Result<Alarm, Problem> {
     let finding = serde_json::to_value(&alarming.finding).map_err(|e| Problem::Internal(e.to_string()))?;
     let new = NewAlarm {
         id: AlarmId::new(tx.now(), random),

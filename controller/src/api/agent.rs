@@ -16,12 +16,12 @@ use tonic::{Request, Response, Status};
 
 use super::guard::{self, Shared};
 use crate::dispatch::hello::{Greeting, Order};
-use crate::recovery::witness::OpenSight;
 use crate::dispatch::report::{End, Sight, StepReport, What};
 use crate::dispatch::{
     accept, authorize, certificate, heartbeat, hello, inspection, log_chunk, pull, renew_lease, report, transfer, watch,
 };
 use crate::problem::Problem;
+use crate::recovery::witness::OpenSight;
 use crate::wake::{HostReason, Reason};
 
 /// How often a stream says something although nothing happened: a lost hint costs at most this.
@@ -151,7 +151,11 @@ impl Agent for Service {
             .iter()
             .map(|o| {
                 let token = token(o.token.as_ref())?;
-                let probe = o.probe().as_str_name().trim_start_matches("PROBE_RESULT_").to_lowercase();
+                let probe = o
+                    .probe()
+                    .as_str_name()
+                    .trim_start_matches("PROBE_RESULT_")
+                    .to_lowercase();
                 Ok(OpenSight {
                     token,
                     step: o.step.clone(),

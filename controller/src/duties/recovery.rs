@@ -10,7 +10,9 @@ pub(super) async fn look(core: &Core, right: &Right) -> Result<(), Problem> {
     if tx.recovery().await?.is_none_or(|r| r.ended_at.is_some()) {
         return Ok(());
     }
-    let waits = recovery::status::look(&mut *tx).await?.is_some_and(|s| !s.leases.is_empty());
+    let waits = recovery::status::look(&mut *tx)
+        .await?
+        .is_some_and(|s| !s.leases.is_empty());
     drop(tx);
     if waits {
         return Ok(());

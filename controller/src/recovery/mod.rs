@@ -49,7 +49,8 @@ pub async fn begin(tx: &mut dyn Tx, behind: &Behind) -> Result<(Recovery, Vec<Mi
     let meta = tx.begin_incarnation(&behind.highest, &by).await?;
     let found = json!({"found": behind.found, "incarnation_was": was});
     let recovery = tx.add_recovery(behind.way, &found).await?;
-    let payload = json!({"incarnation": meta.incarnation, "was": was, "way": behind.way.as_str(), "found": behind.found});
+    let payload =
+        json!({"incarnation": meta.incarnation, "was": was, "way": behind.way.as_str(), "found": behind.found});
     tx.append_event(system_event(&meta.id.to_string(), "store.restored", ACTOR, payload))
         .await?;
     let changed = lose_attempts(tx, why).await?;

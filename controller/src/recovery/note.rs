@@ -91,7 +91,10 @@ impl Note {
         highest.see(self.incarnation, []);
         let found = match there {
             Some(_) if self.incarnation == meta.incarnation => {
-                format!("event {} is another one than the one that this controller saw", self.position)
+                format!(
+                    "event {} is another one than the one that this controller saw",
+                    self.position
+                )
             }
             _ => format!(
                 "this controller saw event {} of incarnation {}, and the store ends at event {newest} of incarnation {}",

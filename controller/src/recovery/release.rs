@@ -30,9 +30,15 @@ pub fn against(p: &Pending) -> Vec<Finding> {
                 "no-holder-to-go-on",
                 format!("The lease of {} had no holder in the backup", p.name),
             )
-            .saw("the lease in the backup", format!("{}, epoch {}", p.was.state, p.was.epoch))
+            .saw(
+                "the lease in the backup",
+                format!("{}, epoch {}", p.was.state, p.was.epoch),
+            )
             .source(SOURCE)
-            .next(format!("`syncferry lease fence {} --reason <why>` frees it with a proof.", p.name)),
+            .next(format!(
+                "`syncferry lease fence {} --reason <why>` frees it with a proof.",
+                p.name
+            )),
         );
     }
     found.extend(changed_since(p));
@@ -86,9 +92,12 @@ pub fn only_holder(
     };
     let Some(sessions) = &facts.sessions else {
         return Err(Box::new(
-            blocker("sessions-not-seen", format!("Who is connected to {} cannot be seen", p.name))
-                .saw("HAS_PERMS_BY_NAME(NULL, NULL, 'VIEW SERVER STATE')", "0")
-                .next("Grant the agent's login VIEW SERVER STATE, then repeat the command."),
+            blocker(
+                "sessions-not-seen",
+                format!("Who is connected to {} cannot be seen", p.name),
+            )
+            .saw("HAS_PERMS_BY_NAME(NULL, NULL, 'VIEW SERVER STATE')", "0")
+            .next("Grant the agent's login VIEW SERVER STATE, then repeat the command."),
         ));
     };
     let is_holder = |name: &str| {
@@ -109,13 +118,18 @@ pub fn only_holder(
                 format!("session {} in sys.dm_exec_sessions", s.id),
                 format!("from {} as {}", s.host.as_deref().unwrap_or("an unnamed host"), s.login),
             )
-            .next("Find that server: it may have got the lease after the backup. Stop its service ADSync and disable it."),
+            .next(
+                "Find that server: it may have got the lease after the backup. Stop its service ADSync and disable it.",
+            ),
         )),
     }
 }
 
 /// The holder goes on: fence, proof and grant in this transaction.
-#[expect(clippy::too_many_arguments, reason = "one call, and every argument is a different thing")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one call, and every argument is a different thing"
+)]
 pub async fn take_over(
     tx: &mut dyn Tx,
     p: &Pending,

@@ -60,7 +60,12 @@ pub async fn look(tx: &mut dyn Tx) -> Result<Option<Status>, Problem> {
         leases.extend(pending(tx, lease, &recovery).await?);
     }
     let mut open = Vec::new();
-    for w in tx.witnesses().await?.into_iter().filter(|w| w.heard_in == recovery.incarnation) {
+    for w in tx
+        .witnesses()
+        .await?
+        .into_iter()
+        .filter(|w| w.heard_in == recovery.incarnation)
+    {
         let host = tx.host(w.host).await?.map(|h| h.name).unwrap_or_default();
         for o in w.open.as_array().into_iter().flatten() {
             open.push(format!(

@@ -154,7 +154,9 @@ pub async fn hear(tx: &mut dyn Tx, id: AgentId, host: &Host, seen: &Seen<'_>) ->
     let actor = format!("agent:{}", host.name);
     let ours: Vec<Attempt> = tx.open_attempts(id).await?;
     for attempt in ours.iter().filter(|a| a.incarnation < now) {
-        let Some(job) = tx.job(attempt.job).await? else { continue };
+        let Some(job) = tx.job(attempt.job).await? else {
+            continue;
+        };
         let journal = seen.open.iter().find(|o| o.token.job == attempt.job);
         let payload = json!({
             "job": job.name, "attempt": attempt.attempt, "journal": journal.map(OpenSight::json),

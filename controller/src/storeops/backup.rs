@@ -99,7 +99,9 @@ pub(super) async fn identity(from: &mut dyn syncferry_store::portable::Export) -
     };
     let shape = from.shapes()[table].clone();
     let rows = from.page(table, None, 1).await?;
-    let found = rows.first().map(|row| (value(&shape, row, "store_id"), value(&shape, row, "incarnation")));
+    let found = rows
+        .first()
+        .map(|row| (value(&shape, row, "store_id"), value(&shape, row, "incarnation")));
     match found {
         Some((Some(Value::Text(id)), Some(Value::Int(incarnation)))) => Ok((id.clone(), *incarnation)),
         _ => bail!("the store is empty: no controller has run on it yet"),

@@ -73,7 +73,12 @@ pub struct RecoverArgs {
 #[derive(Debug, clap::Args)]
 pub struct MigrateArgs {
     /// Where to: as `store` in the configuration, sqlite:FILE or postgres://…
-    #[arg(long, value_name = "URL", env = "SYNCFERRY_CONTROLLER_MIGRATE_TO", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "SYNCFERRY_CONTROLLER_MIGRATE_TO",
+        hide_env_values = true
+    )]
     to: String,
     /// Gives a move up that was interrupted, while the other place is empty.
     #[arg(long)]
@@ -106,13 +111,18 @@ pub async fn backup(config: &Config, file: &Path, args: BackupArgs) -> anyhow::R
     );
     println!("blake3 {}", written.blake3);
     match written.files.iter().any(|f| f.ends_with("ca.key")) {
-        true => println!("With the authority's keys: whoever has this file can be anybody. Encrypt it, and keep it elsewhere."),
+        true => println!(
+            "With the authority's keys: whoever has this file can be anybody. Encrypt it, and keep it elsewhere."
+        ),
         false => println!(
             "Without the authority's keys: without a copy of {} every agent must enrol anew. Save that folder too.",
             config.data_dir.join(super::secrets::IDENTITY).display()
         ),
     }
-    println!("Check it where it is kept: syncferry-controller verify {}", written.file.display());
+    println!(
+        "Check it where it is kept: syncferry-controller verify {}",
+        written.file.display()
+    );
     Ok(ExitCode::SUCCESS)
 }
 
@@ -144,7 +154,9 @@ pub async fn verify(config: Option<&Config>, args: VerifyArgs) -> anyhow::Result
         match (good, &args.backup) {
             (true, Some(_)) => println!("It is whole, and everything in it that must hold does."),
             (true, None) => println!("Everything that must hold does."),
-            (false, Some(_)) => println!("It must not be restored. Use an older backup, and look at the store: syncferry-controller verify"),
+            (false, Some(_)) => println!(
+                "It must not be restored. Use an older backup, and look at the store: syncferry-controller verify"
+            ),
             (false, None) => println!(
                 "Stop the controller. What is named above was changed by somebody or something other than Syncferry: restore a \
                  backup from before that."
@@ -259,7 +271,10 @@ pub async fn recover(config: &Config, args: RecoverArgs) -> anyhow::Result<ExitC
 }
 
 fn show(r: &Recovering) {
-    println!("incarnation {} began at {}: the store went back", r.incarnation, r.since);
+    println!(
+        "incarnation {} began at {}: the store went back",
+        r.incarnation, r.since
+    );
     r.found.iter().for_each(|f| println!("  {f}"));
     if !r.unheard.is_empty() {
         println!("not heard since: the agents on {}", r.unheard.join(", "));
@@ -270,7 +285,11 @@ fn show(r: &Recovering) {
     }
     for l in &r.leases {
         println!("lease {}: {} at epoch {}", l.lease, l.state, l.epoch);
-        println!("  in the backup: {}, holder {}", l.in_the_backup, l.holder.as_deref().unwrap_or("nobody"));
+        println!(
+            "  in the backup: {}, holder {}",
+            l.in_the_backup,
+            l.holder.as_deref().unwrap_or("nobody")
+        );
         if let Some((epoch, host)) = &l.highest_seen {
             println!("  the highest epoch from before that an agent remembers: {epoch}, on {host}");
         }
@@ -278,8 +297,13 @@ fn show(r: &Recovering) {
     }
     match (&r.over, r.leases.is_empty()) {
         (Some(at), _) => println!("Every lease was released; it is over since {at}."),
-        (None, true) => println!("Every lease was released. Migrations that are stuck go on with `syncferry apply --reason`."),
-        (None, false) => println!("{} leases wait. Nothing is granted and no job goes on with them before that.", r.leases.len()),
+        (None, true) => {
+            println!("Every lease was released. Migrations that are stuck go on with `syncferry apply --reason`.")
+        }
+        (None, false) => println!(
+            "{} leases wait. Nothing is granted and no job goes on with them before that.",
+            r.leases.len()
+        ),
     }
 }
 
@@ -292,14 +316,20 @@ pub async fn migrate(config: &Config, args: MigrateArgs) -> anyhow::Result<ExitC
     to.store.engine()?;
     if args.abandon {
         migrate::abandon(config, &to).await?;
-        println!("The move was given up; the store at {} may be used again.", config.store);
+        println!(
+            "The move was given up; the store at {} may be used again.",
+            config.store
+        );
         return Ok(ExitCode::SUCCESS);
     }
     let moved = migrate::migrate(config, &to, args.json).await?;
     if args.json {
         return print(&moved);
     }
-    println!("store {} from {} to {}, incarnation {} as before", moved.store, moved.from, moved.to, moved.incarnation);
+    println!(
+        "store {} from {} to {}, incarnation {} as before",
+        moved.store, moved.from, moved.to, moved.incarnation
+    );
     table(&moved.tables);
     println!(
         "Every row was read back and is the same. Next: set store to the new place in the configuration, and start the controller.\n\

@@ -72,14 +72,18 @@ impl Writer {
     }
 
     fn raw(&mut self, line: &str) -> anyhow::Result<()> {
-        let Some(out) = &mut self.out else { bail!("the backup is finished") };
+        let Some(out) = &mut self.out else {
+            bail!("the backup is finished")
+        };
         let written = out.write_all(line.as_bytes()).and_then(|()| out.write_all(b"\n"));
         written.with_context(|| format!("{} cannot be written", self.partial.display()))
     }
 
     /// Adds a row.
     pub fn row(&mut self, table: usize, row: &Row) -> anyhow::Result<()> {
-        let Some(shape) = self.shapes.get(table) else { bail!("there is no table {table}") };
+        let Some(shape) = self.shapes.get(table) else {
+            bail!("there is no table {table}")
+        };
         let line = rows::line(&shape.name, row);
         self.tail.see(shape, row);
         self.line(&line)
@@ -101,15 +105,24 @@ impl Writer {
         let hash = self.hash.finalize().to_hex().to_string();
         self.raw(&format!("blake3 {hash}"))?;
         let durable = || format!("{} cannot be made durable", self.partial.display());
-        let Some(out) = self.out.take() else { bail!("the backup is finished") };
-        let file = out.into_inner().map_err(std::io::IntoInnerError::into_error).with_context(durable)?;
+        let Some(out) = self.out.take() else {
+            bail!("the backup is finished")
+        };
+        let file = out
+            .into_inner()
+            .map_err(std::io::IntoInnerError::into_error)
+            .with_context(durable)?;
         file.sync_all().with_context(durable)?;
         // A link refuses a name that is taken; a rename would replace it.
         std::fs::hard_link(&self.partial, &self.path)
             .with_context(|| format!("{} cannot get its name; is it there already?", self.path.display()))?;
         std::fs::remove_file(&self.partial).with_context(durable)?;
         if let Some(folder) = self.path.parent() {
-            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            let folder = if folder.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                folder
+            };
             File::open(folder).and_then(|f| f.sync_all()).with_context(durable)?;
         }
         Ok((tail, hash))
@@ -168,7 +181,10 @@ impl Reader {
         let damaged = |e: String| anyhow::anyhow!("{name} is no whole backup: {e}");
         let format = next(&mut lines).map_err(damaged)?.unwrap_or_default();
         if format != FORMAT {
-            bail!("{name} is no backup that this version reads: it begins with '{}'", format.chars().take(40).collect::<String>());
+            bail!(
+                "{name} is no backup that this version reads: it begins with '{}'",
+                format.chars().take(40).collect::<String>()
+            );
         }
         let head = next(&mut lines).map_err(damaged)?.unwrap_or_default();
         for line in [&format, &head] {
@@ -226,12 +242,21 @@ impl Reader {
             return Err("its hash does not fit what stands before it".into());
         }
         let mut more = Vec::new();
-        self.lines.by_ref().take(1).read_to_end(&mut more).map_err(|e| e.to_string())?;
+        self.lines
+            .by_ref()
+            .take(1)
+            .read_to_end(&mut more)
+            .map_err(|e| e.to_string())?;
         if !more.is_empty() {
             return Err("something was added behind its end".into());
         }
         let tail: Tail = serde_json::from_str(&line).map_err(|e| e.to_string())?;
-        let promised = self.head.tables.iter().filter(|t| t.rows > 0).map(|t| (t.name.clone(), t.rows));
+        let promised = self
+            .head
+            .tables
+            .iter()
+            .filter(|t| t.rows > 0)
+            .map(|t| (t.name.clone(), t.rows));
         if tail != self.tail || tail.rows != promised.collect() {
             return Err("its rows are not those that it counts".into());
         }
@@ -249,5 +274,7 @@ fn next(lines: &mut BufReader<File>) -> Result<Option<String>, String> {
     if bytes.pop() != Some(b'\n') {
         return Err("a line does not end: it was cut off".into());
     }
-    String::from_utf8(bytes).map(Some).map_err(|_| "a line is no text".into())
+    String::from_utf8(bytes)
+        .map(Some)
+        .map_err(|_| "a line is no text".into())
 }

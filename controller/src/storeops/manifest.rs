@@ -26,18 +26,33 @@ impl Table {
     pub fn of(shape: &Shape, rows: i64) -> Self {
         Self {
             name: shape.name.clone(),
-            columns: shape.columns.iter().map(|(c, k)| (c.clone(), k.as_str().to_string())).collect(),
-            key: shape.key.iter().filter_map(|i| Some(shape.columns.get(*i)?.0.clone())).collect(),
+            columns: shape
+                .columns
+                .iter()
+                .map(|(c, k)| (c.clone(), k.as_str().to_string()))
+                .collect(),
+            key: shape
+                .key
+                .iter()
+                .filter_map(|i| Some(shape.columns.get(*i)?.0.clone()))
+                .collect(),
             rows,
         }
     }
 
     /// The table as engines know it; `None` when the words are not known.
     pub fn shape(&self) -> Option<Shape> {
-        let columns: Option<Vec<(String, Kind)>> =
-            self.columns.iter().map(|(c, k)| Some((c.clone(), Kind::parse(k)?))).collect();
+        let columns: Option<Vec<(String, Kind)>> = self
+            .columns
+            .iter()
+            .map(|(c, k)| Some((c.clone(), Kind::parse(k)?)))
+            .collect();
         let columns = columns?;
-        let key: Option<Vec<usize>> = self.key.iter().map(|k| columns.iter().position(|(c, _)| c == k)).collect();
+        let key: Option<Vec<usize>> = self
+            .key
+            .iter()
+            .map(|k| columns.iter().position(|(c, _)| c == k))
+            .collect();
         Some(Shape {
             name: self.name.clone(),
             key: key?,
@@ -96,7 +111,9 @@ impl Tail {
             Some(Value::Text(t)) => t.clone(),
             _ => String::new(),
         };
-        let Some(Value::Int(seq)) = value(shape, row, "seq") else { return };
+        let Some(Value::Int(seq)) = value(shape, row, "seq") else {
+            return;
+        };
         let stream = format!("{} {}", text("stream_kind"), text("stream_id"));
         let head = self.chains.entry(stream).or_insert(ChainHead {
             seq: 0,

@@ -72,15 +72,26 @@ pub async fn abandon(config: &Config, to: &Config) -> anyhow::Result<()> {
     let from = source(config).await?;
     let standing = from.read("store.standing").await?.standing().await?;
     if standing.state != StoreState::Moving {
-        bail!("the store at {} is not being moved ({})", config.store, standing.state.as_str());
+        bail!(
+            "the store at {} is not being moved ({})",
+            config.store,
+            standing.state.as_str()
+        );
     }
     if standing.moved_to.as_deref() != Some(to.store.to_string().as_str()) {
-        bail!("it was being moved to {}, not to {}", standing.moved_to.unwrap_or_default(), to.store);
+        bail!(
+            "it was being moved to {}, not to {}",
+            standing.moved_to.unwrap_or_default(),
+            to.store
+        );
     }
     if let Ok(mut there) = store::export(to).await
         && pump::total(&mut *there).await? > 0
     {
-        bail!("{} holds a store: finish the move with `migrate-store --to` instead", to.store);
+        bail!(
+            "{} holds a store: finish the move with `migrate-store --to` instead",
+            to.store
+        );
     }
     stand(&*from, &Standing::live()).await?;
     from.shut_down().await;
@@ -92,7 +103,8 @@ async fn source(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     let from = match config.store.engine()? {
         Engine::Sqlite(_) => store::open_any(config, Arc::new(SystemClock)).await,
         Engine::Postgres(url) => {
-            let alone = syncferry_store_postgres::PgStore::open_alone(syncferry_store_postgres::Options::new(url)).await;
+            let alone =
+                syncferry_store_postgres::PgStore::open_alone(syncferry_store_postgres::Options::new(url)).await;
             alone.map(|s| Arc::new(s) as Arc<dyn Store>).map_err(Into::into)
         }
     };
@@ -148,23 +160,32 @@ async fn copy(config: &Config, to: &Config, resumes: bool, quiet: bool) -> Resul
     if resumes && let Some(tables) = filled(&mut *from, to, total, quiet).await.map_err(Failed::Unknown)? {
         return Ok(moved(tables));
     }
-    let mut import = store::import(to, from.schema(), false).await.map_err(|e| {
-        empty(e.context("the place to move to must be empty, and nobody may use it"))
-    })?;
+    let mut import = store::import(to, from.schema(), false)
+        .await
+        .map_err(|e| empty(e.context("the place to move to must be empty, and nobody may use it")))?;
     pump::same_tables(from.shapes(), import.shapes()).map_err(empty)?;
     let shapes = from.shapes().to_vec();
-    let places: Vec<usize> =
-        shapes.iter().filter_map(|s| import.shapes().iter().position(|t| t.name == s.name)).collect();
+    let places: Vec<usize> = shapes
+        .iter()
+        .filter_map(|s| import.shapes().iter().position(|t| t.name == s.name))
+        .collect();
     let mut progress = Progress::new("copy", total, quiet);
     pump::each(&mut *from, &mut progress, async |table, rows| {
-        let rows: Vec<_> = rows.into_iter().map(|row| pump::stood(&shapes[table], row, "live")).collect();
+        let rows: Vec<_> = rows
+            .into_iter()
+            .map(|row| pump::stood(&shapes[table], row, "live"))
+            .collect();
         Ok(import.insert(places[table], &rows).await?)
     })
     .await
     .map_err(empty)?;
-    let here = compare::hashes(&mut *from, &mut Progress::new("compare", total, quiet)).await.map_err(empty)?;
+    let here = compare::hashes(&mut *from, &mut Progress::new("compare", total, quiet))
+        .await
+        .map_err(empty)?;
     // Read back inside the transaction: what differs is never committed.
-    let there = compare::hashes(&mut *import, &mut Progress::new("compare", total, quiet)).await.map_err(empty)?;
+    let there = compare::hashes(&mut *import, &mut Progress::new("compare", total, quiet))
+        .await
+        .map_err(empty)?;
     let tables = compare::compare(&here, &there);
     if let Some(wrong) = tables.iter().find(|t| !t.same) {
         return Err(empty(anyhow::anyhow!("the table {} came out differently", wrong.table)));

@@ -102,9 +102,13 @@ pub async fn restore(config: &Config, ask: Ask<'_>, now: Millis) -> anyhow::Resu
     tx.commit().await?;
     let findings = verify::audit(&*store).await?;
     if let Some((invariant, subject, found)) = findings.first() {
-        bail!("the restored store is not as it must be ({invariant}: {subject}: {found}); do not start a controller on it");
+        bail!(
+            "the restored store is not as it must be ({invariant}: {subject}: {found}); do not start a controller on it"
+        );
     }
-    let leases = recovery::status::look(&mut *store.read("store.restored").await?).await?.map_or(0, |s| s.leases.len());
+    let leases = recovery::status::look(&mut *store.read("store.restored").await?)
+        .await?
+        .map_or(0, |s| s.leases.len());
     store.shut_down().await;
     let files = secrets::put(&config.data_dir, &along, &places)?;
     Ok(Restored {
@@ -152,7 +156,9 @@ async fn epochs(from: &mut dyn Export) -> anyhow::Result<Vec<(Resource, i64)>> {
         let Some(last) = rows.last() else { return Ok(found) };
         after = Some(shape.key_of(last));
         for row in &rows {
-            if let (Some(Value::Text(r)), Some(Value::Int(e))) = (value(&shape, row, "resource"), value(&shape, row, "epoch")) {
+            if let (Some(Value::Text(r)), Some(Value::Int(e))) =
+                (value(&shape, row, "resource"), value(&shape, row, "epoch"))
+            {
                 found.push((Resource(r.clone()), *e));
             }
         }
@@ -179,8 +185,8 @@ async fn put_aside(config: &Config, ask: &Ask<'_>, now: Millis) -> anyhow::Resul
     if empty {
         return Ok(None);
     }
-    backup::backup(config, wanted, now)
-        .await
-        .context("the store that is there cannot be put aside; drop its database yourself, and restore without --replace")?;
+    backup::backup(config, wanted, now).await.context(
+        "the store that is there cannot be put aside; drop its database yourself, and restore without --replace",
+    )?;
     Ok(Some(to))
 }

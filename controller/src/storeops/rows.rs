@@ -12,11 +12,16 @@ pub fn line(table: &str, row: &Row) -> String {
 
 /// The table and the row of a line, or what is wrong with it.
 pub fn read(line: &str, shapes: &[Shape]) -> Result<(usize, Row), String> {
-    let (name, values): (String, Vec<Json>) = serde_json::from_str(line).map_err(|e| format!("a row cannot be read: {e}"))?;
+    let (name, values): (String, Vec<Json>) =
+        serde_json::from_str(line).map_err(|e| format!("a row cannot be read: {e}"))?;
     let found = shapes.iter().enumerate().find(|(_, s)| s.name == name);
     let (table, shape) = found.ok_or_else(|| format!("a row of an unknown table '{name}'"))?;
     if values.len() != shape.columns.len() {
-        return Err(format!("a row of {name} has {} values, not {}", values.len(), shape.columns.len()));
+        return Err(format!(
+            "a row of {name} has {} values, not {}",
+            values.len(),
+            shape.columns.len()
+        ));
     }
     let typed = values.into_iter().zip(&shape.columns);
     let row: Result<Row, String> = typed
@@ -46,11 +51,13 @@ fn value(json: Json, kind: Kind) -> Option<Value> {
 
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, b| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{b:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, b| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{b:02x}");
+            text
+        })
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
@@ -70,12 +77,20 @@ mod tests {
     fn a_row_is_read_as_it_was_written() {
         let shape = Shape {
             name: "job".into(),
-            columns: vec![("a".into(), Kind::Int), ("b".into(), Kind::Text), ("c".into(), Kind::Bytes)],
+            columns: vec![
+                ("a".into(), Kind::Int),
+                ("b".into(), Kind::Text),
+                ("c".into(), Kind::Bytes),
+            ],
             key: vec![0],
         };
         let shapes = [shape];
         for row in [
-            vec![Value::Int(i64::MIN), Value::Text("\u{0}\"\n{\"hex\":\"00\"}".into()), Value::Bytes(vec![0, 255, 10])],
+            vec![
+                Value::Int(i64::MIN),
+                Value::Text("\u{0}\"\n{\"hex\":\"00\"}".into()),
+                Value::Bytes(vec![0, 255, 10]),
+            ],
             vec![Value::Int(i64::MAX), Value::Text(String::new()), Value::Bytes(vec![])],
             vec![Value::Null, Value::Null, Value::Null],
         ] {
@@ -83,7 +98,15 @@ mod tests {
             assert!(!line.contains('\n'));
             assert_eq!(read(&line, &shapes), Ok((0, row)));
         }
-        for wrong in ["", "{}", r#"["jobs",[1,"x",null]]"#, r#"["job",[1]]"#, r#"["job",["1","x",null]]"#, r#"["job",[1,"x",{"hex":"0"}]]"#, r#"["job",[1.5,"x",null]]"#] {
+        for wrong in [
+            "",
+            "{}",
+            r#"["jobs",[1,"x",null]]"#,
+            r#"["job",[1]]"#,
+            r#"["job",["1","x",null]]"#,
+            r#"["job",[1,"x",{"hex":"0"}]]"#,
+            r#"["job",[1.5,"x",null]]"#,
+        ] {
             assert!(read(wrong, &shapes).is_err(), "{wrong}");
         }
     }

@@ -100,7 +100,15 @@ mod tests {
     #[test]
     fn a_backup_cannot_write_where_it_likes() {
         let data = tempfile::tempdir().unwrap();
-        for name in ["../x", "identity/../x", "identity/", "identity/.x", "/etc/x", "store.db", "identity/a/b"] {
+        for name in [
+            "../x",
+            "identity/../x",
+            "identity/",
+            "identity/.x",
+            "/etc/x",
+            "store.db",
+            "identity/a/b",
+        ] {
             let along = [(name.to_string(), Secret::new("x".to_string()))];
             assert!(places(data.path(), &along).is_err(), "{name}");
         }

@@ -81,6 +81,8 @@ pub async fn live(config: &Config) -> anyhow::Result<Verdict> {
 /// Everything that the audit finds.
 pub(super) async fn audit(store: &dyn Store) -> anyhow::Result<Vec<(String, String, String)>> {
     let findings = store.read("store.verify").await?.audit().await?;
-    let plain = findings.into_iter().map(|f| (f.invariant.to_string(), f.subject, f.found));
+    let plain = findings
+        .into_iter()
+        .map(|f| (f.invariant.to_string(), f.subject, f.found));
     Ok(plain.collect())
 }

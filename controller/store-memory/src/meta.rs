@@ -36,7 +36,9 @@ impl Meta for MemoryTx {
         let guard = |why: &str| Err(Cause::Guard(why.into()));
         let moves = matches!(standing.state, StoreState::Moving | StoreState::Moved);
         let checked = match self.data.standing.state {
-            StoreState::Moved if standing.state != StoreState::Moved => guard("a store that was moved is not used again"),
+            StoreState::Moved if standing.state != StoreState::Moved => {
+                guard("a store that was moved is not used again")
+            }
             _ if moves != standing.moved_to.is_some() => guard("a store that moves says where to"),
             _ => Ok(()),
         };

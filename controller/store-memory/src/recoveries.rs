@@ -49,7 +49,12 @@ impl Recoveries for MemoryTx {
     async fn hear_witness(&mut self, new: &NewWitness) -> Result<bool> {
         self.needs_host(new.host)?;
         let heard_in = self.data.meta.incarnation;
-        if self.data.witnesses.get(&new.host).is_some_and(|w| w.heard_in == heard_in) {
+        if self
+            .data
+            .witnesses
+            .get(&new.host)
+            .is_some_and(|w| w.heard_in == heard_in)
+        {
             return Ok(false);
         }
         let witness = Witness {

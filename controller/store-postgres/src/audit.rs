@@ -177,13 +177,17 @@ impl PgTx {
         let bodies = sqlx::query(
             "SELECT proname::text AS name, prosrc AS body FROM pg_proc WHERE pronamespace = current_schema()::regnamespace",
         );
-        let bodies = self.list(bodies, |row| Ok((row.text("name")?, row.text("body")?))).await?;
+        let bodies = self
+            .list(bodies, |row| Ok((row.text("name")?, row.text("body")?)))
+            .await?;
         let bodies: BTreeMap<String, String> = bodies.into_iter().collect();
         let awake = sqlx::query(
             "SELECT t.tgname::text AS name, c.relname::text AS on_table FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
               WHERE c.relnamespace = current_schema()::regnamespace AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')",
         );
-        let awake = self.list(awake, |row| Ok((row.text("name")?, row.text("on_table")?))).await?;
+        let awake = self
+            .list(awake, |row| Ok((row.text("name")?, row.text("on_table")?)))
+            .await?;
         let mut findings = Vec::new();
         let mut told = |subject: String, found: &str| {
             findings.push(AuditFinding {

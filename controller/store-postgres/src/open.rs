@@ -153,7 +153,9 @@ impl PgStore {
         })
         .await?;
         let alone = async {
-            let mut line = Line::begin(&store.writer, "BEGIN", store.patience).await.map_err(cause)?;
+            let mut line = Line::begin(&store.writer, "BEGIN", store.patience)
+                .await
+                .map_err(cause)?;
             crate::portable::nobody_else(&mut line).await?;
             line.end("ROLLBACK").await.map_err(cause)
         };

@@ -62,13 +62,21 @@ impl PgImport {
 
     async fn try_open(options: Options, schema: i64, replace: bool) -> Result<Self, Cause> {
         // Under another name, so that controllers can be told from it.
-        let store = PgStore::connect(Options { name: OPERATIONS, ..options }).await?;
-        let mut line = Line::begin(&store.writer, "BEGIN", store.patience).await.map_err(cause)?;
+        let store = PgStore::connect(Options {
+            name: OPERATIONS,
+            ..options
+        })
+        .await?;
+        let mut line = Line::begin(&store.writer, "BEGIN", store.patience)
+            .await
+            .map_err(cause)?;
         line.simple("SET LOCAL statement_timeout = 0").await.map_err(cause)?;
         line.simple(WRITE_LOCK).await.map_err(cause)?;
         nobody_else(&mut line).await?;
         // A transaction stands still here while its rows are read back and compared.
-        line.simple("SET LOCAL idle_in_transaction_session_timeout = 0").await.map_err(cause)?;
+        line.simple("SET LOCAL idle_in_transaction_session_timeout = 0")
+            .await
+            .map_err(cause)?;
         if replace {
             drop_store(&mut line).await?;
         }
@@ -76,9 +84,16 @@ impl PgImport {
         let shapes = shapes(&mut line).await?;
         for shape in &shapes {
             if count(&mut line, shape).await? > 0 {
-                return Err(Cause::Conflict(format!("the place: there is a store ({} has rows), and it", shape.name)));
+                return Err(Cause::Conflict(format!(
+                    "the place: there is a store ({} has rows), and it",
+                    shape.name
+                )));
             }
-            run(&mut line, format!("ALTER TABLE \"{}\" DISABLE TRIGGER USER", shape.name)).await?;
+            run(
+                &mut line,
+                format!("ALTER TABLE \"{}\" DISABLE TRIGGER USER", shape.name),
+            )
+            .await?;
         }
         Ok(Self {
             line,
@@ -185,10 +200,8 @@ async fn shape(line: &mut Line, name: String) -> Result<Shape, Cause> {
     );
     let (mut found, mut key) = (Vec::new(), Vec::new());
     for row in line.all(columns.bind(name.clone())).await.map_err(cause)? {
-        let (column, kind): (String, String) = (
-            row.try_get("name").map_err(cause)?,
-            row.try_get("type").map_err(cause)?,
-        );
+        let (column, kind): (String, String) =
+            (row.try_get("name").map_err(cause)?, row.try_get("type").map_err(cause)?);
         let kind = match kind.as_str() {
             "int8" | "int4" | "int2" => Kind::Int,
             "text" => Kind::Text,
@@ -226,7 +239,11 @@ async fn page(line: &mut Line, shape: &Shape, after: Option<&Row>, most: i64) ->
         format!("\"{column}\"::{to}")
     };
     let columns: Vec<String> = shape.columns.iter().map(cast).collect();
-    let key: Vec<String> = shape.key.iter().map(|i| format!("\"{}\"", shape.columns[*i].0)).collect();
+    let key: Vec<String> = shape
+        .key
+        .iter()
+        .map(|i| format!("\"{}\"", shape.columns[*i].0))
+        .collect();
     let key = key.join(", ");
     let (mut places, mut first) = (Vec::new(), String::new());
     if let Some(after) = after {

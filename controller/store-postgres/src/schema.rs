@@ -35,7 +35,11 @@ pub(crate) async fn migrate(line: &mut Line) -> Result<(), Cause> {
 pub(crate) async fn applied(line: &mut Line) -> Result<i64, Cause> {
     let there = sqlx::query("SELECT to_regclass('schema_migration')::text AS name");
     let there = line.one(there).await.map_err(cause)?;
-    let there: Option<String> = there.map(|row| row.try_get("name")).transpose().map_err(cause)?.flatten();
+    let there: Option<String> = there
+        .map(|row| row.try_get("name"))
+        .transpose()
+        .map_err(cause)?
+        .flatten();
     if there.is_none() {
         return Err(Cause::Schema("the database is empty: there is no store in it".into()));
     }
@@ -63,7 +67,12 @@ pub(crate) fn made() -> Vec<(&'static str, &'static str)> {
 }
 
 /// Every function of the newest migrations with the text of its body, and every trigger with its table.
-pub(crate) fn guards(most: i64) -> (BTreeMap<&'static str, &'static str>, BTreeSet<(&'static str, &'static str)>) {
+pub(crate) fn guards(
+    most: i64,
+) -> (
+    BTreeMap<&'static str, &'static str>,
+    BTreeSet<(&'static str, &'static str)>,
+) {
     let (mut functions, mut triggers) = (BTreeMap::new(), BTreeSet::new());
     for (_, _, text) in MIGRATIONS.iter().filter(|(n, _, _)| *n <= most) {
         for (at, _) in text.match_indices("FUNCTION ") {
@@ -82,7 +91,11 @@ pub(crate) fn guards(most: i64) -> (BTreeMap<&'static str, &'static str>, BTreeS
             triggers.insert((name, table));
         }
         for (at, word) in text.match_indices("DROP TRIGGER ") {
-            let mut words = text[at + word.len()..].split(';').next().unwrap_or_default().split_whitespace();
+            let mut words = text[at + word.len()..]
+                .split(';')
+                .next()
+                .unwrap_or_default()
+                .split_whitespace();
             let name = words.find(|w| !matches!(*w, "IF" | "EXISTS")).unwrap_or_default();
             triggers.retain(|(n, _)| *n != name);
         }

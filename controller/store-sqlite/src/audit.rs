@@ -133,7 +133,10 @@ impl SqliteTx {
     async fn changed_guards(&mut self) -> Result<Vec<AuditFinding>> {
         let looked = async {
             let number = schema::applied(&mut self.inner).await?;
-            Ok((portable::expected(number).await?, portable::objects(&mut self.inner).await?))
+            Ok((
+                portable::expected(number).await?,
+                portable::objects(&mut self.inner).await?,
+            ))
         };
         let (expected, found) = looked.await.map_err(|c| self.fail(c))?;
         let found: BTreeMap<String, String> = found.into_iter().collect();

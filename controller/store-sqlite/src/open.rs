@@ -131,7 +131,10 @@ impl SqliteStore {
                 return Err(Cause::Io(format!("{}: there is no store", path.display())));
             }
             let connect = usual().filename(path).read_only(true).pragma("query_only", "ON");
-            let only = pool(1, Duration::from_secs(10)).connect_with(connect).await.map_err(cause)?;
+            let only = pool(1, Duration::from_secs(10))
+                .connect_with(connect)
+                .await
+                .map_err(cause)?;
             let schema = schema::applied(&mut *only.acquire().await.map_err(cause)?).await?;
             if schema != schema::newest() {
                 return Err(Cause::Schema(format!(

@@ -12,7 +12,7 @@ use syncferry_store::portable::{Export, FIXED, Import, Kind, Row, Shape, Value, 
 use syncferry_store::{Cause, Result, Store, StoreError};
 
 use crate::error::cause;
-use crate::open::{Options, Opening, SqliteStore};
+use crate::open::{Opening, Options, SqliteStore};
 use crate::schema;
 
 const EXPORT: &str = "store.export";
@@ -81,7 +81,10 @@ impl SqliteImport {
         // Before anything is changed in a file that is a store.
         for shape in shapes(&mut conn).await? {
             if count(&mut conn, &shape).await? > 0 {
-                return Err(Cause::Conflict(format!("the place: there is a store ({} has rows), and it", shape.name)));
+                return Err(Cause::Conflict(format!(
+                    "the place: there is a store ({} has rows), and it",
+                    shape.name
+                )));
             }
         }
         schema::migrate_to(&mut conn, schema, opening.clock.now()).await?;
@@ -115,9 +118,7 @@ impl SqliteImport {
                 row.try_get("name").map_err(cause)?,
                 row.try_get("parent").map_err(cause)?,
             );
-            return Err(Cause::Corrupt(format!(
-                "a row of {name} refers to nothing in {parent}"
-            )));
+            return Err(Cause::Corrupt(format!("a row of {name} refers to nothing in {parent}")));
         }
         run(&mut self.conn, "COMMIT").await?;
         run(&mut self.conn, "PRAGMA foreign_keys = ON").await?;
@@ -162,7 +163,8 @@ async fn run(conn: &mut SqliteConnection, statement: &str) -> Result<(), Cause> 
 
 /// Every table but those that the migrations fill.
 async fn shapes(conn: &mut SqliteConnection) -> Result<Vec<Shape>, Cause> {
-    let names = sqlx::query("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'");
+    let names =
+        sqlx::query("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'");
     let names = names.fetch_all(&mut *conn).await.map_err(cause)?;
     let (mut shapes, mut refers) = (Vec::new(), Vec::new());
     for row in names {
@@ -183,10 +185,8 @@ async fn shape(conn: &mut SqliteConnection, name: String) -> Result<Shape, Cause
     let columns = sqlx::query("SELECT name, type, pk FROM pragma_table_info(?1) ORDER BY name");
     let (mut found, mut key) = (Vec::new(), Vec::new());
     for row in columns.bind(&name).fetch_all(&mut *conn).await.map_err(cause)? {
-        let (column, kind): (String, String) = (
-            row.try_get("name").map_err(cause)?,
-            row.try_get("type").map_err(cause)?,
-        );
+        let (column, kind): (String, String) =
+            (row.try_get("name").map_err(cause)?, row.try_get("type").map_err(cause)?);
         let kind = match kind.as_str() {
             "INTEGER" | "INT" => Kind::Int,
             "TEXT" => Kind::Text,
@@ -331,11 +331,6 @@ pub(crate) async fn objects(conn: &mut SqliteConnection) -> Result<Vec<(String, 
           ORDER BY what",
     );
     let rows = query.fetch_all(conn).await.map_err(cause)?;
-    let pair = |row: &SqliteRow| {
-        Ok((
-            row.try_get("what").map_err(cause)?,
-            row.try_get("sql").map_err(cause)?,
-        ))
-    };
+    let pair = |row: &SqliteRow| Ok((row.try_get("what").map_err(cause)?, row.try_get("sql").map_err(cause)?));
     rows.iter().map(pair).collect()
 }

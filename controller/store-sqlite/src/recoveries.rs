@@ -85,7 +85,10 @@ impl Recoveries for SqliteTx {
     }
 
     async fn witnesses(&mut self) -> Result<Vec<Witness>> {
-        self.list(sqlx::query("SELECT * FROM store_witness ORDER BY host_id"), read_witness)
-            .await
+        self.list(
+            sqlx::query("SELECT * FROM store_witness ORDER BY host_id"),
+            read_witness,
+        )
+        .await
     }
 }

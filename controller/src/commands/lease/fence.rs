@@ -11,8 +11,8 @@ use super::{Answer, Ask, again, detail, seen};
 use crate::core::Core;
 use crate::find;
 use crate::problem::Problem;
-use crate::recovery::{self, release};
 use crate::recovery::status::Pending;
+use crate::recovery::{self, release};
 
 /// Fences with host-side proof.
 pub async fn fence(core: &Core, ask: Ask<'_>) -> Result<Answer, Problem> {

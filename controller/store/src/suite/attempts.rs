@@ -70,14 +70,10 @@ pub(super) async fn one_is_open_and_tokens_match_in_full(b: Bench) {
         "a restored store knows no old token"
     );
     // What the lost tail may have counted is not counted again.
-    tx.transition_attempt(job, 2, Offered, Superseded)
-        .await
-        .unwrap();
+    tx.transition_attempt(job, 2, Offered, Superseded).await.unwrap();
     let third = tx.open_attempt(&attempt(job, agent)).await.unwrap();
     assert_eq!((third.attempt, third.incarnation), (1001, 2));
-    tx.transition_attempt(job, 1001, Offered, Superseded)
-        .await
-        .unwrap();
+    tx.transition_attempt(job, 1001, Offered, Superseded).await.unwrap();
     assert_eq!(tx.open_attempt(&attempt(job, agent)).await.unwrap().attempt, 1002);
 }
 

@@ -79,7 +79,7 @@ async fn add(tx: &mut dyn Tx, part: &Part) {
     tx.add_token(&NewToken {
         hash: format!("h{tag}"),
         host: w.sql,
-        valid_ms: 1_000,
+        expires_at: tx.now().plus(1_000),
         uses: 2,
         actor: text(2),
     })
@@ -92,7 +92,9 @@ async fn add(tx: &mut dyn Tx, part: &Part) {
     tx.add_database(&database).await.unwrap();
     let (migration, job, _) = w.migration(tx).await;
     let spec = serde_json::to_vec(&odd).unwrap();
-    tx.set_job_spec(job, &[spec, part.bytes.clone()].concat()).await.unwrap();
+    tx.set_job_spec(job, &[spec, part.bytes.clone()].concat())
+        .await
+        .unwrap();
     for n in 1..=i32::from(part.attempts) {
         let opened = tx
             .open_attempt(&NewAttempt {

@@ -157,7 +157,10 @@ pub(super) async fn a_recovery_ends_once_and_witnesses_speak_once(b: Bench) {
     tx.begin_incarnation(&Highest::default(), &by()).await.unwrap();
     let recovery = tx.add_recovery(Way::Agent, &found).await.unwrap();
     assert_eq!((recovery.incarnation, recovery.ended_at), (2, None));
-    assert!(tx.add_recovery(Way::Note, &found).await.is_err(), "one for an incarnation");
+    assert!(
+        tx.add_recovery(Way::Note, &found).await.is_err(),
+        "one for an incarnation"
+    );
     tx.commit().await.unwrap();
 
     let mut tx = b.store.begin("test").await.unwrap();
