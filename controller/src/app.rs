@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::core::{Core, system_event};
 use crate::identity::{self, Keys, ServerCertificate};
 use crate::wake::Wake;
-use crate::{duties, neighbours, scheduler, store};
+use crate::{duties, neighbours, recovery, scheduler, store};
 
 /// The stream that remembers whose certificates are good on this store.
 const AUTHORITY: &str = "authority";
@@ -87,6 +87,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     if core.store.is_shared() {
         same_authority(&core).await?;
     }
+    recovery::note::check(&core).await?;
     first_operator(&core, &advertise, &*clock).await?;
     started(&core).await?;
     write_address(&address_file, bound)?;
@@ -106,6 +107,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let mut background = JoinSet::new();
     background.spawn(named("the scheduler", scheduler::run(core.clone(), stop.clone())));
     background.spawn(named("the duties", duties::run(core.clone(), stop.clone())));
+    background.spawn(named("the note", recovery::note::keep(core.clone(), stop.clone())));
     if let Some(rung) = rung {
         background.spawn(named("telling", neighbours::tell(core.clone(), rung, stop.clone())));
         background.spawn(named("hearing", neighbours::hear(core.clone(), stop.clone())));

@@ -9,7 +9,7 @@ use syncferry_store_sqlite::SystemClock;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::{app, operators};
+use crate::{app, operators, storeops};
 
 /// Wrong configuration (EX_CONFIG).
 const EXIT_CONFIG: u8 = 78;
@@ -42,6 +42,16 @@ enum Command {
     Config(ConfigCommand),
     /// Asks the store whether everything that must hold does. Stop the controller first, unless the store is PostgreSQL.
     Audit,
+    /// Writes the store to a file, with what else a controller needs to live again. The controller may run meanwhile.
+    Backup(storeops::cli::BackupArgs),
+    /// Checks a backup, or the store itself. Changes nothing; the controller may run meanwhile.
+    Verify(storeops::cli::VerifyArgs),
+    /// Makes a backup the store, in a new incarnation. Stop every controller first.
+    Restore(storeops::cli::RestoreArgs),
+    /// Shows what waits since the store was restored, each lease with its next step. The controller may run meanwhile.
+    Recover(storeops::cli::RecoverArgs),
+    /// Moves the store to PostgreSQL, or back. Stop every controller first.
+    MigrateStore(storeops::cli::MigrateArgs),
     /// Operators: who may command. Stop the controller first.
     #[command(subcommand)]
     Operator(OperatorCommand),
@@ -85,22 +95,39 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
         }
     };
-    let config = match Config::load(&args.config, |k| std::env::var(k).ok()) {
+    let file = args.config;
+    let command = match args.command {
+        // A backup is checked where it is kept, and no controller need be there.
+        Command::Verify(verify) if verify.is_of_a_file() => {
+            return ended(with_runtime(storeops::cli::verify(None, verify)));
+        }
+        command => command,
+    };
+    let config = match Config::load(&file, |k| std::env::var(k).ok()) {
         Ok(config) => config,
         Err(e) => {
             eprintln!("syncferry-controller: {e}");
             return ExitCode::from(EXIT_CONFIG);
         }
     };
-    let done = match args.command {
+    let done = match command {
         Command::Config(ConfigCommand::Check) => {
-            println!("{} is in order", args.config.display());
+            println!("{} is in order", file.display());
             Ok(ExitCode::SUCCESS)
         }
         Command::Run => with_runtime(run(config)),
         Command::Audit => with_runtime(audit(config)),
+        Command::Backup(args) => with_runtime(storeops::cli::backup(&config, &file, args)),
+        Command::Verify(args) => with_runtime(storeops::cli::verify(Some(&config), args)),
+        Command::Restore(args) => with_runtime(storeops::cli::restore(&config, args)),
+        Command::Recover(args) => with_runtime(storeops::cli::recover(&config, args)),
+        Command::MigrateStore(args) => with_runtime(storeops::cli::migrate(&config, args)),
         Command::Operator(command) => with_runtime(operator(config, command)),
     };
+    ended(done)
+}
+
+fn ended(done: anyhow::Result<ExitCode>) -> ExitCode {
     done.unwrap_or_else(|e| {
         eprintln!("syncferry-controller: {e:#}");
         ExitCode::FAILURE
@@ -129,7 +156,7 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
 }
 
 async fn audit(config: Config) -> anyhow::Result<ExitCode> {
-    let store = crate::store::open(&config, std::sync::Arc::new(SystemClock)).await?;
+    let store = crate::store::open_any(&config, std::sync::Arc::new(SystemClock)).await?;
     let findings = store.read("audit").await?.audit().await?;
     for f in &findings {
         println!("{}: {}: {}", f.invariant, f.subject, f.found);

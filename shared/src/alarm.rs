@@ -52,6 +52,8 @@ pub enum AlarmKind {
     DatabaseChanged,
     /// A leased database cannot be watched.
     CannotWatch,
+    /// The controller's store went back: it was restored from a backup.
+    StoreRestored,
 }
 
 impl AlarmKind {
@@ -67,6 +69,7 @@ impl AlarmKind {
         Self::BreakGlass,
         Self::DatabaseChanged,
         Self::CannotWatch,
+        Self::StoreRestored,
     ];
     /// The word in the store, on the wire and on the screen; also the rule's name in the finding.
     pub fn as_str(self) -> &'static str {
@@ -81,6 +84,7 @@ impl AlarmKind {
             Self::BreakGlass => "break-glass",
             Self::DatabaseChanged => "database-changed",
             Self::CannotWatch => "cannot-watch",
+            Self::StoreRestored => "store-restored",
         }
     }
     /// Reads the word.

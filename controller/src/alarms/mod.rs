@@ -24,9 +24,14 @@ pub struct Alarming {
 
 /// Raises an alarm, or sees the open one again.
 pub async fn raise(core: &Core, tx: &mut dyn Tx, actor: &str, alarming: &Alarming) -> Result<Alarm, Problem> {
+    raise_as(tx, &core.random(), actor, alarming).await
+}
+
+/// As [`raise`], where no controller runs.
+pub async fn raise_as(tx: &mut dyn Tx, random: &[u8; 10], actor: &str, alarming: &Alarming) -> Result<Alarm, Problem> {
     let finding = serde_json::to_value(&alarming.finding).map_err(|e| Problem::Internal(e.to_string()))?;
     let new = NewAlarm {
-        id: AlarmId::new(tx.now(), &core.random()),
+        id: AlarmId::new(tx.now(), random),
         kind: alarming.kind,
         subject: alarming.subject.clone(),
         finding,

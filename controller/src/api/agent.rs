@@ -21,6 +21,7 @@ use crate::dispatch::{
     accept, authorize, certificate, heartbeat, hello, inspection, log_chunk, pull, renew_lease, report, transfer, watch,
 };
 use crate::problem::Problem;
+use crate::recovery::witness::OpenSight;
 use crate::wake::{HostReason, Reason};
 
 /// How often a stream says something although nothing happened: a lost hint costs at most this.
@@ -148,8 +149,21 @@ impl Agent for Service {
         let open = r
             .open_attempts
             .iter()
-            .map(|o| token(o.token.as_ref()))
-            .collect::<Result<_, _>>()?;
+            .map(|o| {
+                let token = token(o.token.as_ref())?;
+                let probe = o
+                    .probe()
+                    .as_str_name()
+                    .trim_start_matches("PROBE_RESULT_")
+                    .to_lowercase();
+                Ok(OpenSight {
+                    token,
+                    step: o.step.clone(),
+                    probe: probe.replace('_', " "),
+                    detail: o.detail.clone(),
+                })
+            })
+            .collect::<Result<_, Status>>()?;
         let facts = match &r.host_facts {
             Some(d) => Some(d.read(schema::HOST_FACTS)?),
             None => None,

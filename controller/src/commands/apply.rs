@@ -15,6 +15,7 @@ use crate::core::{Core, migration_event};
 use crate::find;
 use crate::problem::Problem;
 use crate::progression;
+use crate::recovery;
 use crate::wake::HostReason;
 
 /// A plan older than this is refused: the world moved on.
@@ -374,6 +375,7 @@ async fn unstick(
         ));
     }
     for job in jobs.iter().filter(|j| j.state == JobState::Unknown) {
+        recovery::must_be_heard(tx, job.host).await?;
         supersede(tx, actor, m, job, consent).await?;
     }
     let to = m

@@ -8,6 +8,7 @@ use syncferry_store::AgentState;
 use super::known_agent;
 use crate::core::Core;
 use crate::problem::Problem;
+use crate::recovery;
 
 /// Tokens that are not current any more.
 pub async fn heartbeat(
@@ -25,6 +26,11 @@ pub async fn heartbeat(
             "the agent on {} was called silent meanwhile: say hello again",
             host.name
         )));
+    }
+    if !recovery::heard(&mut *tx, host.id).await? {
+        return Err(Problem::Stale(
+            "the store was restored, and what your journal knows decides what goes on: say hello again".to_string(),
+        ));
     }
     tx.agent_heartbeat(id, session, journal_seq).await?;
     let mut stale = Vec::new();

@@ -4,11 +4,14 @@
 //! rebooted or lost its journal has another session: its leases are adopted, because the holder is the Connect server
 //! and not the agent, but its open attempts are unknown. A machine whose journal went back was reverted: it is not
 //! believed any more.
+//!
+//! Agents are witnesses too: a store that is behind what one of them has seen was restored, and a new incarnation begins
+//! (`recovery/`).
 
 use std::collections::BTreeMap;
 
 use syncferry_shared::inventory::HostFacts;
-use syncferry_shared::lease::{LeaseState, Resource};
+use syncferry_shared::lease::LeaseState;
 use syncferry_shared::state::{AttemptState, JobState};
 use syncferry_shared::token::AttemptToken;
 use syncferry_shared::{AgentId, SessionId};
@@ -17,7 +20,8 @@ use syncferry_store::{AgentState, By, Heard, Host, Tx};
 use super::{actor, known_agent};
 use crate::core::{Core, agent_event};
 use crate::problem::Problem;
-use crate::progression;
+use crate::recovery::witness::{self, OpenSight, Seen};
+use crate::{progression, recovery};
 
 /// What an agent says.
 pub struct Greeting {
@@ -28,7 +32,7 @@ pub struct Greeting {
     /// The highest epoch it has seen, per resource.
     pub highest_epochs: BTreeMap<String, i64>,
     /// What it has open.
-    pub open: Vec<AttemptToken>,
+    pub open: Vec<OpenSight>,
     /// The machine.
     pub facts: Option<HostFacts>,
     /// Its own name.
@@ -59,11 +63,19 @@ pub struct Welcome {
 /// Greets an agent.
 pub async fn hello(core: &Core, id: AgentId, greeting: Greeting) -> Result<Welcome, Problem> {
     let mut tx = core.store.begin("dispatch.hello").await?;
-    let (_, host) = known_agent(&mut *tx, id).await?;
-    check_witness(&mut *tx, &host, &greeting).await?;
+    let (agent, host) = known_agent(&mut *tx, id).await?;
+    let seen = Seen {
+        incarnation: greeting.highest_incarnation,
+        epochs: &greeting.highest_epochs,
+        open: &greeting.open,
+    };
+    let mut changed = Vec::new();
+    if let Some(behind) = witness::behind(&mut *tx, &host, &agent, &seen).await? {
+        changed.extend(recovery::begin(&mut *tx, &behind).await?.1);
+    }
+    witness::hear(&mut *tx, id, &host, &seen).await?;
     let session = greeting.hello.session;
     let heard = tx.agent_hello(id, &greeting.hello).await?;
-    let mut changed = Vec::new();
     if let Some(was) = heard.journal_was {
         quarantine(&mut *tx, id, &host, was, greeting.hello.journal_seq).await?;
         tx.commit().await?;
@@ -76,12 +88,13 @@ pub async fn hello(core: &Core, id: AgentId, greeting: Greeting) -> Result<Welco
     note_arrival(&mut *tx, &host, &heard, session).await?;
     adopt_leases(core, &mut *tx, &host, session, heard.other_session.is_some()).await?;
     let mut orders = Vec::new();
-    for token in &greeting.open {
+    let open: Vec<AttemptToken> = greeting.open.iter().map(|o| o.token.clone()).collect();
+    for token in &open {
         let order = order(&mut *tx, id, &host, token, &mut changed).await?;
         orders.push((token.clone(), order));
     }
     // An agent presents everything of which we have not acknowledged the end: what it does not present is not in its journal.
-    forget_lost_attempts(&mut *tx, id, &host, &greeting.open, &mut changed).await?;
+    forget_lost_attempts(&mut *tx, id, &host, &open, &mut changed).await?;
     let incarnation = tx.incarnation();
     tx.commit().await?;
     for migration in changed {
@@ -93,40 +106,6 @@ pub async fn hello(core: &Core, id: AgentId, greeting: Greeting) -> Result<Welco
         orders,
         incarnation,
     })
-}
-
-/// Agents remember the highest incarnation and epochs: a store that is behind them was restored, and must not go on.
-async fn check_witness(tx: &mut dyn Tx, host: &Host, greeting: &Greeting) -> Result<(), Problem> {
-    let mut ahead = Vec::new();
-    if greeting.highest_incarnation > tx.incarnation() {
-        ahead.push(format!(
-            "incarnation {} where the store has {}",
-            greeting.highest_incarnation,
-            tx.incarnation()
-        ));
-    } else if greeting.highest_incarnation == tx.incarnation() {
-        for (resource, epoch) in &greeting.highest_epochs {
-            // An empty name stands for a specification that the agent could not read.
-            if resource.is_empty() {
-                continue;
-            }
-            // Leases are never deleted: one that is not here was made after the backup that this store comes from.
-            let known = tx.lease(&Resource(resource.clone())).await?.map(|l| l.epoch);
-            if known.is_none_or(|known| known < *epoch) {
-                let known = known.map_or("no such lease".to_string(), |k| k.to_string());
-                ahead.push(format!("epoch {epoch} of {resource} where the store has {known}"));
-            }
-        }
-    }
-    if ahead.is_empty() {
-        return Ok(());
-    }
-    tracing::error!(host = %host.name, ahead = ?ahead, "an agent has seen more than the store knows: the store was restored from a backup");
-    Err(Problem::NotNow(format!(
-        "the agent on {} has seen {}: this store was restored from a backup. Nothing is granted to this agent; every lease must be fenced anew",
-        host.name,
-        ahead.join(", ")
-    )))
 }
 
 async fn quarantine(tx: &mut dyn Tx, id: AgentId, host: &Host, was: i64, now: i64) -> Result<(), Problem> {

@@ -14,7 +14,7 @@ use syncferry_store::{
 use super::{actor, known_agent};
 use crate::core::{Core, migration_event};
 use crate::problem::Problem;
-use crate::scheduler;
+use crate::{recovery, scheduler};
 
 /// A job that may be accepted.
 pub struct Offer {
@@ -68,6 +68,11 @@ pub async fn pull(core: &Core, id: AgentId, session: SessionId) -> Result<Desire
         return Err(Problem::Stale(
             "say hello first: this is not the session that the controller knows, or it was called silent meanwhile"
                 .to_string(),
+        ));
+    }
+    if !recovery::heard(&mut *tx, host.id).await? {
+        return Err(Problem::Stale(
+            "say hello first: the store was restored, and what your journal knows decides what goes on".to_string(),
         ));
     }
     let mut desired = Desired {

@@ -3,6 +3,7 @@
 
 mod alarms;
 mod expire_leases;
+mod recovery;
 mod silent_agents;
 mod term;
 
@@ -51,6 +52,9 @@ async fn look(core: &Core) -> Result<(), Away> {
     }
     if let Err(problem) = alarms::look(core, &right).await {
         tell(problem, "alarms could not be looked at; trying again")?;
+    }
+    if let Err(problem) = recovery::look(core, &right).await {
+        tell(problem, "the recovery could not be looked at; trying again")?;
     }
     if let Err(problem) = silent_agents::look(core, &right).await {
         tell(problem, "agents could not be looked at; trying again")?;

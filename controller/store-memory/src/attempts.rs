@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use syncferry_shared::state::AttemptState;
 use syncferry_shared::token::AttemptToken;
 use syncferry_shared::{AgentId, JobId, Millis};
+use syncferry_store::attempts::next_number;
 use syncferry_store::{Attempt, Attempts, NewAttempt, Result};
 
 use crate::tx::{MemoryTx, in_table};
@@ -22,7 +23,7 @@ impl Attempts for MemoryTx {
         }
         let attempt = Attempt {
             job: new.job,
-            attempt: before.last().map_or(0, |a| a.attempt) + 1,
+            attempt: next_number(before.last().map_or(0, |a| a.attempt), self.data.meta.incarnation),
             agent: new.agent,
             epoch: new.epoch,
             incarnation: self.data.meta.incarnation,

@@ -12,7 +12,7 @@ use syncferry_shared::{
 };
 use syncferry_store::{
     Agent, Alarm, Artifact, Attempt, Attestation, Database, EnrolmentToken, Gate, Host, Inspection, Job, LeaseChange,
-    Migration, Operator, Org, Proof, Site, Step, StoreMeta, Term, Watch,
+    Migration, Operator, Org, Proof, Recovery, Site, Standing, Step, StoreMeta, Term, Watch, Witness,
 };
 
 /// A table. `Arc::make_mut` copies it when a transaction changes it first.
@@ -25,6 +25,7 @@ pub(crate) type Stream = (&'static str, String);
 #[derive(Clone)]
 pub(crate) struct Data {
     pub(crate) meta: StoreMeta,
+    pub(crate) standing: Standing,
     pub(crate) default_org: OrgId,
     pub(crate) orgs: Table<OrgId, Org>,
     pub(crate) sites: Table<SiteId, Site>,
@@ -55,6 +56,10 @@ pub(crate) struct Data {
     /// One per host.
     pub(crate) watches: Table<HostId, Watch>,
     pub(crate) term: Option<Term>,
+    pub(crate) recoveries: Table<i64, Recovery>,
+    pub(crate) witnesses: Table<HostId, Witness>,
+    /// The hash of every event, in the order in which they came.
+    pub(crate) positions: Arc<Vec<[u8; 64]>>,
 }
 
 impl Data {
@@ -62,6 +67,7 @@ impl Data {
     pub(crate) fn new(meta: StoreMeta, org: Org) -> Self {
         Self {
             meta,
+            standing: Standing::live(),
             default_org: org.id,
             orgs: Arc::new(BTreeMap::from([(org.id, org)])),
             sites: Arc::default(),
@@ -86,6 +92,9 @@ impl Data {
             alarms: Arc::default(),
             watches: Arc::default(),
             term: None,
+            recoveries: Arc::default(),
+            witnesses: Arc::default(),
+            positions: Arc::default(),
         }
     }
 }

@@ -38,6 +38,11 @@ impl Events for MemoryTx {
         event.hash = event.compute_hash();
         let streams = Arc::make_mut(&mut self.change()?.events);
         Arc::make_mut(streams.entry(key).or_default()).push(event.clone());
+        let mut hash = [0; 64];
+        let bytes = event.hash.as_bytes();
+        let most = bytes.len().min(hash.len());
+        hash[..most].copy_from_slice(&bytes[..most]);
+        Arc::make_mut(&mut self.change()?.positions).push(hash);
         Ok(event)
     }
 

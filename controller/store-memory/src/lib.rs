@@ -22,6 +22,7 @@ mod open;
 mod operators;
 mod orgs;
 mod proofs;
+mod recoveries;
 mod sites;
 mod steps;
 mod terms;

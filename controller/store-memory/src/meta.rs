@@ -1,9 +1,10 @@
-//! The store's own identity, in memory.
+//! The store's own identity and standing, in memory.
 
 use async_trait::async_trait;
-use syncferry_shared::lease::{Lease, LeaseEvent, LeaseState};
-use syncferry_store::meta::EPOCH_JUMP;
-use syncferry_store::{By, Cause, LeaseError, Leases as _, Meta, Result, StoreMeta, lease_rules};
+use syncferry_shared::lease::Lease;
+use syncferry_store::{
+    By, Cause, Highest, LeaseError, Leases as _, Mark, Meta, Result, Standing, StoreMeta, StoreState, lease_rules,
+};
 
 use crate::tx::MemoryTx;
 
@@ -13,38 +14,58 @@ impl Meta for MemoryTx {
         Ok(self.data.meta)
     }
 
-    async fn begin_incarnation(&mut self, by: &By) -> Result<StoreMeta> {
+    async fn begin_incarnation(&mut self, above: &Highest, by: &By) -> Result<StoreMeta> {
         for lease in self.leases().await? {
-            let jumped = self.void_tokens(lease, by).await;
-            jumped.map_err(|e| match e {
+            let seen = above.epochs.get(&lease.resource).copied().unwrap_or(0);
+            let voided = self.void_tokens(lease, seen, by).await;
+            voided.map_err(|e| match e {
                 LeaseError::Store(e) => e,
                 other => self.fail(Cause::Other(other.to_string())),
             })?;
         }
         let meta = &mut self.change()?.meta;
-        meta.incarnation += 1;
+        meta.incarnation = meta.incarnation.max(above.incarnation).saturating_add(1);
         Ok(*meta)
+    }
+
+    async fn standing(&mut self) -> Result<Standing> {
+        Ok(self.data.standing.clone())
+    }
+
+    async fn stand(&mut self, standing: &Standing) -> Result<()> {
+        let guard = |why: &str| Err(Cause::Guard(why.into()));
+        let moves = matches!(standing.state, StoreState::Moving | StoreState::Moved);
+        let checked = match self.data.standing.state {
+            StoreState::Moved if standing.state != StoreState::Moved => {
+                guard("a store that was moved is not used again")
+            }
+            _ if moves != standing.moved_to.is_some() => guard("a store that moves says where to"),
+            _ => Ok(()),
+        };
+        checked.map_err(|c| self.fail(c))?;
+        self.change()?.standing = standing.clone();
+        Ok(())
+    }
+
+    async fn newest_event(&mut self) -> Result<Option<Mark>> {
+        let position = i64::try_from(self.data.positions.len()).unwrap_or(i64::MAX);
+        let hash = self.event_hash_at(position).await?;
+        Ok(hash.map(|hash| Mark { position, hash }))
+    }
+
+    async fn event_hash_at(&mut self, position: i64) -> Result<Option<String>> {
+        let at = usize::try_from(position).ok().and_then(|p| p.checked_sub(1));
+        let hash = at.and_then(|at| self.data.positions.get(at));
+        Ok(hash.map(|h| String::from_utf8_lossy(h).into_owned()))
     }
 }
 
 impl MemoryTx {
-    /// Quarantines a lease at an epoch far above every one that may have been given out and forgotten.
-    async fn void_tokens(&mut self, lease: Lease, by: &By) -> Result<(), LeaseError> {
-        let (before, jump) = match lease.state {
-            // A quarantined lease is quarantined again by way of a fence: nothing else raises its epoch.
-            LeaseState::Quarantined => {
-                let fenced = lease_rules::begin_fence(&lease, lease.epoch, Some(lease.epoch + EPOCH_JUMP - 1))?;
-                (
-                    self.write_lease_change(&lease, fenced, LeaseEvent::BeginFence, by)
-                        .await?,
-                    0,
-                )
-            }
-            _ => (lease, EPOCH_JUMP),
-        };
-        let after = lease_rules::quarantine(&before, before.epoch, jump)?;
-        self.write_lease_change(&before, after, LeaseEvent::Quarantine, by)
-            .await?;
+    async fn void_tokens(&mut self, lease: Lease, seen: i64, by: &By) -> Result<(), LeaseError> {
+        let mut before = lease;
+        for (event, after) in lease_rules::voided(&before, seen, self.now)? {
+            before = self.write_lease_change(&before, after, event, by).await?;
+        }
         Ok(())
     }
 }

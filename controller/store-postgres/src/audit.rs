@@ -1,10 +1,13 @@
 //! The audit, on PostgreSQL. Each query lists what must not be; the letters are those of the invariants of the lease protocol.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use syncferry_shared::event::{StreamKind, verify_chain};
 use syncferry_store::{Audit, AuditFinding, Events as _, Result};
 
 use crate::row::Columns as _;
+use crate::schema;
 use crate::tx::PgTx;
 
 /// Invariant, and a query with the columns `subject` and `found`.
@@ -125,6 +128,7 @@ pub const REFERENCES: &[(&str, &str, &str, &str)] = &[
     ("migration", "site_id", "site", "site_id"),
     ("site", "org_id", "org", "org_id"),
     ("step", "job_id", "job", "job_id"),
+    ("store_witness", "host_id", "host", "host_id"),
     ("watch_report", "host_id", "host", "host_id"),
 ];
 
@@ -158,12 +162,55 @@ impl Audit for PgTx {
                 found,
             }));
         }
+        findings.extend(self.changed_guards().await?);
         findings.extend(self.broken_chains().await?);
         Ok(findings)
     }
 }
 
 impl PgTx {
+    /// Triggers that are missing or asleep, and functions that are not what the migrations made: without them a store guards
+    /// nothing.
+    async fn changed_guards(&mut self) -> Result<Vec<AuditFinding>> {
+        let number = schema::applied(&mut self.line).await.map_err(|c| self.fail(c))?;
+        let (functions, triggers) = schema::guards(number);
+        let bodies = sqlx::query(
+            "SELECT proname::text AS name, prosrc AS body FROM pg_proc WHERE pronamespace = current_schema()::regnamespace",
+        );
+        let bodies = self
+            .list(bodies, |row| Ok((row.text("name")?, row.text("body")?)))
+            .await?;
+        let bodies: BTreeMap<String, String> = bodies.into_iter().collect();
+        let awake = sqlx::query(
+            "SELECT t.tgname::text AS name, c.relname::text AS on_table FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+              WHERE c.relnamespace = current_schema()::regnamespace AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')",
+        );
+        let awake = self
+            .list(awake, |row| Ok((row.text("name")?, row.text("on_table")?)))
+            .await?;
+        let mut findings = Vec::new();
+        let mut told = |subject: String, found: &str| {
+            findings.push(AuditFinding {
+                invariant: "guards",
+                subject,
+                found: found.into(),
+            });
+        };
+        for (name, table) in triggers {
+            if !awake.iter().any(|(n, t)| n == name && t == table) {
+                told(format!("trigger {name} on {table}"), "it is missing or disabled");
+            }
+        }
+        for (name, body) in functions {
+            match bodies.get(name) {
+                None => told(format!("function {name}"), "it is missing"),
+                Some(there) if there != body => told(format!("function {name}"), "it is not what this version made"),
+                Some(_) => {}
+            }
+        }
+        Ok(findings)
+    }
+
     async fn broken_chains(&mut self) -> Result<Vec<AuditFinding>> {
         let query = sqlx::query("SELECT DISTINCT stream_kind, stream_id FROM event ORDER BY stream_kind, stream_id");
         let streams = self

@@ -57,7 +57,7 @@ impl Events for PgTx {
         event.hash = event.compute_hash();
         let query = sqlx::query(
             "INSERT INTO event(stream_kind, stream_id, seq, type, schema_version, payload, actor, at, prev_hash, hash)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING position",
         )
         .bind(event.stream_kind.as_str())
         .bind(event.stream_id.clone())
@@ -69,7 +69,8 @@ impl Events for PgTx {
         .bind(event.at.0)
         .bind(event.prev_hash.clone())
         .bind(event.hash.clone());
-        self.exec(query).await?;
+        let place = || "the event's place".to_string();
+        self.position = self.written(query, |row| row.int("position"), place).await?;
         Ok(event)
     }
 

@@ -27,7 +27,9 @@ mod open;
 mod operators;
 mod orgs;
 mod places;
+mod portable;
 mod proofs;
+mod recoveries;
 mod row;
 mod schema;
 #[cfg(all(feature = "server", unix))]
@@ -41,3 +43,5 @@ mod watches;
 
 pub use audit::REFERENCES;
 pub use open::{Options, PgStore, check_url};
+pub use portable::{PgExport, PgImport};
+pub use schema::newest as newest_schema;

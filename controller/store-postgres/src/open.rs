@@ -2,6 +2,7 @@
 //! and the rows that exist from the beginning.
 
 use std::str::FromStr as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -29,6 +30,11 @@ pub(crate) const WRITE_LOCK: &str = "SELECT pg_advisory_xact_lock(1398361667, 1)
 /// A connection is replaced after this, so that new certificates count and a failed-over name is looked up again.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
 
+/// How a controller's sessions are called.
+pub(crate) const NAME: &str = "syncferry-controller";
+/// How the sessions of operations on the whole store are called, so that controllers can be told from them.
+pub(crate) const OPERATIONS: &str = "syncferry-store";
+
 /// How often a transaction is begun anew on another connection when the first one turns out to be dead.
 const TRIES: usize = 3;
 
@@ -42,6 +48,8 @@ pub struct Options {
     pub statement_timeout: Duration,
     /// How many transactions may read side by side.
     pub readers: u32,
+    /// How its sessions are called on the server.
+    pub name: &'static str,
 }
 
 impl Options {
@@ -52,6 +60,7 @@ impl Options {
             busy_timeout: Duration::from_secs(10),
             statement_timeout: Duration::from_secs(30),
             readers: 4,
+            name: NAME,
         }
     }
 
@@ -72,7 +81,7 @@ impl Options {
             .map(|url| {
                 let place = PgConnectOptions::from_str(url).map_err(cause)?;
                 Ok(place
-                    .application_name("syncferry-controller")
+                    .application_name(self.name)
                     .statement_cache_capacity(256)
                     .options(told.iter().map(|(k, v)| (*k, v.as_str()))))
             })
@@ -104,14 +113,17 @@ pub fn check_url(url: &str) -> Result<(), String> {
 
 /// The store. Any number of processes may have it open.
 pub struct PgStore {
-    writer: PgPool,
-    readers: PgPool,
+    pub(crate) writer: PgPool,
+    pub(crate) readers: PgPool,
     /// For those who listen; a connection each.
     ears: PgPool,
     places: Vec<PgConnectOptions>,
-    patience: Duration,
+    pub(crate) patience: Duration,
     /// The newest instant that was given out. Where the server's clock goes back, time stands still.
     highest: AtomicI64,
+    /// The place of the newest event that this process saw committed. A server that knows less was restored, or a failover
+    /// lost what was committed last.
+    pub(crate) seen: Arc<AtomicI64>,
 }
 
 impl PgStore {
@@ -121,6 +133,58 @@ impl PgStore {
     }
 
     async fn try_open(options: Options) -> Result<Self, Cause> {
+        let store = Self::connect(options).await?;
+        let mut line = Line::begin(&store.writer, "BEGIN", store.patience)
+            .await
+            .map_err(cause)?;
+        line.simple("SET LOCAL statement_timeout = 0").await.map_err(cause)?;
+        line.simple(WRITE_LOCK).await.map_err(cause)?;
+        schema::migrate(&mut line).await?;
+        begin_existence(&mut line).await?;
+        line.end("COMMIT").await.map_err(cause)?;
+        Ok(store)
+    }
+
+    /// Opens it for an operation on the whole store. No controller may be connected.
+    pub async fn open_alone(options: Options) -> Result<Self> {
+        let store = Self::open(Options {
+            name: OPERATIONS,
+            ..options
+        })
+        .await?;
+        let alone = async {
+            let mut line = Line::begin(&store.writer, "BEGIN", store.patience)
+                .await
+                .map_err(cause)?;
+            crate::portable::nobody_else(&mut line).await?;
+            line.end("ROLLBACK").await.map_err(cause)
+        };
+        alone.await.map_err(|c| StoreError::new(OPEN, c))?;
+        Ok(store)
+    }
+
+    /// Opens it to be read: writes nothing, migrates nothing. Its schema must be this version's.
+    pub async fn look(options: Options) -> Result<Self> {
+        let look = async {
+            let store = Self::connect(options).await?;
+            let how = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+            let mut line = Line::begin(&store.readers, how, store.patience).await.map_err(cause)?;
+            let schema = schema::applied(&mut line).await?;
+            line.end("ROLLBACK").await.map_err(cause)?;
+            if schema != schema::newest() {
+                return Err(Cause::Schema(format!(
+                    "its schema is {schema}, and this version's is {}; start this version's controller on it once, or use the \
+                     version that wrote it",
+                    schema::newest()
+                )));
+            }
+            Ok(store)
+        };
+        look.await.map_err(|c| StoreError::new(OPEN, c))
+    }
+
+    /// The pools, on a server that fits. Nothing is looked for in the database.
+    pub(crate) async fn connect(options: Options) -> Result<Self, Cause> {
         let places = options.places()?;
         let place = places::primary(&places).await?.clone();
         let pool = |max| {
@@ -139,16 +203,9 @@ impl PgStore {
             places,
             patience: options.statement_timeout + Duration::from_secs(5),
             highest: AtomicI64::new(i64::MIN),
+            seen: Arc::default(),
         };
         store.fits().await?;
-        let mut line = Line::begin(&store.writer, "BEGIN", store.patience)
-            .await
-            .map_err(cause)?;
-        line.simple("SET LOCAL statement_timeout = 0").await.map_err(cause)?;
-        line.simple(WRITE_LOCK).await.map_err(cause)?;
-        schema::migrate(&mut line).await?;
-        begin_existence(&mut line).await?;
-        line.end("COMMIT").await.map_err(cause)?;
         Ok(store)
     }
 
@@ -186,11 +243,23 @@ impl PgStore {
         Ok(())
     }
 
+    /// Refuses where the server knows less than this process saw of it.
+    fn never_less(&self, position: i64, how: How) -> Result<(), Cause> {
+        match how {
+            // Another transaction may have been committed after a reader's snapshot.
+            How::Read => drop(self.seen.fetch_max(position, Ordering::SeqCst)),
+            How::Recover => {}
+            How::Write if self.seen.fetch_max(position, Ordering::SeqCst) > position => return Err(Cause::WentBack),
+            How::Write => {}
+        }
+        Ok(())
+    }
+
     /// Begins, on another connection where the first one is dead, and on another host where the first one takes no writes.
-    async fn start(&self, writes: bool, name: &'static str) -> Result<Box<dyn Tx>> {
+    async fn start(&self, how: How, name: &'static str) -> Result<Box<dyn Tx>> {
         let mut tries = 1;
         loop {
-            let failed = match self.try_start(writes, name).await {
+            let failed = match self.try_start(how, name).await {
                 Ok(tx) => return Ok(Box::new(tx)),
                 Err(e) => e,
             };
@@ -214,18 +283,22 @@ impl PgStore {
         }
     }
 
-    async fn try_start(&self, writes: bool, name: &'static str) -> Result<PgTx, Failed> {
-        let (pool, how) = if writes {
+    async fn try_start(&self, how: How, name: &'static str) -> Result<PgTx, Failed> {
+        let writes = !matches!(how, How::Read);
+        let (pool, begin) = if writes {
             (&self.writer, "BEGIN ISOLATION LEVEL READ COMMITTED")
         } else {
             (&self.readers, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         };
-        let mut line = Line::begin(pool, how, self.patience).await?;
+        let mut line = Line::begin(pool, begin, self.patience).await?;
         if writes {
             line.simple(WRITE_LOCK).await?;
         }
         // After the lock, so that it sees what the writer before did; and it fixes the snapshot of a reader.
-        let first = sqlx::query("SELECT incarnation, now_ms, pg_is_in_recovery() AS standby FROM store_meta, db_clock");
+        let first = sqlx::query(
+            "SELECT incarnation, now_ms, pg_is_in_recovery() AS standby,
+                    (SELECT COALESCE(MAX(position), 0) FROM event) AS position FROM store_meta, db_clock",
+        );
         let row = line.one(first).await?;
         let row = row.ok_or_else(|| Failed::Cause(Cause::Corrupt("the store has no identity".into())))?;
         if writes && row.try_get("standby")? {
@@ -233,6 +306,8 @@ impl PgStore {
             return Err(Failed::Standby);
         }
         let (incarnation, now) = (row.int("incarnation")?, row.int("now_ms")?);
+        let position = row.int("position")?;
+        self.never_less(position, how)?;
         tracing::trace!(transaction = name, "transaction begun");
         Ok(PgTx {
             line,
@@ -242,6 +317,9 @@ impl PgStore {
             writes,
             saved: false,
             lost: false,
+            position,
+            seen: self.seen.clone(),
+            recovers: matches!(how, How::Recover),
         })
     }
 
@@ -264,6 +342,15 @@ impl PgStore {
     fn never_back(&self, now: i64) -> Millis {
         Millis(self.highest.fetch_max(now, Ordering::Relaxed).max(now))
     }
+}
+
+/// What a transaction is begun for.
+#[derive(Clone, Copy)]
+enum How {
+    Read,
+    Write,
+    /// To write, also where the server knows less than it did.
+    Recover,
 }
 
 /// Why a transaction was not begun.
@@ -298,11 +385,15 @@ impl From<Cause> for Failed {
 #[async_trait]
 impl Store for PgStore {
     async fn begin(&self, name: &'static str) -> Result<Box<dyn Tx>> {
-        self.start(true, name).await
+        self.start(How::Write, name).await
     }
 
     async fn read(&self, name: &'static str) -> Result<Box<dyn Tx>> {
-        self.start(false, name).await
+        self.start(How::Read, name).await
+    }
+
+    async fn begin_recovery(&self) -> Result<Box<dyn Tx>> {
+        self.start(How::Recover, "store.recover").await
     }
 
     async fn now(&self) -> Result<Millis> {

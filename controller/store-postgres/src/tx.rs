@@ -4,6 +4,9 @@
 //! PostgreSQL gives a whole transaction up when one statement in it is refused. A caller may go on after a refusal, so
 //! every statement that writes stands behind a savepoint.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use async_trait::async_trait;
 use sqlx::Postgres;
 use sqlx::postgres::{PgArguments, PgRow};
@@ -30,6 +33,12 @@ pub(crate) struct PgTx {
     /// Whether a statement failed that no savepoint stood before. PostgreSQL answers COMMIT with a rollback then, and calls
     /// that a success.
     pub(crate) lost: bool,
+    /// The place of the newest event, its own ones included.
+    pub(crate) position: i64,
+    /// Where that is remembered once it is committed.
+    pub(crate) seen: Arc<AtomicI64>,
+    /// Whether it begins a new incarnation on a server that knows less than it did.
+    pub(crate) recovers: bool,
 }
 
 impl PgTx {
@@ -200,6 +209,11 @@ impl Tx for PgTx {
             return fail(Cause::Other("a statement failed before, so nothing was done".into()));
         }
         let done = self.line.end("COMMIT").await;
+        match &done {
+            Ok(()) if self.recovers => self.seen.store(self.position, Ordering::SeqCst),
+            Ok(()) if self.writes => drop(self.seen.fetch_max(self.position, Ordering::SeqCst)),
+            _ => {}
+        }
         tracing::trace!(transaction = self.name, ok = done.is_ok(), "transaction committed");
         done.or_else(|e| fail(cause(e)))
     }

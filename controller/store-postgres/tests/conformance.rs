@@ -20,8 +20,8 @@ struct Hand(Mutex<PgConnection>);
 impl Hand {
     async fn take(url: &str) -> Self {
         let mut conn = PgConnection::connect(url).await.unwrap();
-        let replaced = "CREATE TABLE test_clock AS SELECT now_ms FROM db_clock;
-                        CREATE OR REPLACE VIEW db_clock AS SELECT now_ms FROM test_clock;";
+        let replaced = "CREATE SCHEMA test; CREATE TABLE test.clock AS SELECT now_ms FROM db_clock;
+                        CREATE OR REPLACE VIEW db_clock AS SELECT now_ms FROM test.clock;";
         sqlx::raw_sql(replaced).execute(&mut conn).await.unwrap();
         Self(Mutex::new(conn))
     }
@@ -30,7 +30,7 @@ impl Hand {
 #[async_trait]
 impl Time for Hand {
     async fn advance(&self, ms: i64) {
-        let moved = sqlx::query("UPDATE test_clock SET now_ms = now_ms + $1").bind(ms);
+        let moved = sqlx::query("UPDATE test.clock SET now_ms = now_ms + $1").bind(ms);
         moved.execute(&mut *self.0.lock().await).await.unwrap();
     }
 }

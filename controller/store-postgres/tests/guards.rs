@@ -236,6 +236,21 @@ const REFUSED: &[(&str, &str)] = &[
         "needs a new term",
     ),
     ("DELETE FROM duty_term", "counted for ever"),
+    (
+        "UPDATE store_meta SET state = 'moved', moved_to = 'x'; UPDATE store_meta SET state = 'live', moved_to = NULL",
+        "not used again",
+    ),
+    (
+        "INSERT INTO store_recovery VALUES (2, 'note', '{}', 1, NULL)",
+        "present incarnation",
+    ),
+    (
+        "UPDATE store_meta SET incarnation = 2; INSERT INTO store_recovery VALUES (2, 'note', '{}', 1, NULL);
+         UPDATE store_recovery SET way = 'agent'",
+        "only ends",
+    ),
+    ("DELETE FROM store_recovery", "never deleted"),
+    ("TRUNCATE store_recovery", "never deleted"),
     ("TRUNCATE store_meta", "keeps its identity"),
     ("TRUNCATE attempt CASCADE", "never deleted"),
     ("TRUNCATE adsync_db CASCADE", "never deleted"),

@@ -37,8 +37,8 @@ impl Attempts for SqliteTx {
     async fn open_attempt(&mut self, new: &NewAttempt) -> Result<Attempt> {
         let query = sqlx::query(
             "INSERT INTO attempt(job_id, attempt, agent_id, epoch, incarnation, digest, undo, state, opened_at)
-             SELECT job_id, 1 + (SELECT COALESCE(MAX(attempt), 0) FROM attempt WHERE job_id = ?1), ?2, ?3, ?4, ?5, ?6,
-                    'offered', ?7
+             SELECT job_id, MAX(1 + (SELECT COALESCE(MAX(attempt), 0) FROM attempt WHERE job_id = ?1), 1 + (?4 - 1) * 1000),
+                    ?2, ?3, ?4, ?5, ?6, 'offered', ?7
                FROM job WHERE job_id = ?1
              RETURNING *",
         )

@@ -1,11 +1,14 @@
 //! The audit, on SQLite. Each query lists what must not be; the letters are those of the invariants of the lease protocol.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use syncferry_shared::event::{StreamKind, verify_chain};
 use syncferry_store::{Audit, AuditFinding, Events as _, Result};
 
 use crate::row::Columns as _;
 use crate::tx::SqliteTx;
+use crate::{portable, schema};
 
 /// Invariant, and a query with the columns `subject` and `found`.
 const QUERIES: &[(&str, &str)] = &[
@@ -119,12 +122,39 @@ impl Audit for SqliteTx {
                 found,
             }));
         }
+        findings.extend(self.changed_guards().await?);
         findings.extend(self.broken_chains().await?);
         Ok(findings)
     }
 }
 
 impl SqliteTx {
+    /// Tables, indexes and triggers that are not what the migrations made: without its triggers a store guards nothing.
+    async fn changed_guards(&mut self) -> Result<Vec<AuditFinding>> {
+        let looked = async {
+            let number = schema::applied(&mut self.inner).await?;
+            Ok((
+                portable::expected(number).await?,
+                portable::objects(&mut self.inner).await?,
+            ))
+        };
+        let (expected, found) = looked.await.map_err(|c| self.fail(c))?;
+        let found: BTreeMap<String, String> = found.into_iter().collect();
+        let differ = expected.into_iter().filter_map(|(what, text)| {
+            let why = match found.get(&what) {
+                None => "it is missing",
+                Some(there) if *there != text => "it is not what this version made",
+                Some(_) => return None,
+            };
+            Some(AuditFinding {
+                invariant: "guards",
+                subject: what,
+                found: why.into(),
+            })
+        });
+        Ok(differ.collect())
+    }
+
     async fn broken_chains(&mut self) -> Result<Vec<AuditFinding>> {
         let query = sqlx::query("SELECT DISTINCT stream_kind, stream_id FROM event ORDER BY stream_kind, stream_id");
         let streams = self

@@ -22,7 +22,9 @@ mod migrations;
 mod open;
 mod operators;
 mod orgs;
+mod portable;
 mod proofs;
+mod recoveries;
 mod row;
 mod schema;
 mod sites;
@@ -34,3 +36,5 @@ mod watches;
 
 pub use clock::SystemClock;
 pub use open::{Options, SqliteStore};
+pub use portable::{SqliteExport, SqliteImport, put_aside};
+pub use schema::newest as newest_schema;

@@ -1,10 +1,10 @@
-//! The store's own identity, on SQLite.
+//! The store's own identity and standing, on SQLite.
 
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
-use syncferry_shared::lease::{LeaseEvent, LeaseState};
-use syncferry_store::meta::EPOCH_JUMP;
-use syncferry_store::{By, Cause, LeaseError, Leases as _, Meta, Result, StoreMeta, lease_rules};
+use syncferry_store::{
+    By, Cause, Highest, LeaseError, Leases as _, Mark, Meta, Result, Standing, StoreMeta, StoreState, lease_rules,
+};
 
 use crate::row::{Columns as _, Read};
 use crate::tx::SqliteTx;
@@ -17,6 +17,13 @@ fn read(row: &SqliteRow) -> Read<StoreMeta> {
     })
 }
 
+fn read_standing(row: &SqliteRow) -> Read<Standing> {
+    Ok(Standing {
+        state: row.word("state", StoreState::parse)?,
+        moved_to: row.opt_text("moved_to")?,
+    })
+}
+
 #[async_trait]
 impl Meta for SqliteTx {
     async fn meta(&mut self) -> Result<StoreMeta> {
@@ -24,14 +31,16 @@ impl Meta for SqliteTx {
         self.need(query, read, || "the store's identity".into()).await
     }
 
-    async fn begin_incarnation(&mut self, by: &By) -> Result<StoreMeta> {
-        let query = sqlx::query(
-            "UPDATE store_meta SET incarnation = incarnation + 1 RETURNING store_id, incarnation, opened_at",
-        );
-        let meta = self.need(query, read, || "the store's identity".into()).await?;
+    async fn begin_incarnation(&mut self, above: &Highest, by: &By) -> Result<StoreMeta> {
+        let next = self.incarnation.max(above.incarnation).saturating_add(1);
+        let query = sqlx::query("UPDATE store_meta SET incarnation = ?1 RETURNING store_id, incarnation, opened_at");
+        let meta = self
+            .need(query.bind(next), read, || "the store's identity".into())
+            .await?;
         for lease in self.leases().await? {
-            let jumped = self.void_tokens(lease, by).await;
-            jumped.map_err(|e| match e {
+            let seen = above.epochs.get(&lease.resource).copied().unwrap_or(0);
+            let voided = self.void_tokens(lease, seen, by).await;
+            voided.map_err(|e| match e {
                 LeaseError::Store(e) => e,
                 other => self.fail(Cause::Other(other.to_string())),
             })?;
@@ -40,26 +49,46 @@ impl Meta for SqliteTx {
         self.incarnation = meta.incarnation;
         Ok(meta)
     }
+
+    async fn standing(&mut self) -> Result<Standing> {
+        let query = sqlx::query("SELECT state, moved_to FROM store_meta");
+        self.need(query, read_standing, || "the store's identity".into()).await
+    }
+
+    async fn stand(&mut self, standing: &Standing) -> Result<()> {
+        let query = sqlx::query("UPDATE store_meta SET state = ?1, moved_to = ?2");
+        let query = query.bind(standing.state.as_str()).bind(standing.moved_to.clone());
+        self.exec(query).await.map(drop)
+    }
+
+    async fn newest_event(&mut self) -> Result<Option<Mark>> {
+        let query = sqlx::query("SELECT position, hash FROM event ORDER BY position DESC LIMIT 1");
+        let read: fn(&SqliteRow) -> Read<Mark> = |row| {
+            Ok(Mark {
+                position: row.int("position")?,
+                hash: row.text("hash")?,
+            })
+        };
+        self.find(query, read).await
+    }
+
+    async fn event_hash_at(&mut self, position: i64) -> Result<Option<String>> {
+        let query = sqlx::query("SELECT hash FROM event WHERE position = ?1");
+        self.find(query.bind(position), |row| row.text("hash")).await
+    }
 }
 
 impl SqliteTx {
-    /// Quarantines a lease at an epoch far above every one that may have been given out and forgotten.
-    async fn void_tokens(&mut self, lease: syncferry_shared::lease::Lease, by: &By) -> Result<(), LeaseError> {
-        let (before, jump) = match lease.state {
-            // A quarantined lease is quarantined again by way of a fence: nothing else raises its epoch.
-            LeaseState::Quarantined => {
-                let fenced = lease_rules::begin_fence(&lease, lease.epoch, Some(lease.epoch + EPOCH_JUMP - 1))?;
-                (
-                    self.write_lease_change(&lease, fenced, LeaseEvent::BeginFence, by)
-                        .await?,
-                    0,
-                )
-            }
-            _ => (lease, EPOCH_JUMP),
-        };
-        let after = lease_rules::quarantine(&before, before.epoch, jump)?;
-        self.write_lease_change(&before, after, LeaseEvent::Quarantine, by)
-            .await?;
+    async fn void_tokens(
+        &mut self,
+        lease: syncferry_shared::lease::Lease,
+        seen: i64,
+        by: &By,
+    ) -> Result<(), LeaseError> {
+        let mut before = lease;
+        for (event, after) in lease_rules::voided(&before, seen, self.now)? {
+            before = self.write_lease_change(&before, after, event, by).await?;
+        }
         Ok(())
     }
 }

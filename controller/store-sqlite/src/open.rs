@@ -44,13 +44,67 @@ impl Options {
     }
 }
 
+/// A store with its writer and not yet its readers: before the schema is up to date.
+pub(crate) struct Opening {
+    pub(crate) writer: SqlitePool,
+    pub(crate) clock: Monotone,
+    /// How readers connect; `None` in memory, where there is one connection for everybody.
+    readers: Option<(SqliteConnectOptions, u32, Duration)>,
+    lock: Option<File>,
+}
+
+impl Opening {
+    /// The file, which no other process may have open.
+    pub(crate) fn file(options: Options) -> Result<Self, Cause> {
+        let lock = prepare_files(&options.path)?;
+        let connect = usual()
+            .filename(&options.path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(options.busy_timeout);
+        Ok(Self {
+            writer: pool(1, options.busy_timeout).connect_lazy_with(connect.clone()),
+            clock: Monotone::new(options.clock),
+            readers: Some((connect, options.readers.max(1), options.busy_timeout)),
+            lock: Some(lock),
+        })
+    }
+
+    /// Nothing but memory, gone with the store.
+    pub(crate) fn memory() -> Result<Self, Cause> {
+        let patience = Duration::from_secs(10);
+        Ok(Self {
+            writer: pool(1, patience).connect_lazy_with(usual().in_memory(true)),
+            clock: Monotone::new(Arc::new(SystemClock)),
+            readers: None,
+            lock: None,
+        })
+    }
+}
+
+fn usual() -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .create_if_missing(false)
+        .foreign_keys(true)
+        .statement_cache_capacity(256)
+}
+
+fn pool(max: u32, patience: Duration) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(max)
+        .acquire_timeout(patience)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+}
+
 /// The store. One process has it open at a time.
 pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
     clock: Monotone,
-    /// Released when the store is dropped, or the process ends in whatever way.
-    _lock: File,
+    /// Released when the store is dropped, or the process ends in whatever way. A store that is only looked at has none.
+    _lock: Option<File>,
 }
 
 impl SqliteStore {
@@ -60,40 +114,59 @@ impl SqliteStore {
     }
 
     async fn try_open(options: Options) -> Result<Self, Cause> {
-        let lock = prepare_files(&options.path)?;
-        let connect = SqliteConnectOptions::new()
-            .filename(&options.path)
-            .create_if_missing(false)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(options.busy_timeout)
-            .statement_cache_capacity(256);
-        let pool = |max| {
-            SqlitePoolOptions::new()
-                .max_connections(max)
-                .acquire_timeout(options.busy_timeout)
-                .idle_timeout(None)
-                .max_lifetime(None)
-                .test_before_acquire(false)
-        };
-        let writer = pool(1).connect_with(connect.clone()).await.map_err(cause)?;
-        let clock = Monotone::new(options.clock);
+        let opening = Opening::file(options)?;
         {
-            let mut conn = writer.acquire().await.map_err(cause)?;
-            schema::migrate(&mut conn, clock.now()).await?;
+            let mut conn = opening.writer.acquire().await.map_err(cause)?;
+            schema::migrate(&mut conn, opening.clock.now()).await?;
         }
-        begin_existence(&writer, clock.now()).await?;
-        let readers = connect.pragma("query_only", "ON");
-        let readers = pool(options.readers.max(1))
-            .connect_with(readers)
-            .await
-            .map_err(cause)?;
+        begin_existence(&opening.writer, opening.clock.now()).await?;
+        Self::ready(opening).await
+    }
+
+    /// Opens it to be read, beside a controller that may run on it: takes no lock, writes nothing, migrates nothing. Its schema
+    /// must be this version's.
+    pub async fn look(path: &Path) -> Result<Self> {
+        let look = async {
+            if !path.is_file() {
+                return Err(Cause::Io(format!("{}: there is no store", path.display())));
+            }
+            let connect = usual().filename(path).read_only(true).pragma("query_only", "ON");
+            let only = pool(1, Duration::from_secs(10))
+                .connect_with(connect)
+                .await
+                .map_err(cause)?;
+            let schema = schema::applied(&mut *only.acquire().await.map_err(cause)?).await?;
+            if schema != schema::newest() {
+                return Err(Cause::Schema(format!(
+                    "its schema is {schema}, and this version's is {}; start this version's controller on it once, or use the \
+                     version that wrote it",
+                    schema::newest()
+                )));
+            }
+            Ok(Self {
+                writer: only.clone(),
+                readers: only,
+                clock: Monotone::new(Arc::new(SystemClock)),
+                _lock: None,
+            })
+        };
+        look.await.map_err(|c| StoreError::new(OPEN, c))
+    }
+
+    /// The store once its schema is up to date.
+    pub(crate) async fn ready(opening: Opening) -> Result<Self, Cause> {
+        let readers = match opening.readers {
+            Some((connect, most, patience)) => {
+                let connect = connect.pragma("query_only", "ON");
+                pool(most, patience).connect_with(connect).await.map_err(cause)?
+            }
+            None => opening.writer.clone(),
+        };
         Ok(Self {
-            writer,
+            writer: opening.writer,
             readers,
-            clock,
-            _lock: lock,
+            clock: opening.clock,
+            _lock: opening.lock,
         })
     }
 
@@ -167,16 +240,22 @@ fn prepare_files(path: &Path) -> Result<File, Cause> {
     if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
         make_private_folder(folder).map_err(|e| io(folder, e))?;
     }
-    let lock_path = path.with_added_extension("lock");
-    let lock = open_private(&lock_path).map_err(|e| io(&lock_path, e))?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(std::fs::TryLockError::WouldBlock) => return Err(Cause::InUse(path.display().to_string())),
-        Err(std::fs::TryLockError::Error(e)) => return Err(io(&lock_path, e)),
-    }
+    let lock = lock(path)?;
     // SQLite gives its -wal and -shm files the rights of the file.
     open_private(path).map_err(|e| io(path, e))?;
     Ok(lock)
+}
+
+/// The lock beside a file: one process has the store open at a time.
+pub(crate) fn lock(path: &Path) -> Result<File, Cause> {
+    let lock_path = path.with_added_extension("lock");
+    let io = |e: std::io::Error| Cause::Io(format!("{}: {e}", lock_path.display()));
+    let lock = open_private(&lock_path).map_err(io)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Cause::InUse(path.display().to_string())),
+        Err(std::fs::TryLockError::Error(e)) => Err(io(e)),
+    }
 }
 
 #[cfg(unix)]

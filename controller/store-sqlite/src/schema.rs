@@ -21,10 +21,44 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "shared tenants",
         include_str!("../migrations/0007_shared_tenants.sql"),
     ),
+    (8, "recovery", include_str!("../migrations/0008_recovery.sql")),
 ];
+
+/// The number of this version's newest migration.
+pub fn newest() -> i64 {
+    MIGRATIONS.last().map_or(0, |(number, _, _)| *number)
+}
 
 /// Brings the schema up to date.
 pub(crate) async fn migrate(conn: &mut SqliteConnection, now: Millis) -> Result<(), Cause> {
+    migrate_to(conn, newest(), now).await
+}
+
+/// The number of the newest migration that was applied. Writes nothing.
+pub(crate) async fn applied(conn: &mut SqliteConnection) -> Result<i64, Cause> {
+    let there = sqlx::query("SELECT 1 FROM sqlite_master WHERE name = 'schema_migration'");
+    if there.fetch_optional(&mut *conn).await.map_err(cause)?.is_none() {
+        return Err(Cause::Schema("the file is empty: there is no store in it".into()));
+    }
+    let rows = sqlx::query("SELECT number, digest FROM schema_migration ORDER BY number")
+        .fetch_all(&mut *conn)
+        .await
+        .map_err(cause)?;
+    let mut newest = 0;
+    for row in &rows {
+        newest = row.try_get("number").map_err(cause)?;
+        check(newest, row.try_get("digest").map_err(cause)?)?;
+    }
+    Ok(newest)
+}
+
+/// Brings the schema up to a number. One that is unknown here is of a newer version.
+pub(crate) async fn migrate_to(conn: &mut SqliteConnection, most: i64, now: Millis) -> Result<(), Cause> {
+    if !MIGRATIONS.iter().any(|(number, _, _)| *number == most) {
+        return Err(Cause::Schema(format!(
+            "schema {most} is not known to this version; use the version that wrote it"
+        )));
+    }
     sqlx::raw_sql(
         "CREATE TABLE IF NOT EXISTS schema_migration (
            number INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT",
@@ -45,7 +79,7 @@ pub(crate) async fn migrate(conn: &mut SqliteConnection, now: Millis) -> Result<
     // A table that others refer to can only be made anew while nobody looks at the references; they are looked at before the
     // COMMIT. Inside a transaction the switch does nothing, so it is thrown here.
     foreign_keys(conn, false).await?;
-    let done = apply(conn, applied.len(), now).await;
+    let done = apply(conn, applied.len(), most, now).await;
     foreign_keys(conn, true).await?;
     done
 }
@@ -60,8 +94,8 @@ async fn foreign_keys(conn: &mut SqliteConnection, on: bool) -> Result<(), Cause
     Ok(())
 }
 
-async fn apply(conn: &mut SqliteConnection, applied: usize, now: Millis) -> Result<(), Cause> {
-    for (number, name, text) in MIGRATIONS.iter().skip(applied) {
+async fn apply(conn: &mut SqliteConnection, applied: usize, most: i64, now: Millis) -> Result<(), Cause> {
+    for (number, name, text) in MIGRATIONS.iter().skip(applied).filter(|(n, _, _)| *n <= most) {
         let mut tx = conn.begin_with("BEGIN IMMEDIATE").await.map_err(cause)?;
         sqlx::raw_sql(*text).execute(&mut *tx).await.map_err(cause)?;
         sqlx::query("INSERT INTO schema_migration(number, name, digest, applied_at) VALUES (?1, ?2, ?3, ?4)")

@@ -226,6 +226,20 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     ("UPDATE store_meta SET incarnation = 0", "never decreases"),
     ("DELETE FROM store_meta", "keeps its identity"),
+    (
+        "UPDATE store_meta SET state = 'moved', moved_to = 'x'; UPDATE store_meta SET state = 'live', moved_to = NULL",
+        "not used again",
+    ),
+    (
+        "INSERT INTO store_recovery VALUES (2, 'note', '{}', 1, NULL)",
+        "present incarnation",
+    ),
+    (
+        "UPDATE store_meta SET incarnation = 2; INSERT INTO store_recovery VALUES (2, 'note', '{}', 1, NULL);
+         UPDATE store_recovery SET way = 'agent'",
+        "only ends",
+    ),
+    ("DELETE FROM store_recovery", "never deleted"),
 ];
 
 /// As above, after an entry of history that would make the change look right.
@@ -256,7 +270,7 @@ async fn guards_refuse() {
         let refused = refusal(&mut conn, sql).await;
         assert!(refused.contains(says), "{sql}\n gave: {refused}");
     }
-    let ignored = "INSERT OR REPLACE INTO store_meta VALUES (1, 'x', 9, 9)";
+    let ignored = "INSERT OR REPLACE INTO store_meta VALUES (1, 'x', 9, 9, 'live', NULL)";
     assert_eq!(refusal(&mut conn, ignored).await, "not refused: 0 rows");
     let eve = sqlx::query("SELECT 1 FROM store_meta WHERE store_id = 'x'");
     assert!(

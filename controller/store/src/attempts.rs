@@ -27,7 +27,7 @@ pub struct NewAttempt {
 pub struct Attempt {
     /// The job.
     pub job: JobId,
-    /// Which try, from 1.
+    /// Which try, from 1; each incarnation of the store begins a new thousand ([`next_number`]).
     pub attempt: i32,
     /// The agent.
     pub agent: AgentId,
@@ -64,6 +64,13 @@ impl Attempt {
     pub fn is_open(&self) -> bool {
         !self.state.is_final()
     }
+}
+
+/// The number of the next attempt at a job. An agent remembers attempts that a restored store has forgotten, and takes no number
+/// twice: the first attempt of an incarnation begins a new thousand.
+pub fn next_number(last: i32, incarnation: i64) -> i32 {
+    let thousand = i32::try_from(incarnation.saturating_sub(1).saturating_mul(1000)).unwrap_or(i32::MAX - 1);
+    1 + last.max(thousand)
 }
 
 /// Attempts.

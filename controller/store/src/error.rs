@@ -67,6 +67,9 @@ pub enum Cause {
     /// is wrong. It goes on by itself when that is mended.
     #[error("the store cannot be used now: {0}")]
     Unavailable(String),
+    /// It knows less than this process saw of it. Nothing is written until a new incarnation was begun.
+    #[error("the store went back: it has forgotten what was committed; a new incarnation must begin first")]
+    WentBack,
     /// Another controller has it open.
     #[error("{0} is in use by another controller; stop that one first")]
     InUse(String),

@@ -6,6 +6,7 @@ use syncferry_shared::{HostId, Millis, SessionId};
 
 use crate::attestations::{Attestation, AttestationState};
 use crate::leases::{Grant, LeaseError, LeaseResult};
+use crate::meta::EPOCH_JUMP;
 
 /// The lease after a grant. `proven`: whether its epoch has a proof; `other`: what the server holds of this kind already.
 pub fn acquire(l: &Lease, g: &Grant, proven: bool, other: Option<Resource>, now: Millis) -> LeaseResult<Lease> {
@@ -131,6 +132,21 @@ pub fn quarantine(l: &Lease, epoch: i64, jump: i64) -> LeaseResult<Lease> {
         epoch: l.epoch + jump,
         ..changed(l, LeaseEvent::Quarantine)?
     })
+}
+
+/// The changes that void every token of a lease whose store was restored: it ends quarantined, at an epoch far above its own
+/// and above `seen`, the highest that anybody saw of it.
+pub fn voided(l: &Lease, seen: i64, now: Millis) -> LeaseResult<Vec<(LeaseEvent, Lease)>> {
+    let highest = l.epoch.max(seen);
+    let far = highest.saturating_add(EPOCH_JUMP).saturating_add(now.0.max(0) / 1000);
+    if l.state != LeaseState::Quarantined {
+        let after = quarantine(l, l.epoch, far - l.epoch)?;
+        return Ok(vec![(LeaseEvent::Quarantine, after)]);
+    }
+    // A quarantined lease is quarantined again by way of a fence: nothing else raises its epoch.
+    let fencing = begin_fence(l, l.epoch, Some(far - 1))?;
+    let after = quarantine(&fencing, fencing.epoch, 0)?;
+    Ok(vec![(LeaseEvent::BeginFence, fencing), (LeaseEvent::Quarantine, after)])
 }
 
 /// What is left of the lease, if that is enough.

@@ -6,7 +6,7 @@ use syncferry_shared::Millis;
 use crate::error::Result;
 use crate::{
     Agents, Alarms, Artifacts, Attempts, Attestations, Audit, Databases, Events, Gates, Hosts, Inspections, Jobs,
-    Leases, Meta, Migrations, Operators, Orgs, Proofs, Sites, Steps, Terms, Tokens, Watches,
+    Leases, Meta, Migrations, Operators, Orgs, Proofs, Recoveries, Sites, Steps, Terms, Tokens, Watches,
 };
 
 /// A store. Everything the controller knows is in it; there is no truth in memory.
@@ -20,6 +20,12 @@ pub trait Store: Send + Sync {
     /// Begins a transaction that only reads, from one snapshot; it waits for nobody. Writing through it is refused with
     /// [`Cause::ReadOnly`](crate::Cause::ReadOnly). It needs no commit.
     async fn read(&self, name: &'static str) -> Result<Box<dyn Tx>>;
+
+    /// As [`begin`](Self::begin), also where the store is behind what this process saw of it: a failover lost what was
+    /// committed last. Everything else is refused then, until a new incarnation was begun in a transaction of this kind.
+    async fn begin_recovery(&self) -> Result<Box<dyn Tx>> {
+        self.begin("store.recover").await
+    }
 
     /// The store's clock, which leases are measured by. Never decreases.
     async fn now(&self) -> Result<Millis>;
@@ -78,6 +84,7 @@ pub trait Tx:
     + Alarms
     + Watches
     + Terms
+    + Recoveries
     + Audit
     + Send
 {

@@ -18,5 +18,9 @@ mod moving;
 mod reports;
 mod restarting;
 #[cfg(unix)]
+mod restoring;
+#[cfg(unix)]
 mod sharing;
 mod silence;
+#[cfg(unix)]
+mod storeops;

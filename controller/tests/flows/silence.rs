@@ -3,7 +3,7 @@
 use syncferry_proto::v1;
 use tonic::Code;
 
-use crate::support::{FakeAgent, Life, World, config, dial, enrol, failed, succeeded, unknown, until};
+use crate::support::{FakeAgent, Journal, Life, World, config, dial, enrol, failed, succeeded, unknown, until};
 
 fn state_of(m: &v1::Migration, job: &str) -> String {
     m.jobs.iter().find(|j| j.name == job).unwrap().state.clone()
@@ -275,30 +275,62 @@ async fn a_reverted_machine_is_not_believed_until_it_is_enrolled_anew() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_behind_its_agents_is_found_out() {
     let w = World::new().await;
-    let resource = w.operator.lease("SYNC01").await.resource;
+    let lease = w.operator.lease("SYNC01").await;
     w.old.set_life(Life::Silent);
-    w.old.journal(|j| j.epochs.insert(resource.clone(), 2));
-    let refused = w.old.hello().await.unwrap_err();
-    assert_eq!(refused.code(), Code::FailedPrecondition);
-    assert!(refused.message().contains("epoch 2") && refused.message().contains("restored from a backup"));
+    // What no store of ours can have told it is not believed, and nothing follows from it.
+    for nonsense in [
+        |j: &mut Journal| j.incarnation = 5_000,
+        |j: &mut Journal| {
+            j.incarnation = 1;
+            j.epochs.insert("adsync-db:x".into(), i64::MAX);
+        },
+    ] {
+        w.old.journal(nonsense);
+        let refused = w.old.hello().await.unwrap_err();
+        assert_eq!(refused.code(), Code::FailedPrecondition);
+        assert!(
+            refused.message().contains("no store can have told it"),
+            "{}",
+            refused.message()
+        );
+    }
+    assert_eq!(w.operator.lease("SYNC01").await.state, "held");
 
+    let found = async |says: &str, incarnation: i64| {
+        let welcome = w.old.hello().await.unwrap();
+        assert_eq!(welcome.incarnation, incarnation, "{says}");
+        let alarm = w.operator.until_alarm("store-restored", "raised").await;
+        let finding = alarm.finding.unwrap().json;
+        assert!(String::from_utf8_lossy(&finding).contains("store-restored"));
+        let system = w.operator.events("system", "").await;
+        let last = system.iter().rfind(|e| e.r#type == "store.restored").unwrap();
+        let payload = String::from_utf8_lossy(&last.payload.as_ref().unwrap().json).into_owned();
+        assert!(payload.contains(says), "{payload}");
+        let now = w.operator.lease("SYNC01").await;
+        assert_eq!(now.state, "quarantined");
+        now.epoch
+    };
     w.old.journal(|j| {
-        j.epochs.insert(resource.clone(), 1);
+        j.epochs.clear();
+        j.epochs.insert(lease.resource.clone(), lease.epoch + 1);
+    });
+    let first = found("has seen epoch 2 of", 2).await;
+    assert!(first > 1_000_000_000);
+    // The same journal once more is no news: that was reckoned with.
+    assert_eq!(w.old.hello().await.unwrap().incarnation, 2);
+    w.old.journal(|j| {
         j.epochs
             .insert("adsync-db:01932c5e-7d3a-7c1b-9f3e-0242ac120002".to_string(), 1);
     });
-    let refused = w.old.hello().await.unwrap_err();
-    assert!(refused.message().contains("no such lease"), "{}", refused.message());
-
-    w.old.journal(|j| {
-        j.epochs.clear();
-        j.incarnation = 2;
-    });
-    let refused = w.old.hello().await.unwrap_err();
-    assert_eq!(refused.code(), Code::FailedPrecondition);
-    assert!(refused.message().contains("incarnation 2"), "{}", refused.message());
-    w.old.journal(|j| j.incarnation = 1);
-    w.old.hello().await.unwrap();
+    let second = found("no such lease", 3).await;
+    w.old.journal(|j| j.incarnation = 7);
+    let third = found("incarnation 7 where the store has 3", 8).await;
+    assert!(third > second && second > first, "epochs only grow");
+    // The others are told to say hello before they get anything.
+    until("SQL01 is in the present incarnation", async || {
+        (w.sql.journal(|j| j.incarnation) == 8).then_some(())
+    })
+    .await;
 }
 
 /// Two processes with one identity: the one that spoke last is the agent, the other one is told to say hello.

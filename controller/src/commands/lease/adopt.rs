@@ -5,10 +5,11 @@ use syncferry_shared::lease::LeaseState;
 use syncferry_store::{AgentState, By};
 
 use super::words::{self, wrong_state};
-use super::{Answer, Ask, OURS, detail, seen};
+use super::{Answer, Ask, OURS, detail, go_on, seen};
 use crate::core::Core;
 use crate::find;
 use crate::problem::Problem;
+use crate::recovery::release;
 use crate::wake::HostReason;
 
 /// Lets the agent on a host renew.
@@ -20,7 +21,9 @@ pub async fn adopt(core: &Core, ask: Ask<'_>, host: &str) -> Result<Answer, Prob
     let host = find::host(&mut *tx, host).await?;
     let database = find::database_of(&mut *tx, &lease).await?;
     let mut answer = Answer::new(&lease);
-    if !matches!(lease.state, LeaseState::Held | LeaseState::Draining | LeaseState::Lost) {
+    // A restored store put it into quarantine: then its holder may go on.
+    let restored = lease.state == LeaseState::Quarantined && release::pending(&mut *tx, &lease).await?.is_some();
+    if !restored && !matches!(lease.state, LeaseState::Held | LeaseState::Draining | LeaseState::Lost) {
         answer.found(wrong_state(&lease, &name, "adopt", &who));
     }
     let may = lease.holder == Some(host.id) || database.is_some_and(|d| d.host == host.id);
@@ -56,6 +59,10 @@ pub async fn adopt(core: &Core, ask: Ask<'_>, host: &str) -> Result<Answer, Prob
                 host.name
             )),
         );
+    }
+    if restored {
+        drop(tx);
+        return go_on::go_on(core, &ask, &lease, &host, session, answer).await;
     }
     let was = match lease.renewer {
         Some(id) => tx.host(id).await?.map(|h| h.name).unwrap_or_default(),

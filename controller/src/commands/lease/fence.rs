@@ -3,7 +3,7 @@
 
 use syncferry_shared::fence::MARK_EPOCH;
 use syncferry_shared::inventory::DatabaseFacts;
-use syncferry_shared::lease::{LeaseState, ProofKind};
+use syncferry_shared::lease::{LeaseKind, LeaseState, ProofKind};
 use syncferry_store::{By, Database, Host, NewProof};
 
 use super::proof::{self, Sight};
@@ -12,6 +12,8 @@ use super::{Answer, Ask, again, detail, seen};
 use crate::core::Core;
 use crate::find;
 use crate::problem::Problem;
+use crate::recovery::status::Pending;
+use crate::recovery::{self, release};
 
 /// Fences with host-side proof.
 pub async fn fence(core: &Core, ask: Ask<'_>) -> Result<Answer, Problem> {
@@ -20,6 +22,7 @@ pub async fn fence(core: &Core, ask: Ask<'_>) -> Result<Answer, Problem> {
     let holder = words::holder(&mut *tx, &lease).await?;
     let who = words::name(holder.as_ref()).to_string();
     let database = find::database_of(&mut *tx, &lease).await?;
+    let restored = release::pending(&mut *tx, &lease).await?;
     drop(tx);
     let mut answer = Answer::new(&lease);
     if !matches!(
@@ -51,7 +54,7 @@ pub async fn fence(core: &Core, ask: Ask<'_>) -> Result<Answer, Problem> {
         None => "nobody held it: no Connect server may be on the database".to_string(),
     });
     answer.step(format!("fencing becomes free at epoch {epoch}, on that proof"));
-    let notes = match proven(&lease, holder.as_ref(), database.as_ref(), &sight) {
+    let notes = match proven(&lease, holder.as_ref(), database.as_ref(), &sight, restored.as_ref()) {
         Ok((_, _, notes)) => notes,
         Err(against) => against,
     };
@@ -69,7 +72,7 @@ pub async fn fence(core: &Core, ask: Ask<'_>) -> Result<Answer, Problem> {
         tx.commit().await?;
     }
     let sight = proof::look(core, &lease, holder.as_ref(), database.as_ref()).await?;
-    let (kind, evidence, _) = match proven(&lease, holder.as_ref(), database.as_ref(), &sight) {
+    let (kind, evidence, _) = match proven(&lease, holder.as_ref(), database.as_ref(), &sight, restored.as_ref()) {
         Ok(proven) => proven,
         Err(against) => {
             return Err(Problem::Refused {
@@ -88,6 +91,7 @@ pub async fn fence(core: &Core, ask: Ask<'_>) -> Result<Answer, Problem> {
     };
     tx.add_proof(&lease.resource, lease.epoch, &proof).await?;
     tx.end_fence(&lease.resource, lease.epoch, &by).await?;
+    recovery::end_when_done(&mut *tx).await?;
     tx.commit().await?;
     answer.next_step = format!("`syncferry lease handover {name} --to <server>` seats the next one.");
     Ok(answer)
@@ -101,10 +105,15 @@ fn proven(
     holder: Option<&Host>,
     database: Option<&Database>,
     sight: &Sight,
+    restored: Option<&Pending>,
 ) -> Proven {
     if let Some(holder) = holder {
         let (evidence, notes) = proof::gave_up(lease, holder, sight)?;
         return Ok((ProofKind::HolderStopped, evidence, notes));
+    }
+    // An export that was free in a restored store: there is nothing to look at but what agents remember.
+    if let (LeaseKind::TenantExport, Some(pending)) = (lease.kind, restored) {
+        return release::nobody_got_it(pending).map(|evidence| (ProofKind::NeverUsed, evidence, vec![]));
     }
     let unseen = |why: &str| {
         vec![

@@ -6,6 +6,7 @@ mod attest;
 mod break_glass;
 pub mod export;
 mod fence;
+mod go_on;
 mod grant;
 mod handover;
 mod power;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use syncferry_shared::JobId;
-use syncferry_shared::state::AttemptState::{Accepted, Failed, Offered, Succeeded, Unknown};
+use syncferry_shared::state::AttemptState::{Accepted, Failed, Offered, Succeeded, Superseded, Unknown};
 use syncferry_shared::state::StepState;
 
 use super::Bench;
@@ -61,12 +61,20 @@ pub(super) async fn one_is_open_and_tokens_match_in_full(b: Bench) {
     assert_eq!(tx.current_attempt(job).await.unwrap().as_ref(), Some(&second));
     assert_eq!(tx.attempts(job).await.unwrap().len(), 2);
     assert!(!tx.attempt_of(&token).await.unwrap().unwrap().is_open());
-    tx.begin_incarnation(&crate::By::new("operator:ada")).await.unwrap();
+    tx.begin_incarnation(&crate::Highest::default(), &crate::By::new("operator:ada"))
+        .await
+        .unwrap();
     assert_eq!(
         tx.attempt_of(&second.token()).await.unwrap(),
         None,
         "a restored store knows no old token"
     );
+    // What the lost tail may have counted is not counted again.
+    tx.transition_attempt(job, 2, Offered, Superseded).await.unwrap();
+    let third = tx.open_attempt(&attempt(job, agent)).await.unwrap();
+    assert_eq!((third.attempt, third.incarnation), (1001, 2));
+    tx.transition_attempt(job, 1001, Offered, Superseded).await.unwrap();
+    assert_eq!(tx.open_attempt(&attempt(job, agent)).await.unwrap().attempt, 1002);
 }
 
 pub(super) async fn the_ended_never_change(b: Bench) {

@@ -6,6 +6,7 @@ mod alarms;
 mod artifacts;
 mod attempts;
 mod attestations;
+pub mod contents;
 mod databases;
 mod events;
 mod gates;
@@ -57,7 +58,10 @@ macro_rules! cases {
 
 /// Every case, by name.
 pub const CASES: &[(&str, Case)] = cases! {
-    meta::{exists_from_the_beginning, a_restore_voids_every_token}
+    meta::{
+        exists_from_the_beginning, a_restore_voids_every_token, a_new_incarnation_is_above_everything_seen,
+        a_store_that_was_moved_stays_so, how_far_it_has_come_shows, a_recovery_ends_once_and_witnesses_speak_once,
+    }
     hosts::{sites_are_unique_by_name_and_may_share_a_tenant, hosts_are_unique_by_name, facts_are_kept}
     agents::{enrol_hello_and_silence, a_reverted_journal_shows, entries_apply_once, an_old_generation_is_refused}
     tokens::{are_used_up_and_expire, operators_are_revoked_once}

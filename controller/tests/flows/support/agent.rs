@@ -366,6 +366,11 @@ pub(crate) fn succeeded(outcome: &Outcome) -> v1::report_request::What {
     end(v1::EndKind::Succeeded, Some(Document::of(schema::OUTCOME, outcome)))
 }
 
+/// The good end of a job.
+pub(crate) fn succeeded_of(job: &Offered) -> v1::report_request::What {
+    succeeded(&facts::outcome(&job.spec))
+}
+
 pub(crate) fn undone() -> v1::report_request::What {
     let mut outcome = Outcome::default();
     outcome.saw("step-1", "undone (attempt 1)");

@@ -165,6 +165,10 @@ impl Controller {
         assert_eq!(tx.audit().await.unwrap(), vec![]);
     }
 
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
     pub(crate) fn data_dir(&self) -> &Path {
         &self.config.data_dir
     }

@@ -10,7 +10,8 @@ mod world;
 use std::time::Duration;
 
 pub(crate) use agent::{
-    FakeAgent, Life, Offered, cancelled, dial, enrol, failed, gate, nothing_known, step, succeeded, undone, unknown,
+    FakeAgent, Journal, Life, Offered, cancelled, dial, enrol, failed, gate, nothing_known, step, succeeded,
+    succeeded_of, undone, unknown,
 };
 pub(crate) use controller::{Controller, config, patient};
 pub(crate) use operator::{Operator, findings, rules};
