@@ -3,7 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use syncferry_proto::v1;
+use anyhow::Context;
+use syncferry_proto::{schema, v1};
+use syncferry_shared::Finding;
 
 use super::flavour::Flavour;
 use super::host::services::ServiceAction;
@@ -36,7 +38,7 @@ impl Lab {
         println!(
             "  old-server-alive after {:.1} s: {}",
             raised.1.as_secs_f64(),
-            raised.0.title
+            title(&raised.0)?
         );
         if flavour.can_be_fenced() {
             let service = host.service().await?;
@@ -56,7 +58,7 @@ impl Lab {
             println!(
                 "  foreign-session after {:.1} s: {}",
                 foreign.1.as_secs_f64(),
-                foreign.0.title
+                title(&foreign.0)?
             );
             println!("  SQL Server does not refuse it: nothing but the alarm stands between two servers and one database.");
         }
@@ -68,6 +70,15 @@ impl Lab {
         let _ = host.control_service(ServiceAction::Stop).await;
         Ok(())
     }
+}
+
+fn title(alarm: &v1::Alarm) -> anyhow::Result<String> {
+    let finding: Finding = alarm
+        .finding
+        .as_ref()
+        .context("the alarm has no finding")?
+        .read(schema::FINDING)?;
+    Ok(format!("{}. {}", finding.title, finding.next_step))
 }
 
 /// Waits for an alarm; answers with it and how long it took.
