@@ -8,6 +8,7 @@ pub mod export;
 mod fence;
 mod grant;
 mod handover;
+mod power;
 mod proof;
 pub(crate) mod words;
 
@@ -16,6 +17,7 @@ pub use attest::attest;
 pub use break_glass::{Typed, break_glass};
 pub use fence::fence;
 pub use handover::hand_over;
+pub use power::fence_power_off;
 
 use syncferry_shared::Finding;
 use syncferry_shared::lease::{Lease, Resource};
