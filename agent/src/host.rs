@@ -98,6 +98,24 @@ pub trait Host: Send + Sync + 'static {
     /// `Set-ADSyncScheduler -SyncCycleEnabled`. Whoever calls it has written the old value to the journal.
     async fn set_sync_cycle(&self, enabled: bool) -> Result<(), HostError>;
 
+    /// `Stop-Service ADSync`. Returns when it has stopped; a service that is stopped already is as good.
+    async fn stop_sync_service(&self) -> Result<(), HostError> {
+        Err(HostError::Unsupported("stopping the service ADSync"))
+    }
+
+    /// `Start-Service ADSync`. Returns when it runs.
+    async fn start_sync_service(&self) -> Result<(), HostError> {
+        Err(HostError::Unsupported("starting the service ADSync"))
+    }
+
+    /// `Set-Service ADSync -StartupType …`: `automatic`, `manual` or `disabled`, as [`ServiceFacts`] names them. Whoever calls
+    /// it has written the old value to the journal.
+    ///
+    /// [`ServiceFacts`]: syncferry_shared::inventory::ServiceFacts
+    async fn set_sync_service_start(&self, _start: &str) -> Result<(), HostError> {
+        Err(HostError::Unsupported("changing how the service ADSync starts"))
+    }
+
     /// Whether the machine trusts the file's signature; `None` where that cannot be asked.
     async fn signature_trusted(&self, path: &str) -> Result<Option<bool>, HostError>;
 

@@ -15,6 +15,7 @@ pub mod duties;
 pub mod find;
 pub mod identity;
 pub mod inspect;
+pub(crate) mod lease_use;
 pub mod neighbours;
 pub mod operators;
 pub mod plan;

@@ -2,7 +2,7 @@
 //! artifacts and leases. Always inside the transaction of the report that caused it.
 
 use syncferry_shared::identity::instance_key;
-use syncferry_shared::lease::{LeaseState, Resource};
+use syncferry_shared::lease::{Lease, LeaseState, Resource};
 use syncferry_shared::outcome::{Outcome, Restored};
 use syncferry_shared::spec::{JobKind, JobSpec, Task};
 use syncferry_shared::state::{
@@ -398,10 +398,17 @@ pub async fn give_seat_back(
     m: &Migration,
     target: syncferry_shared::DatabaseId,
 ) -> Result<Vec<HostId>, Problem> {
-    let resource = Resource::database(target);
-    let Some(lease) = tx.lease(&resource).await? else {
+    let Some(lease) = tx.lease(&Resource::database(target)).await? else {
         return Ok(vec![]);
     };
+    free_seat(tx, m, &lease).await?;
+    tx.retire_database(target).await?;
+    Ok(lease.renewer.into_iter().collect())
+}
+
+/// Frees the lease of a new server on which Connect was never installed.
+pub(crate) async fn free_seat(tx: &mut dyn Tx, m: &Migration, lease: &Lease) -> Result<(), Problem> {
+    let resource = &lease.resource;
     let proof = syncferry_store::NewProof {
         kind: syncferry_shared::lease::ProofKind::NeverUsed,
         evidence: serde_json::json!({"reason": "Connect was never installed on it; the jobs' journals say that everything was undone"}),
@@ -414,18 +421,17 @@ pub async fn give_seat_back(
     match lease.state {
         LeaseState::Free => {}
         LeaseState::Held | LeaseState::Draining => {
-            tx.release_lease(&resource, lease.epoch, None, &proof, &by).await?;
+            tx.release_lease(resource, lease.epoch, None, &proof, &by).await?;
         }
         // Its renewer is away, or its identity was in doubt. What is never used can be fenced by the word of the journals;
         // otherwise the new server could never be seated again.
         LeaseState::Lost | LeaseState::Quarantined => {
-            let fencing = tx.begin_fence(&resource, lease.epoch, None, &by).await?;
+            let fencing = tx.begin_fence(resource, lease.epoch, None, &by).await?;
             end_fence(tx, &fencing, &proof, &by).await?;
         }
-        LeaseState::Fencing => end_fence(tx, &lease, &proof, &by).await?,
+        LeaseState::Fencing => end_fence(tx, lease, &proof, &by).await?,
     }
-    tx.retire_database(target).await?;
-    Ok(lease.renewer.into_iter().collect())
+    Ok(())
 }
 
 async fn end_fence(

@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::artifact::{Counts, Manifest};
+use crate::clock::Millis;
 use crate::fence::{FenceReadBack, IdentityFacts, MarksReadBack};
 use crate::finding::Finding;
-use crate::inventory::{ConnectParameters, SessionFacts};
+use crate::inventory::{ConnectParameters, ServiceFacts, SessionFacts};
 
 /// The result of a job that ended well.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub struct Outcome {
     /// What a nonce was written into.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probed: Option<IdentityFacts>,
+    /// How a server that was stopped was seen afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<StoppedServer>,
     /// Sessions that were seen on the database.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sessions: Vec<SessionFacts>,
@@ -107,6 +111,26 @@ pub struct SeenConnect {
     pub version: String,
     /// Staging mode.
     pub staging_mode: bool,
+}
+
+/// How the agent on a server's own host saw that it gave up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoppedServer {
+    /// The service, stopped and disabled; `None` where Connect is not there any more.
+    pub service: Option<ServiceFacts>,
+    /// Which database the server is configured for.
+    pub parameters: Option<ConnectParameters>,
+    /// When, by the host's clock.
+    pub at: Millis,
+}
+
+impl StoppedServer {
+    /// Whether it can neither run nor start by itself.
+    pub fn is_out(&self) -> bool {
+        self.service
+            .as_ref()
+            .is_none_or(|s| s.state.eq_ignore_ascii_case("stopped") && s.start.eq_ignore_ascii_case("disabled"))
+    }
 }
 
 /// Why a job ended badly.

@@ -7,8 +7,8 @@ use crate::connect_version::ConnectVersion;
 use crate::fence::{FenceDatabaseTask, PreviewStatement, RemoveMarksTask};
 use crate::finding::Finding;
 use crate::ids::{ArtifactId, DatabaseId, HostId, JobId, MigrationId, SiteId};
-use crate::inventory::DatabaseAddress;
-use crate::lease::{LeaseState, Resource};
+use crate::inventory::{DatabaseAddress, ServiceFacts};
+use crate::lease::{LeaseState, ProofKind, Resource};
 use crate::spec::{DatabaseIdentity, ExpectedConnect, JobKind, Task};
 
 /// What can be run.
@@ -17,6 +17,8 @@ use crate::spec::{DatabaseIdentity, ExpectedConnect, JobKind, Task};
 pub enum Scenario {
     /// LocalDB is at its limit: the database moves to full SQL Server, and a new Connect server is seated on it.
     MoveToFullSql,
+    /// The Connect server is gone or to be retired and its database is not: a new server is seated on that very database.
+    ReplaceServer,
     /// A lease is being taken: its holder is denied the database at SQL Server.
     FenceDatabase,
     /// A database that was fenced is opened to the lease's holder.
@@ -29,16 +31,18 @@ impl Scenario {
     /// Every scenario.
     pub const ALL: &'static [Scenario] = &[
         Scenario::MoveToFullSql,
+        Scenario::ReplaceServer,
         Scenario::FenceDatabase,
         Scenario::OpenDatabase,
         Scenario::RemoveMarks,
     ];
     /// Those that are planned with `syncferry plan`; the others belong to a lease.
-    pub const PLANNED: &'static [Scenario] = &[Scenario::MoveToFullSql];
+    pub const PLANNED: &'static [Scenario] = &[Scenario::MoveToFullSql, Scenario::ReplaceServer];
     /// Its name in the CLI.
     pub fn as_str(self) -> &'static str {
         match self {
             Scenario::MoveToFullSql => "move-to-full-sql",
+            Scenario::ReplaceServer => "replace-server",
             Scenario::FenceDatabase => "fence-database",
             Scenario::OpenDatabase => "open-database",
             Scenario::RemoveMarks => "remove-marks",
@@ -47,6 +51,53 @@ impl Scenario {
     /// Reads the name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|s| s.as_str() == text)
+    }
+}
+
+/// How the old server's lease is to become free: by which proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HandoverWay {
+    /// The old server's own agent stops and disables its service: `holder_stopped`.
+    #[default]
+    Host,
+    /// A hypervisor says that the machine is off: `power_off`.
+    PowerOff,
+    /// SQL Server refuses the old server's account: `sql_fenced`.
+    Sql,
+    /// Two operators give their word: `operator_attested`.
+    Attested,
+}
+
+impl HandoverWay {
+    /// Every way, in the order in which they are to be thought of.
+    pub const ALL: &'static [HandoverWay] = &[
+        HandoverWay::Host,
+        HandoverWay::PowerOff,
+        HandoverWay::Sql,
+        HandoverWay::Attested,
+    ];
+    /// Its name in the CLI.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            HandoverWay::Host => "host",
+            HandoverWay::PowerOff => "power-off",
+            HandoverWay::Sql => "sql",
+            HandoverWay::Attested => "attested",
+        }
+    }
+    /// Reads the name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|w| w.as_str() == text)
+    }
+    /// The proof that it ends in.
+    pub fn proof(self) -> ProofKind {
+        match self {
+            HandoverWay::Host => ProofKind::HolderStopped,
+            HandoverWay::PowerOff => ProofKind::PowerOff,
+            HandoverWay::Sql => ProofKind::SqlFenced,
+            HandoverWay::Attested => ProofKind::OperatorAttested,
+        }
     }
 }
 
@@ -80,6 +131,13 @@ pub struct PlanRequest {
     /// Whether the backup file stays on the source when all is done.
     #[serde(default)]
     pub keep_backup: bool,
+    /// How the old server's lease becomes free, where a server is replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handover: Option<HandoverWay>,
+    /// The instance on which the backup is restored for a test, by its name in the agent's configuration; `None` for the
+    /// database's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_instance: Option<String>,
 }
 
 /// A plan.
@@ -101,6 +159,9 @@ pub struct Plan {
     /// The run at SQL Server, where that is what is planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_run: Option<LeaseRun>,
+    /// Where in it one server's lease becomes another one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handover: Option<PlannedHandover>,
 }
 
 impl Plan {
@@ -114,6 +175,7 @@ impl Plan {
             rollback: vec![],
             values: None,
             lease_run: None,
+            handover: None,
         }
     }
     /// Whether something blocks it.
@@ -165,6 +227,50 @@ impl LeaseTask {
     }
 }
 
+/// The point of a plan at which a lease changes hands. It is passed when the new server holds the lease under an epoch of its
+/// own, whichever command brought that about; and nothing but a proof brings it about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedHandover {
+    /// The stage at whose end it is, counted from 0. Its own jobs, if it has any, come first.
+    pub stage: usize,
+    /// The lease.
+    pub resource: Resource,
+    /// Its name for commands.
+    pub lease_name: String,
+    /// The server that held it when the plan was made.
+    pub from: Option<HostId>,
+    /// That server's name.
+    pub from_name: String,
+    /// The server that is to hold it.
+    pub to: HostId,
+    /// That server's name.
+    pub to_name: String,
+    /// How it becomes free.
+    pub way: HandoverWay,
+    /// What that proves, and what it does not.
+    pub proves: String,
+    /// What happens, and what an operator types.
+    pub steps: Vec<String>,
+}
+
+/// What a job needs of its lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LeaseUse {
+    /// That it is held, by the server that the job is about.
+    #[default]
+    Held,
+    /// Only that it is not in doubt: the job looks at the database or copies it, whoever holds it and whether or not that
+    /// server was heard of.
+    Beside,
+}
+
+impl LeaseUse {
+    fn is_held(&self) -> bool {
+        *self == LeaseUse::Held
+    }
+}
+
 /// Jobs that may run side by side.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
@@ -189,6 +295,9 @@ pub struct PlannedJob {
     pub host_name: String,
     /// The lease under which it works.
     pub resource: Resource,
+    /// What it needs of that lease.
+    #[serde(default, skip_serializing_if = "LeaseUse::is_held")]
+    pub lease: LeaseUse,
     /// What it does, step by step, for people.
     pub steps: Vec<String>,
     /// What it changes on the host; empty when it only looks.
@@ -238,4 +347,19 @@ pub struct PlanValues {
     pub expect: ExpectedConnect,
     /// Forests that need credentials in the wizard.
     pub forests: Vec<String>,
+    /// Where the backup is restored for a test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<TestInstance>,
+    /// Connect's service on the old server as it was seen, where it is to be stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_service: Option<ServiceFacts>,
+}
+
+/// The instance on which a backup is restored for a test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestInstance {
+    /// Its name in the agent's configuration.
+    pub instance: String,
+    /// Its `ServerName`.
+    pub server_name: String,
 }

@@ -9,7 +9,7 @@ use crate::card::Card;
 use crate::connect_version::ConnectVersion;
 pub use crate::fence::{FenceDatabaseTask, ProbeIdentityTask, RemoveMarksTask};
 use crate::ids::{AgentId, ArtifactId, DatabaseId, HostId, JobId, MigrationId};
-use crate::inventory::DatabaseAddress;
+use crate::inventory::{DatabaseAddress, ServiceFacts};
 use crate::lease::LeaseRef;
 
 /// The kinds of jobs.
@@ -26,6 +26,8 @@ pub enum JobKind {
     Verify,
     /// Writes or removes our marks and denials in a database: only on an operator's approval of the very run.
     Fence,
+    /// Stops Connect on a server and disables it.
+    Stop,
 }
 
 impl JobKind {
@@ -37,13 +39,21 @@ impl JobKind {
             JobKind::Install => "install",
             JobKind::Verify => "verify",
             JobKind::Fence => "fence",
+            JobKind::Stop => "stop",
         }
     }
     /// Reads the word.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Backup, Self::Restore, Self::Install, Self::Verify, Self::Fence]
-            .into_iter()
-            .find(|k| k.as_str() == text)
+        [
+            Self::Backup,
+            Self::Restore,
+            Self::Install,
+            Self::Verify,
+            Self::Fence,
+            Self::Stop,
+        ]
+        .into_iter()
+        .find(|k| k.as_str() == text)
     }
 }
 
@@ -88,6 +98,14 @@ pub enum Task {
     RemoveMarks(RemoveMarksTask),
     /// Write a nonce into a database, so that another way to it can be told from a copy.
     ProbeIdentity(ProbeIdentityTask),
+    /// Restore a backup under a temporary name, check it, and drop it again.
+    TestRestore(Box<TestRestoreTask>),
+    /// Stop Connect's service on a server and disable it.
+    StopServer(StopServerTask),
+    /// Look whether any synchronisation service is on a database.
+    VerifyUnused(VerifyUnusedTask),
+    /// Look whether Connect's service on a server is stopped and disabled.
+    VerifyStopped(VerifyStoppedTask),
 }
 
 impl Task {
@@ -95,11 +113,15 @@ impl Task {
     pub fn kind(&self) -> JobKind {
         match self {
             Task::Backup(_) => JobKind::Backup,
-            Task::Restore(_) => JobKind::Restore,
+            Task::Restore(_) | Task::TestRestore(_) => JobKind::Restore,
+            Task::StopServer(_) => JobKind::Stop,
             Task::Install(_) => JobKind::Install,
-            Task::VerifySource(_) | Task::VerifyTarget(_) | Task::VerifyServer(_) | Task::VerifyOldServer(_) => {
-                JobKind::Verify
-            }
+            Task::VerifySource(_)
+            | Task::VerifyTarget(_)
+            | Task::VerifyServer(_)
+            | Task::VerifyOldServer(_)
+            | Task::VerifyUnused(_)
+            | Task::VerifyStopped(_) => JobKind::Verify,
             Task::FenceDatabase(_) | Task::RemoveMarks(_) | Task::ProbeIdentity(_) => JobKind::Fence,
         }
     }
@@ -257,4 +279,44 @@ pub struct VerifyOldServerTask {
     pub scheduler_enabled: Option<bool>,
     /// The backup file to delete, unless it is to be kept.
     pub delete_artifact: Option<String>,
+}
+
+/// Restores a backup under a temporary name, checks it, compares it and drops it again. The backup's file is on the same host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TestRestoreTask {
+    /// Where the file is, as SQL Server on the host names it.
+    pub file: String,
+    /// The database that was backed up. It may be on the same instance, and nothing is done to it.
+    pub original: DatabaseIdentity,
+    /// Whether a synchronisation service was on the database when it was backed up: then rows may have been added between
+    /// counting them and the backup.
+    pub live: bool,
+    /// What to restore. The name at the end is the original's, and nothing gets it.
+    pub restore: RestoreTask,
+}
+
+/// Stops Connect's service on a server, once no cycle runs, and disables it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopServerTask {
+    /// The database that the server must be using: another one is none of this migration's business.
+    pub database: String,
+    /// How long to wait for a running synchronisation cycle.
+    pub idle_timeout_s: u64,
+    /// The service as it was when the plan was made: what a cancellation puts back, should the agent's journal be lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<ServiceFacts>,
+}
+
+/// Looks whether any synchronisation service is on a database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyUnusedTask {
+    /// The database.
+    pub database: DatabaseIdentity,
+}
+
+/// Looks whether Connect's service on a server is stopped and disabled, or not there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyStoppedTask {
+    /// The server's name, for people.
+    pub server: String,
 }

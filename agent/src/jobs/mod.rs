@@ -10,11 +10,14 @@ mod probe_identity;
 mod remove_marks;
 mod restore;
 mod steps;
+mod stop_server;
 mod travelled;
 mod verify_database;
 mod verify_old_server;
 mod verify_server;
 mod verify_source;
+mod verify_stopped;
+mod verify_unused;
 
 #[cfg(test)]
 mod tests;
@@ -48,6 +51,10 @@ pub fn build(spec: &JobSpec) -> Result<Job, Box<Finding>> {
         Task::FenceDatabase(task) => fence_database::job(task),
         Task::RemoveMarks(task) => remove_marks::job(task),
         Task::ProbeIdentity(task) => probe_identity::job(task),
+        Task::TestRestore(task) => restore::test_job(task),
+        Task::StopServer(task) => stop_server::job(task),
+        Task::VerifyUnused(task) => verify_unused::job(task),
+        Task::VerifyStopped(task) => verify_stopped::job(task),
     })
 }
 
@@ -59,6 +66,8 @@ pub fn capabilities() -> Vec<String> {
         "job.install.v1",
         "job.verify.v1",
         "job.fence.v1",
+        "job.test-restore.v1",
+        "job.stop.v1",
         "watch.v1",
     ]
     .map(str::to_string)

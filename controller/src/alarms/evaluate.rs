@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use syncferry_shared::lease::{LeaseKind, LeaseState};
+use syncferry_shared::lease::{LeaseEvent, LeaseKind, LeaseState, ProofKind};
 use syncferry_shared::spec::JobKind;
 use syncferry_shared::state::JobState;
 use syncferry_shared::watch::WatchReport;
 use syncferry_shared::{HostId, SiteId};
-use syncferry_store::{IdentityState, MigrationFilter, Tx};
+use syncferry_store::{IdentityState, LeaseChange, MigrationFilter, Proof, Tx};
 
 use super::rules::{HostView, Judgement, LeaseView, World, judge};
 use crate::core::Core;
@@ -53,6 +53,7 @@ pub(crate) async fn world(core: &Core, tx: &mut dyn Tx) -> Result<World, Problem
     let now = tx.now();
     let expected = expected(tx).await?;
     let (mut leases, mut held_before) = (Vec::new(), BTreeSet::<HostId>::new());
+    let mut refused = BTreeMap::<HostId, String>::new();
     let sites = tx.sites().await?;
     let hosts = tx.hosts(None).await?;
     for l in tx.leases().await? {
@@ -67,6 +68,10 @@ pub(crate) async fn world(core: &Core, tx: &mut dyn Tx) -> Result<World, Problem
         let since = history.last().map_or(now, |c| c.at);
         if l.kind == LeaseKind::Database {
             held_before.extend(history.iter().filter_map(|c| c.holder));
+            let name = queries::lease::name(tx, &l).await?;
+            for (host, epoch) in fenced_out(&history, &tx.proofs(&l.resource).await?) {
+                refused.insert(host, format!("{name} at epoch {epoch}"));
+            }
         }
         let tenant: BTreeSet<SiteId> = sites
             .iter()
@@ -110,6 +115,7 @@ pub(crate) async fn world(core: &Core, tx: &mut dyn Tx) -> Result<World, Problem
             id: h.id,
             expected: expected.contains(&h.id),
             held_before: held_before.contains(&h.id),
+            refused: refused.remove(&h.id),
             name: h.name,
             computer: h.computer_name,
         })
@@ -120,6 +126,25 @@ pub(crate) async fn world(core: &Core, tx: &mut dyn Tx) -> Result<World, Problem
         hosts,
         looks,
     })
+}
+
+/// Whom SQL Server was proven to refuse, with the epoch of that proof; whoever was granted the lease again since is not among
+/// them.
+fn fenced_out(history: &[LeaseChange], proofs: &[Proof]) -> BTreeMap<HostId, i64> {
+    let mut out = BTreeMap::new();
+    for change in history {
+        let fenced = |p: &Proof| p.kind == ProofKind::SqlFenced && p.epoch == change.epoch;
+        match (change.event, change.holder) {
+            (Some(LeaseEvent::EndFence), Some(host)) if proofs.iter().any(fenced) => {
+                out.insert(host, change.epoch);
+            }
+            (Some(LeaseEvent::Acquire), Some(host)) => {
+                out.remove(&host);
+            }
+            _ => {}
+        }
+    }
+    out
 }
 
 /// Hosts on which a migration installs Connect, and is not done with it.

@@ -31,6 +31,8 @@ pub struct HostView {
     pub expected: bool,
     /// Whether it held a database once.
     pub held_before: bool,
+    /// Where SQL Server was proven to refuse it, and it has not held that since: `SQL01/default/ADSync at epoch 4`.
+    pub refused: Option<String>,
 }
 
 impl HostView {
@@ -359,18 +361,29 @@ fn old_server(world: &World, host: &HostView, out: &mut Judgement) {
             && l.holder == Some(host.id)
             && matches!(l.state, LeaseState::Held | LeaseState::Draining | LeaseState::Lost)
     });
-    if holds || host.expected || !host.held_before || !running(connect) {
+    let service = connect.facts.service.as_ref();
+    // A service that SQL Server refuses stops again at once, and starts again with the machine: it is caught running by chance.
+    let alive = service.is_some_and(|s| {
+        !s.state.eq_ignore_ascii_case("stopped") || (host.refused.is_some() && s.start.eq_ignore_ascii_case("automatic"))
+    });
+    if holds || host.expected || !host.held_before || !alive {
         return;
     }
-    let service = connect.facts.service.as_ref();
     let uses = connect.facts.parameters.as_ref();
+    let (title, refusal) = match &host.refused {
+        Some(at) => (
+            format!("{} is back and tries; SQL Server refuses it", host.name),
+            format!("SQL Server refuses it on {at}, until marks and denials are removed"),
+        ),
+        None => (
+            format!("{} runs again, and holds no database any more", host.name),
+            "Nothing but a fence at SQL Server refuses it until then".to_string(),
+        ),
+    };
     out.raise(
         AlarmKind::OldServerAlive,
         &host.name,
-        Finding::blocker(
-            "old-server-alive",
-            format!("{} runs again, and holds no database any more", host.name),
-        )
+        Finding::blocker("old-server-alive", title)
         .saw(
             format!("service ADSync on {}", host.name),
             service.map_or(String::new(), |s| format!("{}, start type {}", s.state, s.start)),
@@ -382,10 +395,7 @@ fn old_server(world: &World, host: &HostView, out: &mut Judgement) {
             }),
         )
         .source(OURS)
-        .next(format!(
-            "{}. Nothing but a fence at SQL Server refuses it until then.",
-            how_to_stop(&host.name)
-        )),
+        .next(format!("{}. {refusal}.", how_to_stop(&host.name))),
     );
 }
 

@@ -11,6 +11,7 @@ fn host(n: u128, name: &str) -> HostView {
         computer: Some(name.into()),
         expected: false,
         held_before: false,
+        refused: None,
     }
 }
 
@@ -211,6 +212,11 @@ fn what_is_alarming() {
             w.leases[1].holder = Some(HostId(Uuid::from_u128(2)));
         }),
         ("an old server", |w| w.hosts[1].held_before = true),
+        ("an old server that SQL Server refuses", |w| {
+            w.hosts[1].held_before = true;
+            w.hosts[1].refused = Some("SQL02/default/ADSync at epoch 4".into());
+            w.looks[1].1 = connect("stopped", true, r"CONTOSO\svc-sync2", "SQL02");
+        }),
         ("a lost lease", |w| w.leases[0].state = LeaseState::Lost),
         ("a doubtful lease", |w| w.leases[0].state = LeaseState::Quarantined),
         ("a long fence", |w| {

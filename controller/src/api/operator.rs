@@ -187,6 +187,8 @@ impl Operator for Service {
             data_dir: r.data_dir,
             log_dir: r.log_dir,
             keep_backup: r.keep_backup,
+            handover: r.handover,
+            test_instance: r.test_instance,
         };
         let m = create_plan::create_plan(&self.0, &actor, typed).await?;
         Ok(Response::new(migration_message(&self.0, m.id, Detail::Full).await?))

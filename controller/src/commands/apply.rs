@@ -2,8 +2,8 @@
 //! knows is looked at again in the one transaction that starts it.
 
 use syncferry_shared::Finding;
-use syncferry_shared::lease::{LeaseKind, Resource};
-use syncferry_shared::plan::{Plan, PlanRequest, PlanValues};
+use syncferry_shared::lease::{Lease, LeaseKind, LeaseState, Resource};
+use syncferry_shared::plan::{Plan, PlanRequest, PlanValues, PlannedHandover};
 use syncferry_shared::state::{AttemptEvent, AttemptState, JobEvent, JobState, MigrationEvent, MigrationState};
 use syncferry_store::{
     AgentState, By, Database, DatabaseGuids, Grant, IdentityState, Job, JobFilter, LeaseError, Migration,
@@ -105,6 +105,11 @@ async fn start(
         return Err(Problem::Internal("a planned migration without values".to_string()));
     };
     check_no_other(tx, m).await?;
+    if let Some(h) = &plan.handover {
+        check_handover(tx, h).await?;
+        start_jobs(tx, actor, m, &plan, consent).await?;
+        return Ok(plan.jobs().map(|j| j.host).collect());
+    }
     check_name(tx, request, values).await?;
     check_source_lease(tx, values).await?;
     seat(core, tx, actor, m, request, values).await?;
@@ -231,7 +236,7 @@ async fn check_source_lease(tx: &mut dyn Tx, v: &PlanValues) -> Result<(), Probl
     let lease = tx.lease(&resource).await?;
     let held = lease
         .as_ref()
-        .is_some_and(|l| l.state == syncferry_shared::lease::LeaseState::Held && l.holder == v.source_holder);
+        .is_some_and(|l| l.state == LeaseState::Held && l.holder == v.source_holder);
     if held {
         return Ok(());
     }
@@ -247,6 +252,43 @@ async fn check_source_lease(tx: &mut dyn Tx, v: &PlanValues) -> Result<(), Probl
         .source("Syncferry: no job uses a database without its lease")
         .next("Look at `syncferry lease show`, then plan again."),
     ))
+}
+
+/// The lease may have been lost or freed since the plan was made, and may even be the new server's: that is what the hand-over
+/// is for. It must not be in doubt, nor somebody else's, and the new server must not have taken another one.
+async fn check_handover(tx: &mut dyn Tx, h: &PlannedHandover) -> Result<(), Problem> {
+    let lease = tx.lease(&h.resource).await?;
+    let as_planned = |l: &Lease| {
+        l.state != LeaseState::Quarantined && (l.holder.is_none() || l.holder == h.from || l.holder == Some(h.to))
+    };
+    if !lease.as_ref().is_some_and(as_planned) {
+        return Err(Problem::refused(
+            Finding::blocker(
+                "source-lease-changed",
+                format!("The lease of {} is not what it was when the plan was made", h.lease_name),
+            )
+            .saw(
+                format!("lease {}", h.resource),
+                lease.map_or("gone".to_string(), |l| format!("{}, epoch {}", l.state, l.epoch)),
+            )
+            .saw("its holder in the plan", &h.from_name)
+            .source("Syncferry: one Connect server uses one database")
+            .next("Look at `syncferry lease show`, then plan again."),
+        ));
+    }
+    let other = tx
+        .lease_held_by(h.to, LeaseKind::Database)
+        .await?
+        .filter(|l| l.resource != h.resource);
+    match other {
+        Some(other) => Err(Problem::refused(
+            Finding::blocker("lease-held", format!("{} holds another database now", h.to_name))
+                .saw(format!("lease {}", other.resource), format!("{}, epoch {}", other.state, other.epoch))
+                .source("Syncferry: one Connect server uses one database")
+                .next("Use another host, or hand that lease over first."),
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Takes the seat: a provisional database and its lease, held by the new server. Two migrations cannot both get it,

@@ -2,6 +2,7 @@
 
 use syncferry_shared::Finding;
 use syncferry_shared::outcome::Failure;
+use syncferry_shared::plan::Scenario;
 use syncferry_shared::spec::JobKind;
 use syncferry_shared::state::{
     AttemptEvent, AttemptState, GateEvent, JobEvent, JobState, MigrationEvent, MigrationState,
@@ -34,7 +35,7 @@ pub async fn cancel(core: &Core, actor: &str, migration: &str, reason: &str) -> 
             Finding::blocker("past-point-of-no-return", "The new Connect server uses the database already")
                 .saw(format!("job {}", done.name), "succeeded: the wizard was completed")
                 .source("Syncferry: the plan's rollback ends at the wizard")
-                .next("Finish the migration. To go back, uninstall Connect on the new server by hand; the old server is still active on its own database."),
+                .next(way_back(m.scenario)),
         ));
     }
     tx.transition_migration(m.id, m.state, to).await?;
@@ -72,6 +73,18 @@ pub async fn cancel(core: &Core, actor: &str, migration: &str, reason: &str) -> 
     }
     core.migration_changed(m.id);
     Ok(m)
+}
+
+/// How to go back when Syncferry does not.
+fn way_back(scenario: Scenario) -> &'static str {
+    match scenario {
+        Scenario::ReplaceServer => {
+            "Finish the migration. To go back, uninstall Connect on the new server by hand, and have a DBA restore the backup that the plan made: the wizard worked on the only copy."
+        }
+        _ => {
+            "Finish the migration. To go back, uninstall Connect on the new server by hand; the old server is still active on its own database."
+        }
+    }
 }
 
 async fn stop(tx: &mut dyn Tx, actor: &str, job: &Job, reason: &str) -> Result<(), Problem> {

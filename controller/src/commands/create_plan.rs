@@ -1,9 +1,11 @@
 //! `plan`: writes the migration down and asks every host concerned. The plan itself is made when all have answered.
 
+use syncferry_shared::fence::FencePreviewRequest;
 use syncferry_shared::inventory::InspectionRequest;
-use syncferry_shared::plan::{PlanRequest, Scenario};
+use syncferry_shared::plan::{HandoverWay, PlanRequest, Scenario};
+use syncferry_shared::watch::WatchReport;
 use syncferry_shared::{HostId, MigrationId};
-use syncferry_store::{Host, HostRole, Migration, NewMigration, Tx};
+use syncferry_store::{AgentState, Host, HostRole, Migration, NewMigration, Tx};
 
 use crate::core::{Core, migration_event};
 use crate::problem::Problem;
@@ -37,6 +39,10 @@ pub struct Typed {
     pub log_dir: String,
     /// Keep the backup.
     pub keep_backup: bool,
+    /// How the old server's lease becomes free; empty for the default.
+    pub handover: String,
+    /// The instance of the test restore; empty for the database's own.
+    pub test_instance: String,
 }
 
 /// Writes the migration down and asks the hosts.
@@ -53,7 +59,14 @@ pub async fn create_plan(core: &Core, actor: &str, typed: Typed) -> Result<Migra
     let mut tx = core.store.begin("plan.create").await?;
     let site = find::site(&mut *tx, &typed.site).await?;
     let source = find::database(&mut *tx, &typed.source).await?;
-    let target = find::host(&mut *tx, &typed.target_host).await?;
+    let target = match scenario {
+        // The database stays where it is.
+        Scenario::ReplaceServer => tx
+            .host(source.host)
+            .await?
+            .ok_or_else(|| Problem::Internal("the database's host is gone".to_string()))?,
+        _ => find::host(&mut *tx, &typed.target_host).await?,
+    };
     let connect = find::host(&mut *tx, &typed.connect_host).await?;
     for (host, role) in [(&target, HostRole::SqlHost), (&connect, HostRole::ConnectServer)] {
         if !host.roles.contains(&role) {
@@ -75,25 +88,45 @@ pub async fn create_plan(core: &Core, actor: &str, typed: Typed) -> Result<Migra
             )));
         }
     }
-    if typed.installer.trim().is_empty() || typed.target_instance.trim().is_empty() {
+    let replaces = scenario == Scenario::ReplaceServer;
+    if typed.installer.trim().is_empty() || (typed.target_instance.trim().is_empty() && !replaces) {
         return Err(Problem::Invalid(
             "the installer's path and the target instance must be given".to_string(),
         ));
     }
     let filled = |text: &str| (!text.trim().is_empty()).then(|| text.trim().to_string());
+    let handover = match filled(&typed.handover) {
+        Some(word) if replaces => Some(HandoverWay::parse(&word).ok_or_else(|| {
+            let ways: Vec<&str> = HandoverWay::ALL.iter().map(|w| w.as_str()).collect();
+            Problem::Invalid(format!(
+                "'{word}' is no way to hand over; there are: {}",
+                ways.join(", ")
+            ))
+        })?),
+        _ => replaces.then(HandoverWay::default),
+    };
     let request = PlanRequest {
         scenario,
         site: site.id,
         source: source.id,
         target_host: target.id,
-        target_instance: typed.target_instance.clone(),
-        target_database: filled(&typed.target_database).unwrap_or_else(|| source.address.database.clone()),
+        target_instance: if replaces {
+            source.address.instance.clone()
+        } else {
+            typed.target_instance.clone()
+        },
+        target_database: filled(&typed.target_database)
+            .filter(|_| !replaces)
+            .unwrap_or_else(|| source.address.database.clone()),
         connect_host: connect.id,
         installer: typed.installer.clone(),
         service_account: filled(&typed.service_account),
         data_dir: filled(&typed.data_dir),
         log_dir: filled(&typed.log_dir),
-        keep_backup: typed.keep_backup,
+        // Where a server is replaced, the backup is the way back: it stays.
+        keep_backup: typed.keep_backup || replaces,
+        handover,
+        test_instance: filled(&typed.test_instance).filter(|_| replaces),
     };
     let id = MigrationId::new(tx.now(), &core.random());
     let json = serde_json::to_value(&request).map_err(|e| Problem::Internal(e.to_string()))?;
@@ -149,12 +182,42 @@ async fn ask_hosts(
         r.databases.push(source.address.clone());
         r.connect = true;
     });
-    let holder = tx
+    let lease = tx
         .lease(&syncferry_shared::lease::Resource::database(source.id))
-        .await?
-        .and_then(|l| l.holder);
-    if let Some(holder) = holder.filter(|h| *h != source.host) {
+        .await?;
+    let holder = lease.as_ref().and_then(|l| l.holder);
+    // A server that is replaced may be gone for ever: it is asked when its agent is there, or when it has to act.
+    let asked = match holder {
+        Some(h) if request.handover.is_some_and(|w| w != HandoverWay::Host) => tx
+            .agent_of_host(h)
+            .await?
+            .is_some_and(|a| a.state == AgentState::Online),
+        _ => true,
+    };
+    if let Some(holder) = holder.filter(|h| *h != source.host && asked) {
         want(holder, &mut |r| r.connect = true);
+    }
+    if let Some(way) = request.handover {
+        let deny = match holder.filter(|h| *h != request.connect_host && way == HandoverWay::Sql) {
+            Some(holder) => account_of(tx, holder).await?,
+            None => vec![],
+        };
+        let test = request.test_instance.clone();
+        want(source.host, &mut |r| {
+            r.instances
+                .extend(test.iter().filter(|t| **t != source.address.instance).cloned());
+            // What the accounts of both servers are in the database. Nothing of it is run.
+            if request.service_account.is_some() || !deny.is_empty() {
+                r.preview = Some(FencePreviewRequest::Fence {
+                    database: source.address.clone(),
+                    uid: source.id,
+                    epoch: lease.as_ref().map_or(0, |l| l.epoch) + 1,
+                    owner: None,
+                    deny: deny.clone(),
+                    grant: request.service_account.clone(),
+                });
+            }
+        });
     }
     want(target.id, &mut |r| {
         if !r.instances.contains(&request.target_instance) {
@@ -169,4 +232,13 @@ async fn ask_hosts(
         inspect::ask(core, tx, *host, request, "plan", Some(migration)).await?;
     }
     Ok(wanted.into_iter().map(|(h, _)| h).collect())
+}
+
+/// The account of a Connect server's service, as its agent saw it last.
+async fn account_of(tx: &mut dyn Tx, host: HostId) -> Result<Vec<String>, Problem> {
+    let watches = tx.watches().await?;
+    let report = watches.into_iter().find(|w| w.host == host).map(|w| w.report);
+    let report: Option<WatchReport> = report.and_then(|r| serde_json::from_value(r).ok());
+    let account = report.and_then(|r| Some(r.connect?.facts.service?.account));
+    Ok(account.filter(|a| a.contains('\\')).into_iter().collect())
 }

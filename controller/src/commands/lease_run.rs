@@ -9,11 +9,12 @@ use syncferry_shared::lease::{Lease, LeaseState, ProofKind};
 use syncferry_shared::outcome::{Failure, Outcome};
 use syncferry_shared::plan::{LeaseRun, LeaseTask, Scenario};
 use syncferry_shared::spec::{DatabaseIdentity, JobSpec, Task};
-use syncferry_shared::state::MigrationEvent;
+use syncferry_shared::state::{MigrationEvent, MigrationState};
 use syncferry_shared::watch::WatchReport;
 use syncferry_shared::{Finding, JobId, MigrationId, token};
-use syncferry_store::{AgentState, By, Database, Host, Job, Migration, NewMigration, NewProof, Tx};
+use syncferry_store::{AgentState, By, Database, Host, Job, Migration, MigrationFilter, NewMigration, NewProof, Tx};
 
+use super::apply::plan_of;
 use crate::core::{Core, migration_event};
 use crate::dispatch::report::End;
 use crate::plan::fence::{self, FenceInput};
@@ -173,7 +174,27 @@ async fn servers(tx: &mut dyn Tx, database: &Database) -> Result<Vec<(String, St
             found.push((login, host.name));
         }
     }
+    to_come(tx, database, &mut found).await?;
     Ok(found)
+}
+
+/// A server that a migration is about to seat has no service yet that could be seen; its plan says which account it will use.
+async fn to_come(tx: &mut dyn Tx, database: &Database, found: &mut Vec<(String, String)>) -> Result<(), Problem> {
+    let filter = MigrationFilter {
+        site: Some(database.site),
+        states: vec![MigrationState::Running],
+    };
+    for m in tx.migrations(&filter).await? {
+        let plan = plan_of(&m)?;
+        let (Some(h), Some(v)) = (plan.handover, plan.values) else {
+            continue;
+        };
+        let known = found.iter().any(|(_, server)| server.eq_ignore_ascii_case(&h.to_name));
+        if let Some(account) = v.expect.service_account.filter(|_| !known) {
+            found.push((account, h.to_name));
+        }
+    }
+    Ok(())
 }
 
 /// The service's account, where it is one that SQL Server on another machine can know.

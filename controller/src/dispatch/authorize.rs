@@ -2,13 +2,16 @@
 //! and the lease has enough time left; it travels as a duration, because clocks differ.
 
 use syncferry_shared::AgentId;
+use syncferry_shared::plan::LeaseUse;
 use syncferry_shared::spec::JobKind;
 use syncferry_shared::state::{AttemptState, JobState, MigrationState};
 use syncferry_shared::token::AttemptToken;
 use syncferry_store::LeaseError;
 
 use super::known_agent;
+use crate::commands::apply::plan_of;
 use crate::core::Core;
+use crate::lease_use;
 use crate::problem::Problem;
 
 /// For how many milliseconds the step may act, or why it may not.
@@ -45,11 +48,23 @@ pub async fn authorize(
     let margin = core.config.leases.margin_ms();
     let needed = budget_ms.saturating_add(margin);
     // A run at SQL Server belongs to the lease's change, which does not expire; its permit is as long as a lease's time.
-    let permitted = match job.kind {
-        JobKind::Fence => tx
+    let long = needed.max(core.config.leases.ttl_ms());
+    let permitted = match (job.kind, lease_use::of(&plan_of(&m)?, &job)) {
+        // So does what is done beside a lease, whoever holds it.
+        (_, LeaseUse::Beside) => {
+            let lease = tx.lease(&job.resource).await?;
+            if lease.is_none_or(|l| !lease_use::beside(&l, attempt.epoch)) {
+                return Ok(Err(format!(
+                    "the lease {} is not what it was when the job began",
+                    job.resource
+                )));
+            }
+            Ok(long)
+        }
+        (JobKind::Fence, _) => tx
             .authorize_run(&job.resource, attempt.epoch)
             .await
-            .map(|()| needed.max(core.config.leases.ttl_ms())),
+            .map(|()| long),
         _ => tx.authorize(&job.resource, attempt.epoch, None, needed).await,
     };
     let left = match permitted {

@@ -3,18 +3,18 @@
 
 use syncferry_shared::inventory::DatabaseAddress;
 use syncferry_shared::lease::LeaseState;
-use syncferry_shared::spec::JobKind;
 use syncferry_shared::state::{AttemptState, GateState, JobEvent, JobState, MigrationState};
 use syncferry_shared::token::AttemptToken;
 use syncferry_shared::{AgentId, DatabaseId, GateId, JobId, SessionId};
 use syncferry_store::{
-    AgentState, Host, HostRole, IdentityState, Inspection, Job, JobFilter, NewAttempt, Tx, lease_rules,
+    AgentState, Host, HostRole, IdentityState, Inspection, Job, JobFilter, NewAttempt, Tx,
 };
 
 use super::{actor, known_agent};
 use crate::core::{Core, migration_event};
+use crate::commands::apply::plan_of;
 use crate::problem::Problem;
-use crate::{recovery, scheduler};
+use crate::{lease_use, recovery, scheduler};
 
 /// A job that may be accepted.
 pub struct Offer {
@@ -170,13 +170,9 @@ async fn offer(tx: &mut dyn Tx, id: AgentId, host: &Host, job: Job) -> Result<Op
         return Ok(None);
     }
     // No job uses a database without its lease, and what a job is made of may have changed since it became ready.
-    let alive = |l: &syncferry_shared::lease::Lease| matches!(l.state, LeaseState::Held | LeaseState::Draining);
-    let may_run = |l: &syncferry_shared::lease::Lease| lease_rules::authorize_run(l, l.epoch).is_ok();
-    let fits: &(dyn Fn(&syncferry_shared::lease::Lease) -> bool + Sync) = match job.kind {
-        JobKind::Fence => &may_run,
-        _ => &alive,
-    };
-    let Some(lease) = tx.lease(&job.resource).await?.filter(fits) else {
+    let plan = plan_of(&m)?;
+    let lease = tx.lease(&job.resource).await?;
+    let Some(lease) = lease.filter(|l| lease_use::fits(&plan, &job, l)) else {
         return Ok(None);
     };
     let job = if undo {

@@ -235,6 +235,7 @@ fn stage(input: &FenceInput, run: &LeaseRun) -> Stage {
             host: input.host,
             host_name: input.host_name.clone(),
             resource: run.resource.clone(),
+            lease: Default::default(),
             steps,
             changes,
         }],

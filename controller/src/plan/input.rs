@@ -1,9 +1,10 @@
 //! Everything that a plan is made from.
 
 use syncferry_shared::catalogue::Catalogue;
+use syncferry_shared::fence::PrincipalFacts;
 use syncferry_shared::inventory::{DatabaseFacts, InstallerFacts, InstanceFacts, Inventory};
 use syncferry_shared::lease::Lease;
-use syncferry_shared::plan::PlanRequest;
+use syncferry_shared::plan::{HandoverWay, PlanRequest};
 use syncferry_shared::{ArtifactId, DatabaseId, HostId, JobId, MigrationId, Millis};
 use uuid::Uuid;
 
@@ -78,6 +79,8 @@ pub struct KnownDatabase {
     pub holder_name: Option<String>,
     /// Whether its identity is beyond doubt.
     pub confirmed: bool,
+    /// The name of its lease for commands: `SQL01/default/ADSync`.
+    pub lease_name: String,
 }
 
 /// Ids that the plan hands out; made by the caller, because the plan has no randomness.
@@ -118,6 +121,8 @@ pub struct PlanInput {
     pub other_migration: Option<String>,
     /// Connect versions.
     pub catalogue: Catalogue,
+    /// Whether the holder is out of staging mode by its lease: the site's export is its.
+    pub holder_exports: bool,
 }
 
 impl PlanInput {
@@ -129,6 +134,28 @@ impl PlanInput {
     /// The source's instance as its agent found it now.
     pub fn source_instance(&self) -> Option<&InstanceFacts> {
         self.source_host.instance(&self.source.address.instance)
+    }
+    /// How the old server's lease is to become free, where a server is replaced.
+    pub fn way(&self) -> HandoverWay {
+        self.request.handover.unwrap_or_default()
+    }
+    /// The server that the lease is taken from: its holder, unless that is the new one already.
+    pub fn old_server(&self) -> Option<&KnownHost> {
+        self.holder.as_ref().filter(|h| h.id != self.request.connect_host)
+    }
+    /// The instance on which the backup is restored for a test.
+    pub fn test_instance(&self) -> Option<&InstanceFacts> {
+        let named = self.request.test_instance.as_ref();
+        self.source_host
+            .instance(named.unwrap_or(&self.source.address.instance))
+    }
+    /// What a login is in the database, where the agent was asked.
+    pub fn principal(&self, login: &str) -> Option<&PrincipalFacts> {
+        let preview = self.source_host.inventory.as_ref()?.preview.as_ref()?;
+        preview
+            .principals
+            .iter()
+            .find(|p| p.login.eq_ignore_ascii_case(login))
     }
     /// The target instance as its agent found it now.
     pub fn target_instance(&self) -> Option<&InstanceFacts> {

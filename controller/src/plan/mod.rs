@@ -2,9 +2,11 @@
 //! folder of rules that look at the same input, the cards for the wizard, and the specifications that jobs get.
 
 pub mod cards;
+mod common;
 pub mod fence;
 pub mod input;
 pub mod move_to_full_sql;
+pub mod replace_server;
 pub mod rules;
 pub mod specs;
 #[cfg(test)]
@@ -18,6 +20,7 @@ use syncferry_shared::plan::{Plan, Scenario};
 pub fn plan(input: &PlanInput) -> Plan {
     match input.request.scenario {
         Scenario::MoveToFullSql => move_to_full_sql::plan(input),
+        Scenario::ReplaceServer => replace_server::plan(input),
         // A lease's runs are planned from one preview, not from a request: `fence::plan`.
         other @ (Scenario::FenceDatabase | Scenario::OpenDatabase | Scenario::RemoveMarks) => Plan {
             findings: vec![fence::not_this_way(other)],

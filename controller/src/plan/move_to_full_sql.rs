@@ -2,14 +2,14 @@
 //! one ends in staging mode on the restored copy.
 
 use syncferry_shared::Finding;
-use syncferry_shared::JobId;
 use syncferry_shared::inventory::DatabaseAddress;
 use syncferry_shared::lease::Resource;
-use syncferry_shared::plan::{Plan, PlanValues, PlannedJob, Stage};
+use syncferry_shared::plan::{Plan, PlanValues, Stage};
 use syncferry_shared::spec::{DatabaseIdentity, ExpectedConnect, JobKind};
 
-use super::rules::{self, OURS, backup_bytes, bytes};
-use super::{KnownHost, PlanInput};
+use super::common::{self, Jobs, backup_file, can_compress, instance_field, lines, stage, temporary_name};
+use super::rules::{self, backup_bytes};
+use super::PlanInput;
 
 /// Makes the plan.
 pub fn plan(input: &PlanInput) -> Plan {
@@ -29,31 +29,25 @@ pub fn plan(input: &PlanInput) -> Plan {
         rollback,
         values,
         lease_run: None,
+        handover: None,
     }
 }
 
-/// The agents left something out and no rule noticed. A plan is never blocked without a finding that says so.
 fn incomplete(input: &PlanInput) -> Finding {
-    let seen = |what: &str, there: bool| format!("{what}: {}", if there { "seen" } else { "not seen" });
-    Finding::blocker("plan-incomplete", "The agents' answers are not complete")
-        .saw(
-            format!("agent on {}", input.source_host.name),
-            [
-                seen("instance", input.source_instance().is_some()),
-                seen("database", input.source_facts().is_some()),
-            ]
-            .join(", "),
-        )
-        .saw(
-            format!("agent on {}", input.target_host.name),
-            seen("instance", input.target_instance().is_some()),
-        )
-        .saw(
-            format!("agent on {}", input.connect_host.name),
-            seen("installer", input.connect_host.installer().is_some()),
-        )
-        .source(OURS)
-        .next("Look at the logs of these agents, and plan again. Agent and controller should have the same version.")
+    common::incomplete(&[
+        (
+            &input.source_host,
+            &[
+                ("instance", input.source_instance().is_some()),
+                ("database", input.source_facts().is_some()),
+            ],
+        ),
+        (&input.target_host, &[("instance", input.target_instance().is_some())]),
+        (
+            &input.connect_host,
+            &[("installer", input.connect_host.installer().is_some())],
+        ),
+    ])
 }
 
 /// The values that jobs are made of. `None` only where a blocker says what is missing.
@@ -81,10 +75,7 @@ fn values(input: &PlanInput) -> Option<PlanValues> {
         source_staging: scheduler.map(|s| s.staging_mode).or(adsync.staging_mode),
         source_scheduler: scheduler.map(|s| s.sync_cycle_enabled),
         connect_version: adsync.connect_version,
-        // Standard, Enterprise and their kin can compress; Express, LocalDB and Web cannot (error 1844).
-        compression: !source_instance.is_localdb
-            && matches!(source_instance.engine_edition, 2 | 3)
-            && source_instance.edition_id != 1_293_598_313,
+        compression: can_compress(source_instance),
         expected_bytes: backup_bytes(input)?,
         artifact: input.ids.artifact,
         target: input.ids.target,
@@ -108,74 +99,16 @@ fn values(input: &PlanInput) -> Option<PlanValues> {
             version: installer.product_version.parse().ok()?,
         },
         forests: adsync.forests.clone(),
+        test: None,
+            old_service: None,
     })
 }
 
-/// A name that nobody else has, while the database is not verified. It is as long as a database name may be, at most: the tail
-/// is never cut, or two migrations would share a name.
-fn temporary_name(database: &str, migration: &str) -> String {
-    let tail = format!("__syncferry_{migration}");
-    let mut head = database.to_string();
-    while head.encode_utf16().count() + tail.len() > rules::LONGEST_DATABASE_NAME {
-        head.pop();
-    }
-    head + &tail
-}
-
-/// What goes into the wizard's instance field: `INSTANCE`, and `,port` where the port is not 1433, because SQL Browser may
-/// be off. A default instance on another port is `,port`.
-fn instance_field(instance: Option<&str>, port: Option<u16>) -> String {
-    let port = port
-        .filter(|p| *p != 1433 || instance.is_some())
-        .map(|p| format!(",{p}"))
-        .unwrap_or_default();
-    format!("{}{port}", instance.unwrap_or_default())
-}
-
-struct Jobs<'a> {
-    ids: std::slice::Iter<'a, JobId>,
-}
-
-impl Jobs<'_> {
-    fn job(
-        &mut self,
-        name: &str,
-        kind: JobKind,
-        host: &KnownHost,
-        resource: &Resource,
-        steps: &[String],
-        changes: &[String],
-    ) -> PlannedJob {
-        PlannedJob {
-            // The caller hands out more ids than any scenario has jobs; a test holds it.
-            id: *self.ids.next().expect("enough job ids"),
-            name: name.to_string(),
-            kind,
-            host: host.id,
-            host_name: host.name.clone(),
-            resource: resource.clone(),
-            steps: steps.to_vec(),
-            changes: changes.to_vec(),
-        }
-    }
-}
-
-fn lines<const N: usize>(texts: [&str; N]) -> Vec<String> {
-    texts.map(str::to_string).to_vec()
-}
-
 fn stages(input: &PlanInput, v: &PlanValues) -> Vec<Stage> {
-    let mut jobs = Jobs {
-        ids: input.ids.jobs.iter(),
-    };
+    let mut jobs = Jobs::new(&input.ids.jobs);
     let source = Resource::database(v.source.id);
     let target = Resource::database(v.target);
-    let (db, staging) = (&v.source.address.database, |h: &KnownHost| {
-        h.inventory
-            .as_ref()
-            .map(|i| i.host.staging_dir.clone())
-            .unwrap_or_default()
-    });
+    let db = &v.source.address.database;
     let verify = jobs.job(
         "verify-source",
         JobKind::Verify,
@@ -188,11 +121,7 @@ fn stages(input: &PlanInput, v: &PlanValues) -> Vec<Stage> {
         ]),
         &[],
     );
-    let mut backup_changes = vec![format!(
-        "a file of at most {} in {}",
-        bytes(v.expected_bytes),
-        staging(&input.source_host)
-    )];
+    let mut backup_changes = vec![backup_file(v.expected_bytes, &input.source_host)];
     if v.connect_on_source {
         backup_changes.push("the scheduler of the old server is held while the backup runs, and put back".to_string());
     }
@@ -211,9 +140,8 @@ fn stages(input: &PlanInput, v: &PlanValues) -> Vec<Stage> {
     );
     let mut restore_changes = vec![
         format!(
-            "a file of at most {} in {}, deleted at the end",
-            bytes(v.expected_bytes),
-            staging(&input.target_host)
+            "{}, deleted at the end",
+            backup_file(v.expected_bytes, &input.target_host)
         ),
         format!("a new database [{}] on {}", v.expect.database, v.target_server_name),
     ];
@@ -299,10 +227,6 @@ fn stages(input: &PlanInput, v: &PlanValues) -> Vec<Stage> {
         ]),
         &delete,
     );
-    let stage = |name: &str, jobs: Vec<PlannedJob>| Stage {
-        name: name.to_string(),
-        jobs,
-    };
     vec![
         stage("verify the source", vec![verify]),
         stage("backup", vec![backup]),
@@ -332,18 +256,4 @@ fn rollback(input: &PlanInput, v: &PlanValues) -> Vec<String> {
             v.expect.database
         ),
     ]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::instance_field;
-
-    #[test]
-    fn the_instance_field_has_the_forms_of_the_page() {
-        assert_eq!(instance_field(None, Some(1433)), "");
-        assert_eq!(instance_field(None, None), "");
-        assert_eq!(instance_field(None, Some(14330)), ",14330");
-        assert_eq!(instance_field(Some("SYNC"), None), "SYNC");
-        assert_eq!(instance_field(Some("SYNC"), Some(1433)), "SYNC,1433");
-    }
 }

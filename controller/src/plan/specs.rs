@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use syncferry_shared::AgentId;
+use syncferry_shared::inventory::SessionFacts;
 use syncferry_shared::lease::LeaseRef;
 use syncferry_shared::outcome::Outcome;
-use syncferry_shared::plan::{LeaseRun, Plan, PlanRequest, PlanValues, PlannedJob};
+use syncferry_shared::plan::{LeaseRun, Plan, PlanRequest, PlanValues, PlannedJob, Scenario};
 use syncferry_shared::spec::{
-    BackupTask, DatabaseIdentity, InstallTask, JobSpec, RestoreTask, Task, VerifyOldServerTask, VerifyServerTask,
-    VerifySourceTask, VerifyTargetTask,
+    BackupTask, DatabaseIdentity, InstallTask, JobSpec, RestoreTask, StopServerTask, Task, TestRestoreTask,
+    VerifyOldServerTask, VerifyServerTask, VerifySourceTask, VerifyStoppedTask, VerifyTargetTask, VerifyUnusedTask,
 };
 
 use super::cards;
@@ -79,7 +80,11 @@ pub fn spec(plan: &Plan, job: &PlannedJob, known: &Known<'_>) -> Result<JobSpec,
             connectors: counts(job, known)?.connectors,
         }),
         "verify-database" => Task::VerifyTarget(VerifyTargetTask {
-            database: restored(v, job, known)?,
+            // A server that is replaced leaves its database where it is.
+            database: match request.scenario {
+                Scenario::ReplaceServer => v.source.clone(),
+                _ => restored(v, job, known)?,
+            },
             server_name: v.connect_name.clone(),
             service_account: v.expect.service_account.clone(),
             counts: counts(job, known)?,
@@ -91,6 +96,18 @@ pub fn spec(plan: &Plan, job: &PlannedJob, known: &Known<'_>) -> Result<JobSpec,
             staging_mode: v.source_staging,
             scheduler_enabled: v.source_scheduler,
             delete_artifact: (!request.keep_backup).then(|| manifest_path(known)).flatten(),
+        }),
+        "test-restore" => Task::TestRestore(Box::new(test_restore(request, v, job, known)?)),
+        "stop-old-server" => Task::StopServer(StopServerTask {
+            database: v.source.address.database.clone(),
+            idle_timeout_s: 3600,
+            before: v.old_service.clone(),
+        }),
+        "verify-unused" => Task::VerifyUnused(VerifyUnusedTask {
+            database: v.source.clone(),
+        }),
+        "verify-old-server-out" => Task::VerifyStopped(VerifyStoppedTask {
+            server: v.source_holder_name.clone().unwrap_or_else(|| job.host_name.clone()),
         }),
         other => return Err(SpecError::UnknownJob(other.to_string())),
     };
@@ -166,6 +183,45 @@ fn restore(
         log_dir: request.log_dir.clone(),
         service_account: v.expect.service_account.clone(),
         counts: counts(job, known)?,
+    })
+}
+
+/// The backup's file is on the host of the test itself: nothing is fetched.
+fn test_restore(
+    request: &PlanRequest,
+    v: &PlanValues,
+    job: &PlannedJob,
+    known: &Known<'_>,
+) -> Result<TestRestoreTask, SpecError> {
+    let manifest = known
+        .outcomes
+        .get("backup")
+        .and_then(|o| o.manifest.as_ref())
+        .ok_or_else(|| missing(job, "a manifest"))?;
+    let test = v.test.as_ref().ok_or_else(|| missing(job, "an instance"))?;
+    let of = |name: &str| known.outcomes.get(name).map(|o| o.sessions.as_slice()).unwrap_or_default();
+    Ok(TestRestoreTask {
+        file: manifest.path.clone(),
+        original: v.source.clone(),
+        live: of("verify-source").iter().any(SessionFacts::is_sync_service),
+        restore: RestoreTask {
+            artifact: manifest.artifact,
+            size: manifest.size,
+            root: manifest.root.clone(),
+            manifest_digest: manifest.digest(),
+            header: manifest.header.clone(),
+            source_agent: known.source_agent.ok_or_else(|| missing(job, "the host's agent"))?,
+            source_address: String::new(),
+            instance: test.instance.clone(),
+            server_name: test.server_name.clone(),
+            database: v.source.id,
+            temporary_name: v.temporary_name.clone(),
+            final_name: v.source.address.database.clone(),
+            data_dir: request.data_dir.clone(),
+            log_dir: request.log_dir.clone(),
+            service_account: None,
+            counts: counts(job, known)?,
+        },
     })
 }
 

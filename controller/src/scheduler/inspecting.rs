@@ -8,7 +8,7 @@ use syncferry_shared::{HostId, JobId, MigrationId, Millis, token};
 use syncferry_store::{AgentState, IdentityState, Inspection, InspectionState, Migration, MigrationFilter, Tx};
 
 use crate::core::{Core, migration_event};
-use crate::inspect;
+use crate::{find, inspect};
 use crate::plan::{self, KnownDatabase, KnownHost, PlanIds, PlanInput};
 use crate::problem::Problem;
 use crate::wake::HostReason;
@@ -156,6 +156,10 @@ async fn input(
         Some(holder) => Some(known_host(tx, inspections, holder).await?),
         None => None,
     };
+    let holder_exports = match &holder {
+        Some(holder) => tx.lease_held_by(holder.id, LeaseKind::TenantExport).await?.is_some(),
+        None => false,
+    };
     let mut registered = Vec::new();
     for d in tx.databases(None).await? {
         if d.host == request.target_host && d.identity_state != IdentityState::Retired {
@@ -193,6 +197,7 @@ async fn input(
             lease,
             holder_name: holder.as_ref().map(|h| h.name.clone()),
             confirmed: source.identity_state == IdentityState::Confirmed,
+            lease_name: find::place(tx, &source).await?,
         },
         source_host: known_host(tx, inspections, source.host).await?,
         holder,
@@ -201,6 +206,7 @@ async fn input(
         registered_on_target: registered,
         other_migration: other,
         catalogue: core.catalogue.clone(),
+        holder_exports,
         request,
     })
 }

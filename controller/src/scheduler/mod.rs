@@ -1,6 +1,7 @@
 //! What may go on, now. One loop: wait for a wake or a tick, read the world again, take every step that can be taken, each in
 //! a transaction of its own. Nothing is carried from one round to the next, so polling alone would do.
 
+mod handing_over;
 mod inspecting;
 mod running;
 mod unwinding;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use syncferry_shared::MigrationId;
 use syncferry_shared::lease::{Lease, LeaseRef, LeaseState};
 use syncferry_shared::outcome::Outcome;
-use syncferry_shared::plan::{LeaseRun, Plan};
+use syncferry_shared::plan::{LeaseRun, LeaseUse, Plan, PlannedHandover};
 use syncferry_shared::state::{JobEvent, JobState, MigrationEvent, MigrationState};
 use syncferry_store::{Job, LeaseError, Migration, Tx};
 
@@ -16,7 +16,8 @@ use crate::core::{Core, migration_event};
 use crate::plan::specs::{self, Known, SpecError};
 use crate::problem::Problem;
 use crate::wake::HostReason;
-use crate::{progression, queries};
+use super::handing_over::{self, Standing};
+use crate::{lease_use, progression, queries};
 
 /// Takes the next step of a running migration. Returns what stands in its way.
 pub(super) async fn advance(core: &Core, id: MigrationId) -> Result<Vec<String>, Problem> {
@@ -42,11 +43,19 @@ pub(super) async fn advance(core: &Core, id: MigrationId) -> Result<Vec<String>,
         core.migration_changed(id);
         return Ok(vec![]);
     }
+    let plan = plan_of(&m)?;
+    let mut duties = Vec::new();
+    if let Some(h) = handing_over::due(&plan, &jobs) {
+        let standing = handing_over::look(&mut *tx, &m, h, &jobs).await?;
+        match handing_over::advance(core, &mut *tx, &m, h, standing).await? {
+            Ok(hosts) => duties = hosts,
+            Err(why) => return Ok(vec![waits(h, &why)]),
+        }
+    }
     let wanting = wanting(&jobs);
-    if wanting.is_empty() {
+    if wanting.is_empty() && duties.is_empty() {
         return Ok(vec![]);
     }
-    let plan = plan_of(&m)?;
     let outcomes = outcomes(&jobs)?;
     let (mut changed, mut obstacles) = (Vec::new(), Vec::new());
     for job in wanting {
@@ -56,15 +65,23 @@ pub(super) async fn advance(core: &Core, id: MigrationId) -> Result<Vec<String>,
             Prepared::Waits(why) => obstacles.push(why),
         }
     }
-    if changed.is_empty() {
+    if changed.is_empty() && duties.is_empty() {
         return Ok(obstacles);
     }
     tx.commit().await?;
+    for host in duties {
+        core.host_changed(host, HostReason::Lease);
+    }
     for host in changed {
         core.host_changed(host, HostReason::Work);
     }
     core.wake.ring(crate::wake::Reason::Migration(id));
     Ok(obstacles)
+}
+
+/// What an operator is told while a lease does not change hands.
+fn waits(h: &PlannedHandover, why: &str) -> String {
+    format!("an operator: the hand-over from {} to {}: {why}", h.from_name, h.to_name)
 }
 
 fn is_done(job: &Job) -> bool {
@@ -96,11 +113,16 @@ fn outcomes(jobs: &[Job]) -> Result<BTreeMap<String, Outcome>, Problem> {
 
 /// What stands in the way of a running migration's next jobs, in sentences for people. It only looks.
 pub(crate) async fn obstacles(tx: &mut dyn Tx, m: &Migration, jobs: &[Job]) -> Result<Vec<String>, Problem> {
+    let plan = plan_of(m)?;
+    if let Some(h) = handing_over::due(&plan, jobs)
+        && let Standing::Waits(why) = handing_over::look(tx, m, h, jobs).await?
+    {
+        return Ok(vec![waits(h, &why)]);
+    }
     let wanting = wanting(jobs);
     if wanting.is_empty() {
         return Ok(vec![]);
     }
-    let plan = plan_of(m)?;
     let outcomes = outcomes(jobs)?;
     let mut found = Vec::new();
     for job in wanting {
@@ -175,11 +197,16 @@ async fn make(tx: &mut dyn Tx, plan: &Plan, job: &Job, outcomes: &BTreeMap<Strin
         return make_run(tx, plan, run, job).await;
     }
     let lease = tx.lease(&job.resource).await?;
-    let Some(lease) = lease.as_ref().filter(|l| l.state == LeaseState::Held) else {
-        return Ok(Made::Waits(not_held(tx, job, lease.as_ref()).await?));
-    };
     let Some(planned) = plan.jobs().find(|p| p.id == job.id) else {
         return Err(Problem::Internal(format!("job {} is not in its plan", job.name)));
+    };
+    // A lease that is being handed over is not held any more by whoever a job could be about.
+    let ready = |l: &&Lease| match planned.lease {
+        LeaseUse::Held => l.state == LeaseState::Held && lease_use::is_its_servers(plan, job, l),
+        LeaseUse::Beside => lease_use::beside(l, l.epoch),
+    };
+    let Some(lease) = lease.as_ref().filter(ready) else {
+        return Ok(Made::Waits(not_held(tx, job, lease.as_ref()).await?));
     };
     let source_agent = match &plan.values {
         Some(v) => tx.agent_of_host(v.source_host).await?,

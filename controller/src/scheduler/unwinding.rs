@@ -3,14 +3,16 @@
 
 use syncferry_shared::MigrationId;
 use syncferry_shared::outcome::Failure;
+use syncferry_shared::plan::Scenario;
 use syncferry_shared::spec::JobKind;
 use syncferry_shared::state::{JobEvent, JobState, MigrationEvent, MigrationState};
 use syncferry_store::{Job, Tx};
 
 use crate::commands::apply::plan_of;
 use crate::core::{Core, migration_event};
+use super::handing_over;
 use crate::problem::Problem;
-use crate::progression;
+use crate::{lease_use, progression};
 use crate::wake::HostReason;
 
 /// Whether a job left something that its agent can take away again. An agent that failed puts back what its attempt did, and
@@ -29,6 +31,20 @@ async fn left_something(tx: &mut dyn Tx, job: &Job) -> Result<bool, Problem> {
     }
 }
 
+/// Whether the backup is the way back: the wizard works on the only copy, and from its first page on nobody but the person there
+/// knows how far it got.
+async fn keeps_backup(tx: &mut dyn Tx, scenario: Scenario, jobs: &[Job]) -> Result<bool, Problem> {
+    if scenario != Scenario::ReplaceServer {
+        return Ok(false);
+    }
+    for job in jobs.iter().filter(|j| j.kind == JobKind::Install) {
+        if !tx.attempts(job.id).await?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Takes the next step of a migration that is being unwound.
 pub(super) async fn advance(core: &Core, id: MigrationId) -> Result<(), Problem> {
     let mut tx = core.store.begin("scheduler.unwind").await?;
@@ -45,12 +61,26 @@ pub(super) async fn advance(core: &Core, id: MigrationId) -> Result<(), Problem>
     if jobs.iter().any(busy) {
         return Ok(());
     }
+    let plan = plan_of(&m)?;
+    let kept = keeps_backup(&mut *tx, m.scenario, &jobs).await?;
     let mut last = None;
     // They come by stage and place, so the last one that fits is the last one that was done.
     for job in &jobs {
-        if left_something(&mut *tx, job).await? {
+        if !(kept && job.kind == JobKind::Backup) && left_something(&mut *tx, job).await? {
             last = Some(job);
         }
+    }
+    // What comes after the hand-over is undone by the new server; before anything else is, the lease is given back.
+    if let Some(h) = plan.handover.as_ref()
+        && last.is_none_or(|j| !lease_use::is_after(h, j.stage))
+        && let Some(hosts) = handing_over::give_back(core, &mut *tx, &m, h).await?
+    {
+        tx.commit().await?;
+        for host in hosts {
+            core.host_changed(host, HostReason::Lease);
+        }
+        core.migration_changed(id);
+        return Ok(());
     }
     if let Some(job) = last {
         let to = job
@@ -67,13 +97,16 @@ pub(super) async fn advance(core: &Core, id: MigrationId) -> Result<(), Problem>
         core.wake.ring(crate::wake::Reason::Migration(id));
         return Ok(());
     }
-    let target = plan_of(&m)?.values.map(|v| v.target);
+    // A server that was to be replaced has its database where it always was: no seat was made for it.
+    let target = plan.values.map(|v| v.target).filter(|_| plan.handover.is_none());
     let hosts = match target {
         Some(target) => progression::give_seat_back(&mut *tx, &m, target).await?,
         None => vec![],
     };
     for artifact in tx.artifacts_of(id).await? {
-        tx.mark_artifact_deleted(artifact.id).await?;
+        if !kept {
+            tx.mark_artifact_deleted(artifact.id).await?;
+        }
     }
     let to = m
         .state
@@ -84,7 +117,11 @@ pub(super) async fn advance(core: &Core, id: MigrationId) -> Result<(), Problem>
         id,
         "migration.cancelled",
         "controller",
-        serde_json::json!({}),
+        if kept {
+            serde_json::json!({"message": "the backup is kept: the wizard may have changed the only copy of the database"})
+        } else {
+            serde_json::json!({})
+        },
     ))
     .await?;
     tx.commit().await?;

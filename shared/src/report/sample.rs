@@ -126,6 +126,7 @@ fn plan() -> Value {
         host: HostId(id(20)),
         host_name: host.into(),
         resource: Resource::database(DatabaseId(id(5))),
+        lease: Default::default(),
         steps: vec![],
         changes: vec![],
     };
@@ -145,6 +146,8 @@ fn plan() -> Value {
             data_dir: None,
             log_dir: None,
             keep_backup: false,
+            handover: None,
+            test_instance: None,
         }),
         stages: vec![Stage {
             name: "backup".into(),
@@ -191,8 +194,11 @@ fn plan() -> Value {
                 version: connect,
             },
             forests: vec!["contoso.com".into()],
+            test: None,
+            old_service: None,
         }),
         lease_run: None,
+        handover: None,
     };
     serde_json::to_value(plan).unwrap()
 }

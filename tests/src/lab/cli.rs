@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
+use super::flavour::Flavour;
 use super::processes::Supervisor;
 use super::roles;
 use super::run::Lab;
@@ -32,6 +34,8 @@ const EXIT_CODES: &str = "Exit codes: 0 done; 1 something else failed; 2 the com
 enum Verb {
     /// Moves ADSync from LocalDB to full SQL Server and seats a new Connect server on it, from nothing to the report
     MoveToFullSql(MoveArgs),
+    /// Replaces the Connect server of a database that stays where it is, in one of four flavours; then the old one comes back
+    ReplaceServer(ReplaceArgs),
     /// Runs the main job again and again, each time disturbed at a random moment, and holds the end against a run that
     /// nothing disturbed
     Torture(TortureArgs),
@@ -63,6 +67,23 @@ struct MoveArgs {
     /// Wait at the gate for a person, who uses `lab wizard`
     #[arg(long)]
     attended: bool,
+    #[command(flatten)]
+    world: WorldOptions,
+}
+
+#[derive(Debug, Args)]
+struct ReplaceArgs {
+    #[command(flatten)]
+    folder: Folder,
+    /// How the old server is gone, and so how its lease changes hands
+    #[arg(long, value_enum, default_value_t = Flavour::Reachable)]
+    flavour: Flavour,
+    /// Wait at the gate for a person, who uses `lab wizard`
+    #[arg(long)]
+    attended: bool,
+    /// How long the operator thinks before acting at the hand-over, in milliseconds
+    #[arg(long, hide = true, default_value_t = 0)]
+    think_ms: u64,
     #[command(flatten)]
     world: WorldOptions,
 }
@@ -120,6 +141,24 @@ async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
                     Ok(ExitCode::from(EXIT_INTERRUPTED))
                 }
                 exit = lab.move_to_full_sql(args.attended) => exit,
+            };
+            lab.processes().stop_all().await;
+            exit
+        }
+        Verb::ReplaceServer(args) => {
+            let world = WorldOptions {
+                replaces: Some(args.flavour),
+                ..args.world
+            };
+            let mut lab = open(&args.folder.dir, &world)?;
+            let think = Duration::from_millis(args.think_ms);
+            let exit = tokio::select! {
+                biased;
+                () = roles::stop_signal() => {
+                    println!("\nInterrupted. The same command goes on from here.");
+                    Ok(ExitCode::from(EXIT_INTERRUPTED))
+                }
+                exit = lab.replace_server(args.attended, think) => exit,
             };
             lab.processes().stop_all().await;
             exit

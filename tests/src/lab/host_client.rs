@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use super::host::MachineSpec;
 use super::host::dns::Dns;
 use super::host::layout::{KEY_COEXISTENCE, KEY_PARAMETERS, SERVICE, TRACE_DIR, UPGRADE_ENGINE, WIZARD_EXE};
+use super::host::services::ServiceAction;
 use super::host::protocol::{MachineFacts, PORT_FILE, Process, Request, Response, answers};
 use super::host::wizard::WizardView;
 
@@ -119,6 +120,21 @@ impl HostClient {
         let name = SERVICE.to_string();
         let service: answers::Service = self.ask(SERVICE, &Request::Service { name }, TIMEOUT).await?;
         Ok(service.is_some_and(|s| s.state.as_str() == "running"))
+    }
+
+    /// Asks the service control manager.
+    pub async fn control_service(&self, action: ServiceAction) -> Result<(), HostError> {
+        let request = Request::ControlService {
+            name: SERVICE.to_string(),
+            action,
+        };
+        self.ask(SERVICE, &request, TIMEOUT).await
+    }
+
+    /// The synchronisation service, if it is installed.
+    pub async fn service(&self) -> Result<answers::Service, HostError> {
+        let name = SERVICE.to_string();
+        self.ask(SERVICE, &Request::Service { name }, TIMEOUT).await
     }
 
     async fn powershell(&self, script: &str) -> Result<String, HostError> {
@@ -315,6 +331,28 @@ impl Host for LabHost {
         } else {
             Err(answer(&script, "Get-ADSyncScheduler shows the old value"))
         }
+    }
+
+    async fn stop_sync_service(&self) -> Result<(), HostError> {
+        let stopped = |s: answers::Service| s.is_none_or(|s| s.state.as_str() == "stopped");
+        match self.client.control_service(ServiceAction::Stop).await {
+            // It may have been stopped before.
+            Err(_) if self.client.service().await.is_ok_and(stopped) => Ok(()),
+            result => result,
+        }
+    }
+
+    async fn start_sync_service(&self) -> Result<(), HostError> {
+        self.client.control_service(ServiceAction::Start).await
+    }
+
+    async fn set_sync_service_start(&self, start: &str) -> Result<(), HostError> {
+        let action = match start {
+            "disabled" => ServiceAction::Disable,
+            "automatic" => ServiceAction::Enable,
+            _ => ServiceAction::Manual,
+        };
+        self.client.control_service(action).await
     }
 
     async fn signature_trusted(&self, path: &str) -> Result<Option<bool>, HostError> {

@@ -6,11 +6,15 @@
 //! - [`msi`]: makes the installers that it installs
 //! - [`world`]: three machines, two SQL Servers, and what is on them
 //! - [`operator`], [`person`]: who uses it: through the command line, and at the wizard
+//! - [`flavour`], `dba`, `replace`, `comeback`: a server that is replaced in four ways, and comes back
 //! - [`cli`], [`roles`], [`run`]: the program, and what it starts itself as
 //! - [`torture`]: whole runs that are disturbed at random moments; [`proxy`]: a wire that can be cut
 //! - [`processes`]: starts and ends the lab's processes
 
 pub mod cli;
+mod comeback;
+mod dba;
+pub mod flavour;
 pub mod host;
 pub mod host_client;
 pub mod msi;
@@ -18,6 +22,7 @@ pub mod operator;
 pub mod person;
 pub mod processes;
 pub mod proxy;
+mod replace;
 pub mod roles;
 pub mod run;
 pub mod torture;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -16,11 +16,11 @@ use super::roles;
 use super::world::{HOSTS, NEW_SERVER, OLD_SERVER, SQL_HOST, World, WorldOptions};
 
 /// Refused by findings; the same number as the command line's.
-const EXIT_REFUSED: u8 = 3;
+pub(super) const EXIT_REFUSED: u8 = 3;
 /// The migration stopped.
-const EXIT_STOPPED: u8 = 6;
+pub(super) const EXIT_STOPPED: u8 = 6;
 /// It was cancelled.
-const EXIT_CANCELLED: u8 = 7;
+pub(super) const EXIT_CANCELLED: u8 = 7;
 
 /// A world and its processes.
 pub struct Lab {
@@ -67,8 +67,7 @@ impl Lab {
 
     /// Starts the machines and their SQL Servers.
     pub async fn start_stand_ins(&mut self) -> anyhow::Result<()> {
-        let ports = self.world.ports().clone();
-        for (which, port) in [("source", ports.sql_source), ("target", ports.sql_target)] {
+        for (which, port) in self.world.sql_servers() {
             let dir = self.world.sql_dir(which);
             let listen = format!("127.0.0.1:{port}");
             let program = Program {
@@ -78,16 +77,74 @@ impl Lab {
             };
             self.supervisor.start(program).await?;
         }
-        for host in HOSTS {
-            let dir = self.world.host_dir(host);
-            let program = Program {
-                name: format!("host-{}", host.to_ascii_lowercase()),
-                arguments: words(&[roles::HOST, "--dir"], Some(&dir)),
-                ready: Some(dir.join("port")),
-            };
-            self.supervisor.start(program).await?;
+        super::dba::prepare(&self.world).await?;
+        for host in self.living() {
+            self.start_machine(host).await?;
         }
         Ok(())
+    }
+
+    /// The machines that are switched on.
+    fn living(&self) -> Vec<&'static str> {
+        let off = self.world.old_server_is_off();
+        HOSTS.into_iter().filter(|h| !(off && *h == OLD_SERVER)).collect()
+    }
+
+    /// Switches a machine on: what starts with it starts.
+    pub(super) async fn start_machine(&mut self, host: &str) -> anyhow::Result<()> {
+        let dir = self.world.host_dir(host);
+        let program = Program {
+            name: format!("host-{}", host.to_ascii_lowercase()),
+            arguments: words(&[roles::HOST, "--dir"], Some(&dir)),
+            ready: Some(dir.join("port")),
+        };
+        Ok(self.supervisor.start(program).await?)
+    }
+
+    /// Starts the agent of a machine.
+    pub(super) async fn start_agent(&mut self, host: &str) -> anyhow::Result<()> {
+        let mut arguments = self.agent_arguments(host);
+        arguments.push("run".into());
+        let program = Program {
+            name: format!("agent-{}", host.to_ascii_lowercase()),
+            arguments,
+            ready: None,
+        };
+        Ok(self.supervisor.start(program).await?)
+    }
+
+    /// Switches the old server's machine off, as a power cut would: its agent and everything on it is gone.
+    pub(super) fn switch_off_old_server(&mut self) -> anyhow::Result<()> {
+        self.world.switch_old_server(false)?;
+        for part in ["agent", "host"] {
+            let name = format!("{part}-{}", OLD_SERVER.to_ascii_lowercase());
+            if self.supervisor.pid(&name).is_some() {
+                self.supervisor.kill(&name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Switches it on again, with its agent.
+    pub(super) async fn switch_on_old_server(&mut self) -> anyhow::Result<()> {
+        self.world.switch_old_server(true)?;
+        self.start_machine(OLD_SERVER).await?;
+        self.start_agent(OLD_SERVER).await
+    }
+
+    /// A second operator: added on the controller's own host while it does not run, as it must be.
+    pub(super) async fn add_operator(&mut self, name: &str) -> anyhow::Result<PathBuf> {
+        let out = self.world.controller_dir().join(format!("{name}.credentials.toml"));
+        if out.exists() {
+            return Ok(out);
+        }
+        let config = self.world.controller_dir().join("controller.toml");
+        let mut arguments = words(&[roles::CONTROLLER, "--config"], Some(&config));
+        arguments.extend(["operator".into(), "add".into(), name.into(), "--out".into(), out.clone().into()]);
+        self.supervisor.stop("controller").await?;
+        self.supervisor.run_to_end("operator-add", arguments).await?;
+        self.start_controller().await?;
+        Ok(out)
     }
 
     /// Starts the controller.
@@ -128,15 +185,8 @@ impl Lab {
 
     /// Starts the agents.
     pub async fn start_agents(&mut self) -> anyhow::Result<()> {
-        for host in HOSTS {
-            let mut arguments = self.agent_arguments(host);
-            arguments.push("run".into());
-            let program = Program {
-                name: format!("agent-{}", host.to_ascii_lowercase()),
-                arguments,
-                ready: None,
-            };
-            self.supervisor.start(program).await?;
+        for host in self.living() {
+            self.start_agent(host).await?;
         }
         Ok(())
     }
@@ -155,14 +205,14 @@ impl Lab {
         let mut operator = Operator::open(self.world.credentials())?;
         operator.wait_for_controller().await?;
         operator.add_site().await?;
-        for (host, token) in operator.add_hosts().await? {
+        for (host, token) in operator.add_hosts(self.world.options().replaces.is_some()).await? {
             self.enrol(&host, &token)
                 .await
                 .with_context(|| format!("the agent on {host} did not enrol"))?;
             println!("  the agent on {host} has enrolled");
         }
         self.start_agents().await?;
-        operator.wait_for_agents().await?;
+        operator.wait_for_agents_on(&self.living()).await?;
         Ok(operator)
     }
 
@@ -216,14 +266,14 @@ impl Lab {
     }
 
     /// Watches, and meanwhile does what a service manager does.
-    async fn watch(&mut self, operator: &mut Operator, id: &str, gate: &AtTheGate) -> anyhow::Result<Rest> {
+    pub(super) async fn watch(&mut self, operator: &mut Operator, id: &str, gate: &AtTheGate) -> anyhow::Result<Rest> {
         tokio::select! {
             rest = operator.watch(id, gate) => rest,
             failed = self.supervisor.keep_alive(|line| eprintln!("  {line}")) => match failed? {},
         }
     }
 
-    fn gate(&self, attended: bool) -> AtTheGate {
+    pub(super) fn gate(&self, attended: bool) -> AtTheGate {
         if attended {
             println!(
                 "\nAt the gate it is your turn. In another terminal:\n  lab wizard --dir {}",
@@ -241,13 +291,13 @@ impl Lab {
 }
 
 /// Says how long each part took.
-struct Phase {
+pub(super) struct Phase {
     name: &'static str,
     began: Instant,
 }
 
 impl Phase {
-    fn begin(name: &'static str) -> Phase {
+    pub(super) fn begin(name: &'static str) -> Phase {
         println!("\n== {name}");
         Phase {
             name,
@@ -255,12 +305,12 @@ impl Phase {
         }
     }
 
-    fn next(&mut self, name: &'static str) {
+    pub(super) fn next(&mut self, name: &'static str) {
         self.end();
         *self = Phase::begin(name);
     }
 
-    fn end(&self) {
+    pub(super) fn end(&self) {
         println!("-- {}: {:.1} s", self.name, self.began.elapsed().as_secs_f64());
     }
 }

@@ -50,7 +50,7 @@ impl Restore {
     fn our_files(cx: &Cx) -> Vec<String> {
         Self::moves(cx).into_iter().map(|m| m.to).collect()
     }
-    async fn drop_temporary(&self, cx: &Cx) -> Result<(), StepError> {
+    pub(super) async fn drop_temporary(&self, cx: &Cx) -> Result<(), StepError> {
         let name = &self.0.task.temporary_name;
         let mut server = self.0.server(cx).await?;
         let dropped = ops::drop_ours(&mut server.work, name, self.0.family(), &Self::our_files(cx)).await?;

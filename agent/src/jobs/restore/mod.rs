@@ -4,6 +4,9 @@
 mod copy;
 mod database;
 mod name;
+mod test_restore;
+
+pub(super) use test_restore::job as test_job;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +31,7 @@ use crate::transfer::Wanted;
 pub(super) fn job(task: &RestoreTask) -> Job {
     let base = Base {
         task: Arc::new(task.clone()),
+        here: None,
     };
     let steps: Vec<Box<dyn Step>> = vec![
         Box::new(LooksOnly(LookAtTarget(base.clone()))),
@@ -75,6 +79,8 @@ fn file_name(task: &RestoreTask) -> String {
 #[derive(Clone)]
 struct Base {
     task: Arc<RestoreTask>,
+    /// The backup's own file, where it is on this host and needs no copy.
+    here: Option<String>,
 }
 
 impl Base {
@@ -82,6 +88,9 @@ impl Base {
         Server::open(cx, &self.task.instance).await
     }
     fn file(&self, cx: &Cx) -> String {
+        if let Some(path) = &self.here {
+            return path.clone();
+        }
         cx.env.host.join(&staging(cx), &file_name(&self.task))
     }
     fn wanted(&self, cx: &Cx) -> Wanted {

@@ -1,7 +1,7 @@
 //! A plan: what was found, what would be done and changed, how to go back, and the command that runs it.
 
 use syncferry_proto::v1::Migration;
-use syncferry_shared::plan::{Plan, PlannedJob};
+use syncferry_shared::plan::{Plan, PlannedHandover, PlannedJob};
 use syncferry_shared::{Finding, Severity};
 
 use super::finding::count;
@@ -77,8 +77,27 @@ fn stages(plan: &Plan, look: &Look) -> String {
         for job in &stage.jobs {
             text.push_str(&planned_job(job, look));
         }
+        if let Some(h) = plan.handover.as_ref().filter(|h| h.stage + 1 == number) {
+            text.push_str(&handover(h, look));
+        }
     }
     text.push('\n');
+    text
+}
+
+/// How the lease changes hands, and what that proves.
+fn handover(h: &PlannedHandover, look: &Look) -> String {
+    let way = look.paint(Tone::Dim, &format!("lease of {} by way of", clean(&h.lease_name)));
+    let mut text = format!(
+        "     {} → {}  {way} {}\n",
+        clean(&h.from_name),
+        clean(&h.to_name),
+        h.way.as_str()
+    );
+    for step in &h.steps {
+        text.push_str(&wrap(step, look.width, "       · ", "         "));
+    }
+    text.push_str(&wrap(&h.proves, look.width, "       proves  ", "               "));
     text
 }
 

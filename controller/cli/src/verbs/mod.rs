@@ -11,6 +11,7 @@ pub(crate) mod health;
 pub(crate) mod host;
 pub(crate) mod lease;
 pub(crate) mod plan;
+mod replace_server;
 pub(crate) mod report;
 pub(crate) mod site;
 pub(crate) mod status;

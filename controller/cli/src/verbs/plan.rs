@@ -9,6 +9,7 @@ use syncferry_proto::{InvalidMessage, schema};
 use syncferry_shared::plan::{Plan, Scenario};
 use syncferry_shared::report::plan_digest;
 
+use super::replace_server::ReplaceServer;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -21,6 +22,7 @@ const POLL: Duration = Duration::from_millis(400);
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Verb {
     MoveToFullSql(Box<MoveToFullSql>),
+    ReplaceServer(Box<ReplaceServer>),
     /// A plan that was made before
     Show {
         /// The migration, by id or the tail of it
@@ -95,6 +97,7 @@ impl MoveToFullSql {
             data_dir: self.data_dir.unwrap_or_default(),
             log_dir: self.log_dir.unwrap_or_default(),
             keep_backup: self.keep_backup,
+            ..CreatePlanRequest::default()
         }
     }
 }
@@ -104,10 +107,11 @@ pub(crate) async fn run(verb: Verb, cx: &mut Context<'_, '_>) -> Result<Exit, Cl
     match verb {
         Verb::MoveToFullSql(args) => {
             let patience = Duration::from_secs(args.timeout);
-            let created = session.call(session.service().create_plan(args.request())).await?;
-            let m = wait(&session, created, patience, cx).await?;
-            show(&m, cx)?;
-            Ok(if m.state == "blocked" { Exit::Refused } else { Exit::Ok })
+            make(&session, args.request(), patience, cx).await
+        }
+        Verb::ReplaceServer(args) => {
+            let patience = Duration::from_secs(args.timeout);
+            make(&session, args.request(), patience, cx).await
         }
         Verb::Show { migration } => {
             let m = session
@@ -117,6 +121,19 @@ pub(crate) async fn run(verb: Verb, cx: &mut Context<'_, '_>) -> Result<Exit, Cl
             Ok(Exit::Ok)
         }
     }
+}
+
+/// Has a plan made, and shows it.
+async fn make(
+    session: &Session,
+    request: CreatePlanRequest,
+    patience: Duration,
+    cx: &mut Context<'_, '_>,
+) -> Result<Exit, CliError> {
+    let created = session.call(session.service().create_plan(request)).await?;
+    let m = wait(session, created, patience, cx).await?;
+    show(&m, cx)?;
+    Ok(if m.state == "blocked" { Exit::Refused } else { Exit::Ok })
 }
 
 /// Waits until every host has answered.

@@ -1,6 +1,7 @@
 //! Whether the agents answered.
 
 use syncferry_shared::Finding;
+use syncferry_shared::plan::{HandoverWay, Scenario};
 
 use super::OURS;
 use crate::plan::{KnownHost, PlanInput};
@@ -9,7 +10,8 @@ fn hosts(input: &PlanInput) -> Vec<&KnownHost> {
     let mut seen: Vec<&KnownHost> = Vec::new();
     let all = [
         Some(&input.source_host),
-        input.holder.as_ref(),
+        // An old server that is not asked to stop may be gone.
+        input.holder.as_ref().filter(|_| takes_part(input)),
         Some(&input.target_host),
         Some(&input.connect_host),
     ];
@@ -19,6 +21,11 @@ fn hosts(input: &PlanInput) -> Vec<&KnownHost> {
         }
     }
     seen
+}
+
+/// Whether the old server does anything in this plan.
+fn takes_part(input: &PlanInput) -> bool {
+    input.request.scenario != Scenario::ReplaceServer || input.way() == HandoverWay::Host
 }
 
 /// Every host that takes part must answer.

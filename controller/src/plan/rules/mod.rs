@@ -7,6 +7,8 @@
 mod agents;
 mod connect_host;
 mod database;
+mod handover;
+mod in_place;
 mod installer;
 mod leases;
 mod source;
@@ -73,10 +75,54 @@ const MOVE_TO_FULL_SQL: &[Rule] = &[
     space::on_the_target,
 ];
 
+/// Every rule that `replace-server` meets.
+const REPLACE_SERVER: &[Rule] = &[
+    agents::answered,
+    agents::looked_everywhere,
+    handover::holder_is_known,
+    handover::way_is_open,
+    leases::nobody_else_uses_the_source,
+    handover::new_server_is_free,
+    leases::no_other_migration,
+    source::instance_is_known,
+    source::is_still_the_same_database,
+    source::can_be_backed_up,
+    in_place::instance_is_full_sql,
+    database::is_adsync,
+    database::is_not_empty,
+    database::synchronised_lately,
+    database::collation_is_case_insensitive,
+    in_place::is_in_no_group,
+    database::sign_in_method,
+    installer::can_be_read,
+    installer::is_connect,
+    installer::version_is_allowed,
+    installer::brings_changes,
+    in_place::only_copy_is_upgraded,
+    connect_host::has_no_connect,
+    connect_host::is_supported,
+    connect_host::service_account_fits,
+    connect_host::reaches_sql,
+    handover::service_account_gets_in,
+    handover::accounts_differ,
+    handover::what_the_old_server_leaves,
+    space::on_the_source,
+    in_place::test_restore_can_run,
+];
+
 /// Runs the preflight of `move-to-full-sql`. Blockers come first, then warnings, then notes.
 pub fn move_to_full_sql(input: &PlanInput) -> Vec<Finding> {
+    look(MOVE_TO_FULL_SQL, input)
+}
+
+/// Runs the preflight of `replace-server`.
+pub fn replace_server(input: &PlanInput) -> Vec<Finding> {
+    look(REPLACE_SERVER, input)
+}
+
+fn look(rules: &[Rule], input: &PlanInput) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for rule in MOVE_TO_FULL_SQL {
+    for rule in rules {
         rule(input, &mut findings);
     }
     findings.sort_by_key(|f| std::cmp::Reverse(f.severity));

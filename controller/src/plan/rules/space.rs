@@ -49,7 +49,7 @@ pub(super) fn on_the_source(input: &PlanInput, out: &mut Vec<Finding>) {
     }
 }
 
-fn volume<'a>(instance: &'a InstanceFacts, path: &str) -> Option<(&'a String, u64)> {
+pub(super) fn volume<'a>(instance: &'a InstanceFacts, path: &str) -> Option<(&'a String, u64)> {
     let path = path.to_ascii_lowercase();
     let under = |mount: &&String| path.starts_with(&mount.to_ascii_lowercase());
     instance

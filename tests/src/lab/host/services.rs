@@ -75,6 +75,8 @@ pub enum ServiceAction {
     Disable,
     /// Start it with the machine.
     Enable,
+    /// Start it when somebody asks.
+    Manual,
 }
 
 /// Why the service control manager did not do it: Win32 numbers and texts.

@@ -1,6 +1,7 @@
 //! The operator of the lab: a person with the `syncferry` command line. Every step looks first, so that the same command
 //! goes on where an earlier one stopped.
 
+mod replace;
 mod setup;
 mod watch;
 
@@ -14,6 +15,7 @@ use syncferry_proto::v1;
 use syncferry_proto::v1::operator_client::OperatorClient;
 use tonic::transport::Channel;
 
+pub use replace::Hands;
 pub use watch::AtTheGate;
 
 /// Site, hosts, database, migration, person.
@@ -46,7 +48,7 @@ impl Operator {
     }
 
     /// Runs a command line and shows it, as a person would have typed it.
-    async fn type_in(&self, words: &[&str]) -> Exit {
+    pub(super) async fn type_in(&self, words: &[&str]) -> Exit {
         println!("\n$ syncferry {}", shown(words));
         let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
         self.run(words, &mut Console::of_process(&mut out, &mut err)).await
@@ -74,7 +76,7 @@ impl Operator {
     }
 
     /// Types something in and expects it to work.
-    async fn must(&self, words: &[&str]) -> anyhow::Result<()> {
+    pub(super) async fn must(&self, words: &[&str]) -> anyhow::Result<()> {
         let exit = self.type_in(words).await;
         anyhow::ensure!(
             exit == Exit::Ok,

@@ -48,10 +48,15 @@ impl Operator {
     }
 
     /// Adds the hosts that are not there. Answers with a token for each agent that has not enrolled: host and token.
-    pub async fn add_hosts(&mut self) -> anyhow::Result<Vec<(String, String)>> {
+    /// Where the old server's database is on the SQL host, the old server is no SQL host.
+    pub async fn add_hosts(&mut self, replaces: bool) -> anyhow::Result<Vec<(String, String)>> {
         let known = self.hosts().await?;
         let mut tokens = Vec::new();
         for (name, roles) in HOSTS {
+            let roles = match name {
+                OLD_SERVER if replaces => &["connect-server"][..],
+                _ => roles,
+            };
             let token = match known.iter().find(|h| h.name == name) {
                 Some(host) if !host.agent_id.is_empty() => continue,
                 Some(_) => self.ask(&["host", "token", name]).await?,
@@ -78,12 +83,17 @@ impl Operator {
 
     /// Waits until every agent is online.
     pub async fn wait_for_agents(&mut self) -> anyhow::Result<()> {
+        self.wait_for_agents_on(&crate::lab::world::HOSTS).await
+    }
+
+    /// Waits until the agents on these hosts are online.
+    pub async fn wait_for_agents_on(&mut self, names: &[&str]) -> anyhow::Result<()> {
         let until = Instant::now() + ONLINE_TIMEOUT;
         loop {
             let hosts = self.hosts().await?;
             let missing: Vec<&str> = hosts
                 .iter()
-                .filter(|h| h.agent_state != "online")
+                .filter(|h| names.contains(&h.name.as_str()) && h.agent_state != "online")
                 .map(|h| h.name.as_str())
                 .collect();
             if missing.is_empty() {
@@ -106,9 +116,14 @@ impl Operator {
 
     /// Registers the source under whatever name it has, unless it is there.
     pub async fn add_database_named(&mut self, name: &str) -> anyhow::Result<()> {
+        self.add_database_on(OLD_SERVER, name).await
+    }
+
+    /// Registers a database of a host unless it is there.
+    pub async fn add_database_on(&mut self, host: &str, name: &str) -> anyhow::Result<()> {
         let request = v1::ListDatabasesRequest { site: SITE.into() };
         let databases = self.client.list_databases(request).await?.into_inner().databases;
-        if databases.iter().any(|d| d.host == OLD_SERVER) {
+        if databases.iter().any(|d| d.host == host) {
             return Ok(());
         }
         let words = [
@@ -118,7 +133,7 @@ impl Operator {
             "--site",
             SITE,
             "--host",
-            OLD_SERVER,
+            host,
             "--instance",
             INSTANCE,
         ];

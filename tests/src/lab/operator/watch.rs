@@ -10,12 +10,13 @@ use syncferry_shared::Severity;
 use syncferry_shared::card::Card;
 use syncferry_shared::plan::Plan;
 
+use super::replace::Hands;
 use super::{Operator, Rest};
 use crate::lab::host_client::HostClient;
 use crate::lab::person;
 use crate::lab::world::{INSTALLER, INSTANCE, NEW_SERVER, OLD_SERVER, SERVICE_ACCOUNT, SITE, SQL_HOST};
 
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often a person goes through the wizard for one gate.
 const MOST_TRIES: u32 = 3;
 
@@ -124,6 +125,16 @@ impl Operator {
 
     /// Watches until the migration rests; at the gate, a person acts.
     pub async fn watch(&mut self, id: &str, gate: &AtTheGate) -> anyhow::Result<Rest> {
+        self.watch_with(id, gate, None).await
+    }
+
+    /// The same; and where a lease has to change hands, operators bring that about.
+    pub async fn watch_with(
+        &mut self,
+        id: &str,
+        gate: &AtTheGate,
+        hands: Option<&Hands>,
+    ) -> anyhow::Result<Rest> {
         let (mut tries, mut seen) = (0, 0);
         loop {
             let after = seen.to_string();
@@ -138,6 +149,9 @@ impl Operator {
             seen = self.last_event(id, seen).await;
             if let Some(rest) = self.rest(id).await? {
                 return Ok(rest);
+            }
+            if let Some(hands) = hands {
+                self.lend(hands, id).await?;
             }
             let open = self.gates(id).await.unwrap_or_default();
             if let (AtTheGate::Played { host, pause }, Some(open)) = (gate, open.iter().find(|g| g.state == "open")) {

@@ -32,14 +32,19 @@ pub(super) fn write_agent(world: &World, host: &str, controller: &str) -> anyhow
 fn controller(world: &World) -> Value {
     let fast = world.options().fast;
     let address = format!("127.0.0.1:{}", world.ports().controller);
+    // Everything a little faster than in earnest: nobody wants to wait in a lab.
+    let mut leases = json!({ "ttl_s": 60, "renew_every_s": 10, "grace_s": 15, "margin_s": 10 });
+    if world.options().replaces.is_some() && fast {
+        // A dead server's lease is to be lost soon, and its comeback to be seen soon.
+        leases = json!({ "ttl_s": 12, "renew_every_s": 2, "grace_s": 2, "margin_s": 2, "watch_s": 3 });
+    }
     json!({
         "data_dir": world.controller_dir().join("data"),
         "listen": address,
         "advertise": address,
         "inspection_timeout_s": 60,
         "log": "info",
-        // Everything a little faster than in earnest: nobody wants to wait in a lab.
-        "leases": { "ttl_s": 60, "renew_every_s": 10, "grace_s": 15, "margin_s": 10 },
+        "leases": leases,
         "agents": {
             "heartbeat_s": 1,
             "silent_after_s": if fast { 6 } else { 12 },
@@ -61,12 +66,14 @@ fn agent(world: &World, host: &str) -> Value {
             "look_again_ms": if fast { 150 } else { 500 },
             "retry_first_ms": 200,
             "retry_most_ms": 2_000,
-            "permit_ms": 20_000,
+            "permit_ms": if world.options().replaces.is_some() && fast { 4_000 } else { 20_000 },
             "reconnect_first_ms": 200,
             "reconnect_most_ms": 2_000,
         },
     });
     match host {
+        // Its database is on the SQL host.
+        OLD_SERVER if world.options().replaces.is_some() => {}
         OLD_SERVER => {
             let mut sql = sql(world, host, "source", ports.sql_source);
             sql["service_account"] = json!(VIRTUAL_ACCOUNT);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{DOMAIN, HOSTS, INSTALLER, NEW_SERVER, OLD_SERVER, World};
+use super::{DOMAIN, HOSTS, INSTALLER, NEW_SERVER, OLD_ACCOUNT, OLD_SERVER, SQL_HOST, World};
 use crate::lab::host::MachineSpec;
 use crate::lab::host::layout::{
     ENGINE_DIR, KEY_COEXISTENCE, KEY_ENGINE, KEY_PARAMETERS, KEY_WIZARD, LOCALDB, SERVICE, SERVICE_DISPLAY,
@@ -42,7 +42,7 @@ pub(super) fn create(world: &World, note: &mut impl FnMut(&str)) -> anyhow::Resu
     Ok(())
 }
 
-/// An express installation that has run for years.
+/// An express installation that has run for years; or a custom one on the SQL host, where it is to be replaced.
 fn old_server(world: &World) -> State {
     let options = world.options();
     let version = options.source.connect_version();
@@ -73,8 +73,19 @@ fn old_server(world: &World) -> State {
         ],
         ..State::default()
     };
+    let account = match options.replaces {
+        Some(_) => OLD_ACCOUNT,
+        None => VIRTUAL_ACCOUNT,
+    };
+    let (server, instance) = match options.replaces {
+        Some(_) => {
+            state.products.retain(|p| p.upgrade_code != UPGRADE_LOCALDB);
+            (SQL_HOST, String::new())
+        }
+        None => (LOCALDB, instance),
+    };
     let r = &mut state.registry;
-    r.set(KEY_PARAMETERS, "Server", LOCALDB);
+    r.set(KEY_PARAMETERS, "Server", server);
     r.set(KEY_PARAMETERS, "SQLInstance", instance.as_str());
     r.set(KEY_PARAMETERS, "DBName", options.database.as_str());
     r.set(KEY_ENGINE, "Location", format!("{ENGINE_DIR}\\").as_str());
@@ -82,7 +93,7 @@ fn old_server(world: &World) -> State {
     r.set(KEY_WIZARD, "WizardPath", format!("{WIZARD_DIR}\\{WIZARD_EXE}").as_str());
     r.set(KEY_WIZARD, "AuditEventLogging", 1);
     r.set(KEY_WIZARD, "FirstStandardRulePrecedence", 100);
-    r.set(KEY_COEXISTENCE, "ServiceAccountType", account_type(VIRTUAL_ACCOUNT));
+    r.set(KEY_COEXISTENCE, "ServiceAccountType", account_type(account));
     // A database that nobody has synchronised for long belongs to a service that is off.
     let off = options.last_sync_days.is_some() || options.empty;
     state.put_service(Service {
@@ -94,7 +105,7 @@ fn old_server(world: &World) -> State {
             ServiceState::StartPending
         },
         start: if off { StartType::Manual } else { StartType::Automatic },
-        account: VIRTUAL_ACCOUNT.into(),
+        account: account.into(),
     });
     state
 }

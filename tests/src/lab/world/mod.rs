@@ -55,6 +55,8 @@ pub const TENANT: &str = "contoso.onmicrosoft.com";
 pub const INSTANCE: &str = "default";
 /// The database, unless it is asked for under another name.
 pub const DATABASE: &str = "ADSync";
+/// The service account of the old server, where it uses the SQL host.
+pub const OLD_ACCOUNT: &str = r"CONTOSO\gmsa-sync01$";
 /// The service account of the new server.
 pub const SERVICE_ACCOUNT: &str = r"CONTOSO\gmsa-sync02$";
 /// Where the installer is on the new server.
@@ -203,25 +205,54 @@ impl World {
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let full_name = |host: &str| format!("{}.{DOMAIN}", host.to_ascii_lowercase());
         let target_is_localdb = self.options().target == TargetEngine::Localdb;
+        let source = SqlName {
+            host: OLD_SERVER.into(),
+            aliases: vec![full_name(OLD_SERVER)],
+            instance: Some(self.options().source.shared_name().into()),
+            port: None,
+            browser: false,
+            address: at(self.ports().sql_source),
+        };
+        let target = SqlName {
+            host: SQL_HOST.into(),
+            aliases: vec![full_name(SQL_HOST)],
+            instance: target_is_localdb.then(|| "ADSync2022".to_string()),
+            port: (!target_is_localdb).then_some(SQL_PORT),
+            browser: false,
+            address: at(self.ports().sql_target),
+        };
         Dns {
-            servers: vec![
-                SqlName {
-                    host: OLD_SERVER.into(),
-                    aliases: vec![full_name(OLD_SERVER)],
-                    instance: Some(self.options().source.shared_name().into()),
-                    port: None,
-                    browser: false,
-                    address: at(self.ports().sql_source),
-                },
-                SqlName {
-                    host: SQL_HOST.into(),
-                    aliases: vec![full_name(SQL_HOST)],
-                    instance: target_is_localdb.then(|| "ADSync2022".to_string()),
-                    port: (!target_is_localdb).then_some(SQL_PORT),
-                    browser: false,
-                    address: at(self.ports().sql_target),
-                },
-            ],
+            servers: match self.options().replaces {
+                Some(_) => vec![target],
+                None => vec![source, target],
+            },
         }
+    }
+
+    /// The SQL Servers of this world, by the names of their folders, and their ports.
+    pub fn sql_servers(&self) -> Vec<(&'static str, u16)> {
+        let target = ("target", self.ports().sql_target);
+        match self.options().replaces {
+            Some(_) => vec![target],
+            None => vec![("source", self.ports().sql_source), target],
+        }
+    }
+
+    /// Whether the machine of the old server is switched off, and stays so when the lab is started again.
+    pub fn old_server_is_off(&self) -> bool {
+        self.off_file().exists()
+    }
+
+    /// Remembers that it is switched off, or that it is not.
+    pub fn switch_old_server(&self, on: bool) -> std::io::Result<()> {
+        match on {
+            false => fs::write(self.off_file(), "off"),
+            true if self.off_file().exists() => fs::remove_file(self.off_file()),
+            true => Ok(()),
+        }
+    }
+
+    fn off_file(&self) -> PathBuf {
+        self.host_dir(OLD_SERVER).join("power")
     }
 }

@@ -3,6 +3,7 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use crate::lab::flavour::Flavour;
 use crate::lab::host::machine::Pace;
 
 /// The engine under the old server.
@@ -91,6 +92,10 @@ pub struct WorldOptions {
     /// Short pauses everywhere: leases, heartbeats, installers, synchronisation cycles
     #[arg(long)]
     pub fast: bool,
+    /// The world is for `replace-server`: ADSync is on the SQL host already, and this is how the old server is gone
+    #[arg(skip)]
+    #[serde(default)]
+    pub replaces: Option<Flavour>,
 }
 
 impl Default for WorldOptions {
@@ -106,6 +111,7 @@ impl Default for WorldOptions {
             case_sensitive: false,
             io_mb_per_s: 10.0,
             fast: false,
+            replaces: None,
         }
     }
 }

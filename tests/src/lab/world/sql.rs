@@ -6,7 +6,9 @@ use syncferry_sqlserver::storage::sample::{AdSync, Emptiness, adsync};
 use syncferry_sqlserver::storage::{InstanceSpec, PermissionState, ServerPermission};
 use time::{Duration, OffsetDateTime};
 
-use super::{NEW_SERVER, OLD_SERVER, SQL_HOST, SourceEngine, TENANT, TargetEngine, World};
+use super::{
+    NEW_SERVER, OLD_ACCOUNT, OLD_SERVER, SERVICE_ACCOUNT, SQL_HOST, SourceEngine, TENANT, TargetEngine, World,
+};
 use crate::lab::host::sql::WINDOWS_PASSWORD;
 
 /// Agents run as LocalSystem.
@@ -20,6 +22,13 @@ const CASE_SENSITIVE: &str = "SQL_Latin1_General_CP1_CS_AS";
 
 pub(super) fn create(world: &World, now: OffsetDateTime, note: &mut impl FnMut(&str)) -> anyhow::Result<()> {
     let options = world.options();
+    if options.replaces.is_some() {
+        note(&format!(
+            "{SQL_HOST}: the SQL Server with {}, about {} rows of objects; {OLD_SERVER} uses it",
+            options.database, options.objects
+        ));
+        return write(world, "target", SQL_HOST, in_use(world, now));
+    }
     note(&format!(
         "{OLD_SERVER}: LocalDB with {}, about {} rows of objects",
         options.database, options.objects
@@ -56,6 +65,25 @@ fn source(world: &World, now: OffsetDateTime) -> InstanceSpec {
     }
     // Local administrators are sysadmin in LocalDB, and an agent there is one.
     spec.windows_login(AGENT_LOGIN, &["sysadmin"]).database(adsync(&sample))
+}
+
+/// The SQL host of a server that is to be replaced: the database is there and used. What agents and accounts may do in it is the
+/// DBA's (`dba.rs`).
+fn in_use(world: &World, now: OffsetDateTime) -> InstanceSpec {
+    let options = world.options();
+    let spec = target(world, now)
+        .windows_login(OLD_ACCOUNT, &[])
+        .windows_login(SERVICE_ACCOUNT, &[]);
+    let mut sample = AdSync::on_full_sql(now, spec.config.internal_version(), OLD_ACCOUNT);
+    sample.name.clone_from(&options.database);
+    sample.connect_version = options.source.connect_version().into();
+    sample.tenant = TENANT.into();
+    sample.objects = options.objects;
+    sample.owner_host = OLD_SERVER.into();
+    if let Some(days) = options.last_sync_days {
+        sample.last_sync_age = Some(Duration::days(days));
+    }
+    spec.database(adsync(&sample))
 }
 
 /// What an agent needs on the target, and nothing else: it creates one database, becomes its owner, and hands it over; and

@@ -19,6 +19,8 @@ pub(super) struct Display {
     mode: Mode,
     /// Gates whose cards were shown, with what the agent saw last.
     gates: HashMap<String, String>,
+    /// What an operator was told to do last.
+    told: String,
 }
 
 enum Mode {
@@ -37,6 +39,7 @@ impl Display {
         Self {
             mode,
             gates: HashMap::new(),
+            told: String::new(),
         }
     }
 
@@ -56,6 +59,7 @@ impl Display {
             for gate in &m.open_gates {
                 text.push_str(&self.gate(gate, &look));
             }
+            text.push_str(&self.waits(m, &look));
             text.push_str(&self.progress(m, &look));
         }
         if text.is_empty() {
@@ -79,6 +83,16 @@ impl Display {
         }
     }
 
+    /// What the migration waits for an operator to do, each time that it is something else.
+    fn waits(&mut self, m: &Migration, look: &render::Look) -> String {
+        if !waits_for_operator(m) || self.told == m.waiting_for {
+            return String::new();
+        }
+        self.told.clone_from(&m.waiting_for);
+        let text = render::clean(&format!("waits for {}", m.waiting_for));
+        render::wrap(&text, look.width, "     ", "     ")
+    }
+
     fn progress(&mut self, m: &Migration, look: &render::Look) -> String {
         match &mut self.mode {
             Mode::Json => String::new(),
@@ -100,6 +114,11 @@ impl Display {
             Mode::Json | Mode::Plain(_) => write(),
         }
     }
+}
+
+/// Whether a running migration does not go on before an operator did something elsewhere.
+pub(super) fn waits_for_operator(m: &Migration) -> bool {
+    m.state == "running" && m.waiting_for.starts_with("an operator: ")
 }
 
 fn lines(message: &WatchResponse, cx: &mut Context<'_, '_>) -> Result<(), CliError> {

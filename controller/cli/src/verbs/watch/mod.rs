@@ -34,7 +34,7 @@ pub(crate) struct Args {
     /// Only events after this one
     #[arg(long, value_name = "SEQ", default_value_t = 0)]
     after: i64,
-    /// End when a gate waits for a person, too
+    /// End when a gate waits for a person, or a hand-over for an operator, too
     #[arg(long)]
     until_gate: bool,
     /// How long to look for a controller that is gone
@@ -140,7 +140,7 @@ fn new_only(mut message: WatchResponse, after: i64) -> WatchResponse {
 /// Whether there is nothing more to watch. At a gate a person acts and it goes on, unless we were told to end there.
 fn ends(m: &Migration, rests: bool, until_gate: bool) -> bool {
     let goes_on = matches!(m.state.as_str(), "running" | "unwinding" | "inspecting") && !m.open_gates.is_empty();
-    let at_gate = until_gate && m.open_gates.iter().any(|g| g.state == "open");
+    let at_gate = until_gate && (m.open_gates.iter().any(|g| g.state == "open") || display::waits_for_operator(m));
     (rests && !goes_on) || at_gate
 }
 

@@ -129,6 +129,7 @@ pub async fn control(host: &Host, name: &str, action: ServiceAction) -> Result<(
         ServiceAction::Stop => stop(host).await,
         ServiceAction::Disable => set_start_type(host, StartType::Disabled),
         ServiceAction::Enable => set_start_type(host, StartType::Automatic),
+        ServiceAction::Manual => set_start_type(host, StartType::Manual),
     }
 }
 

@@ -1,0 +1,55 @@
+//! The DBA of contoso.lab, before a server is replaced: who owns the database, who may use it, and what the agent may do there.
+//! Looks first, so that it can be done again.
+
+use std::net::SocketAddr;
+
+use anyhow::Context;
+
+use super::host::sql::{Session, Target, literal};
+use super::world::{OLD_ACCOUNT, SERVICE_ACCOUNT, World};
+
+const DBA: &str = r"CONTOSO\dba";
+const AGENT: &str = r"NT AUTHORITY\SYSTEM";
+
+/// Prepares the database of a `replace-server` world.
+pub(super) async fn prepare(world: &World) -> anyhow::Result<()> {
+    let Some(flavour) = world.options().replaces else {
+        return Ok(());
+    };
+    let name = &world.options().database;
+    let target = Target {
+        address: SocketAddr::from(([127, 0, 0, 1], world.ports().sql_target)),
+        account: DBA.into(),
+        database: name.clone(),
+        program: "sqlcmd".into(),
+        computer: "DBA01".into(),
+    };
+    let mut session = Session::connect(&target).await.context("the DBA cannot log in")?;
+    let mut statements = vec![
+        user(AGENT, &["db_backupoperator", "db_datareader", "db_securityadmin"]),
+        // What it reads besides tables, and what a fence writes.
+        format!("GRANT EXECUTE TO [{AGENT}]; GRANT ALTER ON DATABASE::[{name}] TO [{AGENT}];"),
+        user(SERVICE_ACCOUNT, &["db_owner"]),
+    ];
+    if flavour.can_be_fenced() {
+        statements.push(format!("ALTER AUTHORIZATION ON DATABASE::[{name}] TO sa;"));
+        statements.push(user(OLD_ACCOUNT, &["db_owner"]));
+    }
+    for sql in statements {
+        session.run(&sql).await.with_context(|| format!("the DBA's statement failed: {sql}"))?;
+    }
+    session.close().await;
+    Ok(())
+}
+
+/// A user with roles, unless it is there.
+fn user(account: &str, roles: &[&str]) -> String {
+    let members: String = roles
+        .iter()
+        .map(|role| format!("ALTER ROLE {role} ADD MEMBER [{account}]; "))
+        .collect();
+    format!(
+        "IF NOT EXISTS (SELECT 1 FROM sys.database_principals WHERE name = {}) BEGIN CREATE USER [{account}] FOR LOGIN [{account}]; {members}END;",
+        literal(account)
+    )
+}
