@@ -123,6 +123,11 @@ impl Server {
         }
     }
 
+    /// The folder of PostgreSQL's programs.
+    pub fn programs(&self) -> &Path {
+        &self.bin
+    }
+
     /// Where it keeps everything.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -140,7 +145,7 @@ impl Server {
         // The shell's own end would remove the folder.
         let _ = self.keeper.kill();
         let _ = self.keeper.wait();
-        if let Some(pid) = self.postmaster() {
+        if let Some(pid) = self.postmaster().filter(|pid| lives(pid)) {
             let _ = Command::new("kill").args(["-QUIT", &pid]).status();
             let until = Instant::now() + PATIENCE;
             while lives(&pid) {
@@ -275,7 +280,12 @@ fn programs() -> PathBuf {
         })
 }
 
+/// Below the ports that systems give to outgoing connections, so that nobody takes it while the server is started again.
 fn free_port() -> u16 {
+    let low = (0..100).find_map(|_| std::net::TcpListener::bind(("127.0.0.1", rand::random_range(15_000..32_000))).ok());
+    if let Some(address) = low.and_then(|l| l.local_addr().ok()) {
+        return address.port();
+    }
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("no free port");
     listener.local_addr().expect("no address").port()
 }

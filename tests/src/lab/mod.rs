@@ -8,9 +8,11 @@
 //! - [`operator`], [`person`]: who uses it: through the command line, and at the wizard
 //! - [`cli`], [`roles`], [`run`]: the program, and what it starts itself as
 //! - [`torture`]: whole runs that are disturbed at random moments; [`proxy`]: a wire that can be cut
+//! - [`fleet`]: several controllers on one PostgreSQL, many sites at once, and faults all the while
 //! - [`processes`]: starts and ends the lab's processes
 
 pub mod cli;
+pub mod fleet;
 pub mod host;
 pub mod host_client;
 pub mod msi;
