@@ -48,13 +48,42 @@ impl Server {
         server
     }
 
+    /// A standby of this one, on a port of its own: it follows until it is promoted.
+    pub async fn standby(&self) -> Server {
+        let (bin, from) = (self.bin.clone(), self.port);
+        let made = tokio::task::spawn_blocking(move || {
+            let folder = new_folder();
+            let copied = as_unprivileged(&bin.join("pg_basebackup"))
+                .args(["--host=127.0.0.1", "--username=syncferry", "--checkpoint=fast", "--write-recovery-conf"])
+                .arg(format!("--port={from}"))
+                .arg("-D")
+                .arg(folder.join("data"))
+                .current_dir(&folder)
+                .output()
+                .expect("pg_basebackup cannot be run");
+            assert!(
+                copied.status.success(),
+                "pg_basebackup: {}",
+                String::from_utf8_lossy(&copied.stderr)
+            );
+            let port = free_port();
+            let keeper = keep(&bin, &folder, port, true);
+            Server {
+                folder,
+                port,
+                tcp: true,
+                bin,
+                keeper,
+            }
+        });
+        let server = made.await.expect("the standby was not made");
+        server.ready().await;
+        server
+    }
+
     fn make(tcp: bool) -> Self {
         let bin = programs();
-        let folder = tempfile::Builder::new().prefix("syncferry-pg-").tempdir();
-        let folder = folder.expect("no temporary folder").keep();
-        if let Some((user, group)) = unprivileged() {
-            chown(&folder, Some(user), Some(group)).expect("the folder cannot be given away");
-        }
+        let folder = new_folder();
         let made = as_unprivileged(&bin.join("initdb"))
             .args(["--username=syncferry", "--auth=trust", "--encoding=UTF8", "--no-locale"])
             .arg("--no-sync")
@@ -191,6 +220,15 @@ impl Drop for Server {
             let _ = self.keeper.wait();
         }
     }
+}
+
+fn new_folder() -> PathBuf {
+    let folder = tempfile::Builder::new().prefix("syncferry-pg-").tempdir();
+    let folder = folder.expect("no temporary folder").keep();
+    if let Some((user, group)) = unprivileged() {
+        chown(&folder, Some(user), Some(group)).expect("the folder cannot be given away");
+    }
+    folder
 }
 
 /// Whether a process runs. One that ended and that nobody asked about is still listed.

@@ -20,3 +20,5 @@ mod restarting;
 #[cfg(unix)]
 mod sharing;
 mod silence;
+#[cfg(unix)]
+mod store_trouble;
