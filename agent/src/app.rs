@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use syncferry_proto::transport::{Dial, ExpectedPeer, Profile, connect};
+use syncferry_proto::transport::{Dial, ExpectedPeer, Profile, connect, endpoints};
 use syncferry_shared::SessionId;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -73,14 +73,7 @@ pub async fn run_with(
     let clocks: Arc<dyn Clocks> = Arc::new(SystemClocks);
     let new_id = SessionId::new(clocks.now(), &rand::random());
     let session = open_session(&journal, &host.facts().await?, new_id).await?;
-    let channel = connect(Dial {
-        endpoint: config.controller.clone(),
-        ca_pem: enrolled.ca_pem.clone(),
-        identity: Some(enrolled.identity.clone()),
-        expected: ExpectedPeer::Controller,
-        profile: Profile::Control,
-    })?;
-    let link = Arc::new(Link::new(Arc::new(Remote::new(channel))));
+    let link = Arc::new(link(&config.controller, &enrolled)?);
     let controller: Arc<dyn Controller> = link.clone();
     let artifacts = Artifacts::new(&config.data_dir);
     let ticket_key = TicketKey::default();
@@ -139,6 +132,26 @@ pub async fn run_with(
     };
     stop.cancel();
     Ok(result?)
+}
+
+/// The link to the controllers, beginning with any of them. Where there are several, each has a channel of its own, because one
+/// that answers is left as well when it cannot do anything: it may be the only one that lost its store.
+fn link(list: &str, enrolled: &Enrolled) -> Result<Link, AppError> {
+    let mut remotes = Vec::new();
+    for endpoint in endpoints(list)? {
+        let channel = connect(Dial {
+            endpoint: endpoint.clone(),
+            ca_pem: enrolled.ca_pem.clone(),
+            identity: Some(enrolled.identity.clone()),
+            expected: ExpectedPeer::Controller,
+            profile: Profile::Control,
+        })?;
+        let remote: Arc<dyn Controller> = Arc::new(Remote::new(channel));
+        remotes.push((endpoint, remote));
+    }
+    // A list of endpoints has at least one, or it was refused.
+    let (name, first) = remotes.remove(0);
+    Ok(Link::among(name, first, remotes, rand::random_range(0..usize::from(u16::MAX))))
 }
 
 /// Begins to hand artifacts out, where that is configured; the address that other agents use.

@@ -53,6 +53,11 @@ impl Problem {
         matches!(self, Self::Store(e) | Self::Lease(LeaseError::Store(e)) if e.is_unavailable())
     }
 
+    /// Whether somebody else held the store for too long.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Store(e) | Self::Lease(LeaseError::Store(e)) if e.is_busy())
+    }
+
     /// A refusal with one finding.
     pub fn refused(finding: Finding) -> Self {
         Self::Refused {

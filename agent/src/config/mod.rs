@@ -18,7 +18,8 @@ pub use transfer::TransferConfig;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where the controller answers, `host:port`.
+    /// Where the controller answers, `host:port`. Several that share a store are separated by commas; the agent is attached to one
+    /// of them and goes on with the next when it is lost.
     pub controller: String,
     /// Where everything that must survive is kept: journal, certificate and key, manifests. For this agent alone.
     pub data_dir: PathBuf,
@@ -142,13 +143,9 @@ impl Config {
 
     /// Whether the values make sense, each and together.
     pub fn check(&self) -> Result<(), ConfigError> {
-        if self
-            .controller
-            .rsplit_once(':')
-            .is_none_or(|(h, p)| h.is_empty() || p.parse::<u16>().is_err())
-        {
+        if syncferry_proto::transport::endpoints(&self.controller).is_err() {
             let reason = format!(
-                "is '{}', which is not host:port, such as controller.example.com:7443",
+                "is '{}', which is not host:port, such as controller.example.com:7443 (several are separated by commas)",
                 self.controller
             );
             return Err(ConfigError::value("controller", reason));
@@ -223,7 +220,7 @@ mod tests {
             }
             config.check().unwrap_err().to_string()
         };
-        insta::assert_snapshot!(check("controller = \"host\""), @"controller is 'host', which is not host:port, such as controller.example.com:7443");
+        insta::assert_snapshot!(check("controller = \"host\""), @"controller is 'host', which is not host:port, such as controller.example.com:7443 (several are separated by commas)");
         insta::assert_snapshot!(check("[[sql]]\nname = \"a\"\nendpoint = \"tcp:a,1\"\n[[sql]]\nname = \"A\"\nendpoint = \"tcp:a,1\""), @"sql[1].name 'A' is there twice");
         insta::assert_snapshot!(check("[[sql]]\nname = \"a\"\nendpoint = \"tcp:a,1\"\ntrust_server_certificate = true\ncertificate_file = \"x\""), @"sql[0] has more than one of trust_server_certificate, certificate_file and certificate_name; keep the strictest that works");
         insta::assert_snapshot!(check("[transfer]\nlisten = \"7444\""), @"transfer.listen is '7444', which is not an address such as 0.0.0.0:7444");

@@ -31,6 +31,11 @@ impl Backoff {
         due.mul_f64(0.5 + 0.5 * (self.random)().clamp(0.0, 1.0))
     }
 
+    /// The first pause, spread, without making the next one longer.
+    pub(crate) fn shortest(&self) -> Duration {
+        self.first.min(self.most).mul_f64(0.5 + 0.5 * (self.random)().clamp(0.0, 1.0))
+    }
+
     /// Begins anew after a success.
     pub(crate) fn reset(&mut self) {
         self.tries = 0;
@@ -48,6 +53,7 @@ mod tests {
         assert_eq!(pauses, [1, 2, 4, 5, 5]);
         let mut low = Backoff::new(Duration::from_secs(1), Duration::from_secs(5), || 0.0);
         assert_eq!(low.pause(), Duration::from_millis(500));
+        assert_eq!(low.shortest(), Duration::from_millis(500));
         low.reset();
         assert_eq!(low.pause(), Duration::from_millis(500));
     }

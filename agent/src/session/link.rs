@@ -1,6 +1,9 @@
-//! The link to the controller: a controller that notes when it last answered. Silence is measured here, on the monotonic
+//! The link to the controller: which of several is in use, and when it last answered. Silence is measured here, on the monotonic
 //! clock, and by answers only: an open connection proves nothing.
+//!
+//! All controllers on one store are equal, so whoever loses one goes on with the next.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +16,12 @@ use crate::controller::{Called, Controller};
 
 /// A controller with a memory of its last answer.
 pub struct Link {
-    inner: Arc<dyn Controller>,
+    /// What each is called in the log, and how it is reached. At least one.
+    controllers: Vec<(String, Arc<dyn Controller>)>,
+    /// The one in use.
+    at: AtomicUsize,
+    /// How many were left behind since one said welcome.
+    left: AtomicUsize,
     last_answer: Mutex<Instant>,
     /// Told when a call found nobody.
     pub(crate) lost: Notify,
@@ -22,11 +30,47 @@ pub struct Link {
 impl Link {
     /// Watches a controller.
     pub fn new(inner: Arc<dyn Controller>) -> Self {
+        Self::among(String::new(), inner, Vec::new(), 0)
+    }
+
+    /// Watches one of several, which share a store, beginning with any of them: a fleet whose agents begin with different ones
+    /// is spread over all.
+    pub fn among(
+        name: String,
+        first: Arc<dyn Controller>,
+        others: Vec<(String, Arc<dyn Controller>)>,
+        begin: usize,
+    ) -> Self {
+        let controllers: Vec<_> = std::iter::once((name, first)).chain(others).collect();
         Self {
-            inner,
+            at: AtomicUsize::new(begin % controllers.len()),
+            controllers,
+            left: AtomicUsize::new(0),
             last_answer: Mutex::new(Instant::now()),
             lost: Notify::new(),
         }
+    }
+
+    fn current(&self) -> &(String, Arc<dyn Controller>) {
+        &self.controllers[self.at.load(Ordering::Relaxed)]
+    }
+
+    /// The name of the one in use.
+    pub(crate) fn name(&self) -> &str {
+        &self.current().0
+    }
+
+    /// Goes on with the next one. `true` when each of them had its turn since one said welcome: then there is time to wait.
+    pub(crate) fn move_on(&self) -> bool {
+        let count = self.controllers.len();
+        self.at.store((self.at.load(Ordering::Relaxed) + 1) % count, Ordering::Relaxed);
+        let left = self.left.fetch_add(1, Ordering::Relaxed) + 1;
+        left.is_multiple_of(count)
+    }
+
+    /// The one in use said welcome.
+    pub(crate) fn settle(&self) {
+        self.left.store(0, Ordering::Relaxed);
     }
 
     /// How long ago the controller last answered anything.
@@ -51,7 +95,7 @@ macro_rules! watched {
         #[async_trait]
         impl Controller for Link {$(
             async fn $call(&self, request: $request) -> Called<$response> {
-                self.note(self.inner.$call(request).await)
+                self.note(self.current().1.$call(request).await)
             }
         )*}
     };

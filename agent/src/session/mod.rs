@@ -2,7 +2,7 @@
 //!
 //! Hello first, then side by side: hints (which only say "pull"), pulls (on every hint, and on a timer, so that polling alone
 //! works), heartbeats, lease renewals. When a call finds nobody, or the stream of hints ends, the session says hello again
-//! after a spread pause. What runs goes on meanwhile; after the silence limit no destructive step begins.
+//! after a spread pause, to the next controller where there are several. What runs goes on meanwhile; after the silence limit no destructive step begins.
 
 mod attempts;
 mod backoff;
@@ -142,30 +142,42 @@ impl Session {
                 answered = hello => answered?,
                 never = self.watch_silence(rhythm) => match never {},
             };
-            match answered {
+            let pause = match answered {
                 Ok(new) => {
                     rhythm = new;
                     backoff.reset();
+                    self.link.settle();
                     self.attempts.pause(false);
                     self.connected.send_replace(true);
-                    tracing::info!("connected to the controller");
+                    tracing::info!(controller = self.link.name(), "connected to the controller");
                     self.connected_life(rhythm).await?;
                     self.connected.send_replace(false);
-                    tracing::warn!("lost the controller; looking for it");
+                    tracing::warn!(controller = self.link.name(), "lost the controller; looking for it");
+                    self.next_controller(&mut backoff)
                 }
                 Err(e) => {
-                    // An answer ends a silence, but not every answer is a welcome.
+                    tracing::warn!(controller = self.link.name(), "no hello from the controller: {e}");
+                    // An answer ends a silence, but not every answer is a welcome: this one every other would give as well.
                     if !e.is_passing() {
                         self.attempts.pause(true);
+                        backoff.pause()
+                    } else {
+                        self.next_controller(&mut backoff)
                     }
-                    tracing::warn!("no hello from the controller: {e}");
                 }
-            }
-            let pause = backoff.pause();
+            };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 never = self.watch_silence(rhythm) => match never {},
             }
+        }
+    }
+
+    /// Turns to the next controller. How long to wait before it is asked: pauses grow only when each of them was asked.
+    fn next_controller(&self, backoff: &mut Backoff) -> Duration {
+        match self.link.move_on() {
+            true => backoff.pause(),
+            false => backoff.shortest(),
         }
     }
 

@@ -64,5 +64,9 @@ async fn look(core: &Core) -> Result<(), Away> {
 
 fn tell(problem: Problem, what: &str) -> Result<(), Away> {
     tracing::warn!(%problem, "{what}");
-    if problem.is_unavailable() { Err(Away) } else { Ok(()) }
+    // Where the writer cannot be had in time, agents were not heard either.
+    match problem.is_unavailable() || problem.is_busy() {
+        true => Err(Away),
+        false => Ok(()),
+    }
 }

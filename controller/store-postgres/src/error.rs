@@ -21,6 +21,10 @@ pub(crate) fn cause(error: sqlx::Error) -> Cause {
         }
         sqlx::Error::Io(e) => Cause::Unavailable(format!("the connection to PostgreSQL is lost or refused: {e}")),
         sqlx::Error::Tls(e) => Cause::Unavailable(format!("TLS to PostgreSQL failed: {}", with_sources(&*e))),
+        // The library reads an end of the connection there as a byte of zero.
+        sqlx::Error::Protocol(e) if e.contains("SSLRequest: 0x00") => {
+            Cause::Unavailable("the connection to PostgreSQL was closed before it was set up".into())
+        }
         sqlx::Error::Protocol(e) => Cause::Unavailable(format!("PostgreSQL was not understood: {e}")),
         sqlx::Error::Configuration(e) => Cause::Other(format!("the connection string cannot be used: {e}")),
         sqlx::Error::BeginFailed => Cause::Unavailable("PostgreSQL began no transaction".into()),
@@ -117,6 +121,14 @@ mod tests {
         }
         assert_eq!(from_code("25006", "x", None), Cause::ReadOnly);
         assert!(matches!(from_code("42P01", "no such table", None), Cause::Other(_)));
+    }
+
+    #[test]
+    fn a_server_that_hangs_up_is_not_one_that_speaks_otherwise() {
+        let hung_up = sqlx::Error::Protocol("unexpected response from SSLRequest: 0x00".into());
+        assert!(matches!(cause(hung_up), Cause::Unavailable(t) if t.contains("closed")));
+        let other = sqlx::Error::Protocol("unexpected response from SSLRequest: 0x48".into());
+        assert!(matches!(cause(other), Cause::Unavailable(t) if t.contains("not understood")));
     }
 
     #[test]

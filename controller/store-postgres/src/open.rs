@@ -83,7 +83,8 @@ impl Options {
                 Ok(place
                     .application_name(self.name)
                     .statement_cache_capacity(256)
-                    .options(told.iter().map(|(k, v)| (*k, v.as_str()))))
+                    // What the URL says itself counts: `?options[statement_timeout]=60s`.
+                    .options(told.iter().filter(|(k, _)| !url.contains(*k)).map(|(k, v)| (*k, v.as_str()))))
             })
             .collect()
     }
@@ -264,7 +265,7 @@ impl PgStore {
                 Err(e) => e,
             };
             let lost = match &failed {
-                Failed::Standby => true,
+                Failed::Standby | Failed::Refuses => true,
                 Failed::Sqlx(e) => is_connection(e) || matches!(e, sqlx::Error::PoolTimedOut),
                 Failed::Cause(_) => false,
             };
@@ -297,6 +298,7 @@ impl PgStore {
         // After the lock, so that it sees what the writer before did; and it fixes the snapshot of a reader.
         let first = sqlx::query(
             "SELECT incarnation, now_ms, pg_is_in_recovery() AS standby,
+                    current_setting('transaction_read_only') = 'on' AS refuses,
                     (SELECT COALESCE(MAX(position), 0) FROM event) AS position FROM store_meta, db_clock",
         );
         let row = line.one(first).await?;
@@ -304,6 +306,11 @@ impl PgStore {
         if writes && row.try_get("standby")? {
             line.give_up();
             return Err(Failed::Standby);
+        }
+        // A session keeps the default that it began with: this one would refuse for as long as it lives, another may not.
+        if writes && row.try_get("refuses")? {
+            line.give_up();
+            return Err(Failed::Refuses);
         }
         let (incarnation, now) = (row.int("incarnation")?, row.int("now_ms")?);
         let position = row.int("position")?;
@@ -356,6 +363,7 @@ enum How {
 /// Why a transaction was not begun.
 enum Failed {
     Standby,
+    Refuses,
     Sqlx(sqlx::Error),
     Cause(Cause),
 }
@@ -364,6 +372,9 @@ impl Failed {
     fn cause(self) -> Cause {
         match self {
             Failed::Standby => Cause::Unavailable("PostgreSQL is a standby, which takes no writes".into()),
+            Failed::Refuses => {
+                Cause::Unavailable("PostgreSQL takes no writes: default_transaction_read_only is on".into())
+            }
             Failed::Sqlx(e) => cause(e),
             Failed::Cause(c) => c,
         }

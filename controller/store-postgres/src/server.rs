@@ -48,13 +48,42 @@ impl Server {
         server
     }
 
+    /// A standby of this one, on a port of its own: it follows until it is promoted.
+    pub async fn standby(&self) -> Server {
+        let (bin, from) = (self.bin.clone(), self.port);
+        let made = tokio::task::spawn_blocking(move || {
+            let folder = new_folder();
+            let copied = as_unprivileged(&bin.join("pg_basebackup"))
+                .args(["--host=127.0.0.1", "--username=syncferry", "--checkpoint=fast", "--write-recovery-conf"])
+                .arg(format!("--port={from}"))
+                .arg("-D")
+                .arg(folder.join("data"))
+                .current_dir(&folder)
+                .output()
+                .expect("pg_basebackup cannot be run");
+            assert!(
+                copied.status.success(),
+                "pg_basebackup: {}",
+                String::from_utf8_lossy(&copied.stderr)
+            );
+            let port = free_port();
+            let keeper = keep(&bin, &folder, port, true);
+            Server {
+                folder,
+                port,
+                tcp: true,
+                bin,
+                keeper,
+            }
+        });
+        let server = made.await.expect("the standby was not made");
+        server.ready().await;
+        server
+    }
+
     fn make(tcp: bool) -> Self {
         let bin = programs();
-        let folder = tempfile::Builder::new().prefix("syncferry-pg-").tempdir();
-        let folder = folder.expect("no temporary folder").keep();
-        if let Some((user, group)) = unprivileged() {
-            chown(&folder, Some(user), Some(group)).expect("the folder cannot be given away");
-        }
+        let folder = new_folder();
         let made = as_unprivileged(&bin.join("initdb"))
             .args(["--username=syncferry", "--auth=trust", "--encoding=UTF8", "--no-locale"])
             .arg("--no-sync")
@@ -123,6 +152,11 @@ impl Server {
         }
     }
 
+    /// The folder of PostgreSQL's programs.
+    pub fn programs(&self) -> &Path {
+        &self.bin
+    }
+
     /// Where it keeps everything.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -140,7 +174,7 @@ impl Server {
         // The shell's own end would remove the folder.
         let _ = self.keeper.kill();
         let _ = self.keeper.wait();
-        if let Some(pid) = self.postmaster() {
+        if let Some(pid) = self.postmaster().filter(|pid| lives(pid)) {
             let _ = Command::new("kill").args(["-QUIT", &pid]).status();
             let until = Instant::now() + PATIENCE;
             while lives(&pid) {
@@ -186,6 +220,15 @@ impl Drop for Server {
             let _ = self.keeper.wait();
         }
     }
+}
+
+fn new_folder() -> PathBuf {
+    let folder = tempfile::Builder::new().prefix("syncferry-pg-").tempdir();
+    let folder = folder.expect("no temporary folder").keep();
+    if let Some((user, group)) = unprivileged() {
+        chown(&folder, Some(user), Some(group)).expect("the folder cannot be given away");
+    }
+    folder
 }
 
 /// Whether a process runs. One that ended and that nobody asked about is still listed.
@@ -275,7 +318,12 @@ fn programs() -> PathBuf {
         })
 }
 
+/// Below the ports that systems give to outgoing connections, so that nobody takes it while the server is started again.
 fn free_port() -> u16 {
+    let low = (0..100).find_map(|_| std::net::TcpListener::bind(("127.0.0.1", rand::random_range(15_000..32_000))).ok());
+    if let Some(address) = low.and_then(|l| l.local_addr().ok()) {
+        return address.port();
+    }
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("no free port");
     listener.local_addr().expect("no address").port()
 }

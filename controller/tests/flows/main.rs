@@ -23,4 +23,6 @@ mod restoring;
 mod sharing;
 mod silence;
 #[cfg(unix)]
+mod store_trouble;
+#[cfg(unix)]
 mod storeops;

@@ -1,11 +1,16 @@
 //! Dialling: lazy gRPC channels over our own TLS connector. What a channel is used for is the caller's business.
 //!
+//! An endpoint may be several, `one:7443,two:7443`: each new connection goes to the first that answers, beginning with the one
+//! that answered last.
+//!
 //! The connector is ours because tonic's fixes certificate and verifier when the channel is made; here each new
 //! connection of the same channel uses the certificate of that moment.
 
 use std::io;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -25,7 +30,7 @@ use super::verifier::{ExpectedPeer, InvalidAuthority, PeerVerifier};
 /// Whom to dial, and as whom.
 #[derive(Debug, Clone)]
 pub struct Dial {
-    /// `host:port`; an IPv6 address in brackets.
+    /// `host:port`; an IPv6 address in brackets. Several are separated by commas.
     pub endpoint: String,
     /// The authority's certificate, PEM.
     pub ca_pem: String,
@@ -49,6 +54,15 @@ pub enum DialError {
     /// The TLS library refused our settings.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
+}
+
+/// How long one of several may take to answer, so that all get their turn within the time for a connection.
+const ONE_OF_SEVERAL: Duration = Duration::from_secs(3);
+
+/// The endpoints of a list, `one:7443, two:7443`, each checked.
+pub fn endpoints(list: &str) -> Result<Vec<String>, DialError> {
+    let each = list.split(',').map(str::trim);
+    each.map(|one| Address::parse(one).map(|_| one.to_string())).collect()
 }
 
 /// A channel that connects at its first call, and again whenever the connection was lost. Must be called inside a
@@ -115,19 +129,61 @@ fn client_config(verifier: PeerVerifier, identity: Option<&Identity>) -> Result<
     Ok(Arc::new(config))
 }
 
-fn channel(endpoint: &str, config: Arc<ClientConfig>, profile: Profile) -> Result<Channel, DialError> {
-    let address = Address::parse(endpoint)?;
-    let invalid = |_| DialError::Endpoint(endpoint.to_string());
-    // "http" only tells tonic to leave TLS to us; requests go out with the https origin.
-    let plain = Endpoint::from_shared(format!("http://{endpoint}")).map_err(invalid)?;
-    let origin: Uri = format!("https://{endpoint}")
+fn channel(list: &str, config: Arc<ClientConfig>, profile: Profile) -> Result<Channel, DialError> {
+    let endpoints = endpoints(list)?;
+    let addresses = endpoints.iter().map(|e| Address::parse(e)).collect::<Result<Vec<_>, _>>()?;
+    let invalid = |_| DialError::Endpoint(list.to_string());
+    // "http" only tells tonic to leave TLS to us; requests go out with the https origin. Which of several is dialled is up to
+    // the connector, and controllers look at neither.
+    let name = &endpoints[0];
+    let plain = Endpoint::from_shared(format!("http://{name}")).map_err(invalid)?;
+    let origin: Uri = format!("https://{name}")
         .parse()
-        .map_err(|_| DialError::Endpoint(endpoint.to_string()))?;
-    let connector = tower::service_fn(move |_: Uri| dial(address.clone(), TlsConnector::from(config.clone())));
+        .map_err(|_| DialError::Endpoint(list.to_string()))?;
+    let places = Arc::new(Places {
+        addresses,
+        last: AtomicUsize::new(0),
+    });
+    let connector = tower::service_fn(move |_: Uri| places.clone().dial(TlsConnector::from(config.clone())));
     Ok(profile
         .apply(plain)
         .origin(origin)
         .connect_with_connector_lazy(connector))
+}
+
+/// Where a channel may lead.
+struct Places {
+    addresses: Vec<Address>,
+    /// The one that answered last.
+    last: AtomicUsize,
+}
+
+impl Places {
+    async fn dial(self: Arc<Self>, tls: TlsConnector) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
+        let count = self.addresses.len();
+        let first = self.last.load(Ordering::Relaxed);
+        let mut failed = io::Error::from(io::ErrorKind::NotFound);
+        for at in (0..count).map(|n| (first + n) % count) {
+            let address = self.addresses[at].clone();
+            let dialled = match count {
+                1 => dial(address, tls.clone()).await,
+                _ => within(dial(address, tls.clone())).await,
+            };
+            match dialled {
+                Ok(stream) => {
+                    self.last.store(at, Ordering::Relaxed);
+                    return Ok(stream);
+                }
+                Err(e) => failed = e,
+            }
+        }
+        Err(failed)
+    }
+}
+
+async fn within<T>(dialling: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let done = tokio::time::timeout(ONE_OF_SEVERAL, dialling).await;
+    done.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 async fn dial(address: Address, tls: TlsConnector) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
@@ -179,7 +235,7 @@ mod tests {
     use crate::transport::testing::TestAuthority;
 
     #[test]
-    fn endpoints() {
+    fn one_endpoint() {
         let host = |text: &str| Address::parse(text).map(|a| (a.host, a.port)).ok();
         assert_eq!(
             host("controller.example.com:7443"),
@@ -203,6 +259,15 @@ mod tests {
         }
         for bad in ["user@host:1", "host/path:1", "a b:1", "host:1/x"] {
             assert_eq!(host(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_several_endpoints_and_each_is_checked() {
+        assert_eq!(endpoints("one:7443").unwrap(), ["one:7443"]);
+        assert_eq!(endpoints("one:7443, [::1]:7444").unwrap(), ["one:7443", "[::1]:7444"]);
+        for bad in ["", "one:1,", ",one:1", "one:1;two:2", "one:1,two"] {
+            assert!(endpoints(bad).is_err(), "{bad}");
         }
     }
 

@@ -26,7 +26,7 @@ pub mod ticket;
 pub mod token;
 mod verifier;
 
-pub use client::{Dial, DialError, connect, connect_pinned};
+pub use client::{Dial, DialError, connect, connect_pinned, endpoints};
 pub use connection::{ConnectInfo, Connection};
 pub use credentials::OperatorCredentials;
 pub use explain::explain;

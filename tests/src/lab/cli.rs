@@ -9,6 +9,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
 use super::flavour::Flavour;
+use super::fleet::{self, FleetArgs};
 use super::processes::Supervisor;
 use super::roles;
 use super::run::Lab;
@@ -39,6 +40,9 @@ enum Verb {
     /// Runs the main job again and again, each time disturbed at a random moment, and holds the end against a run that
     /// nothing disturbed
     Torture(TortureArgs),
+    /// Runs the main job for many sites at once on several controllers and one PostgreSQL, while controllers and PostgreSQL are
+    /// killed and wires are cut, and says how long it took others to take over
+    Fleet(FleetArgs),
     /// Works through the wizard on the new Connect server, as the person at the gate
     Wizard(Folder),
     /// Starts everything and leaves it running
@@ -164,6 +168,7 @@ async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
             exit
         }
         Verb::Torture(args) => torture::run(&args).await,
+        Verb::Fleet(args) => fleet::run(&args).await,
         Verb::Wizard(folder) => wizard_tool::run(&World::look(&folder.dir)?.host_dir(NEW_SERVER)).await,
         Verb::Up(args) => {
             let mut lab = open(&args.folder.dir, &args.world)?;

@@ -9,12 +9,14 @@
 //! - [`flavour`], `dba`, `replace`, `comeback`: a server that is replaced in four ways, and comes back
 //! - [`cli`], [`roles`], [`run`]: the program, and what it starts itself as
 //! - [`torture`]: whole runs that are disturbed at random moments; [`proxy`]: a wire that can be cut
+//! - [`fleet`]: several controllers on one PostgreSQL, many sites at once, and faults all the while
 //! - [`processes`]: starts and ends the lab's processes
 
 pub mod cli;
 mod comeback;
 mod dba;
 pub mod flavour;
+pub mod fleet;
 pub mod host;
 pub mod host_client;
 pub mod msi;

@@ -73,7 +73,9 @@ async fn an_agent_does_a_job_over_mtls() {
     let (dir, authority, town) = (tempfile::tempdir().unwrap(), Authority::new(), Town::new());
     let stop = CancellationToken::new();
     let address = serve(&authority, &town, stop.clone()).await;
-    let config = config(dir.path(), address);
+    // Of two controllers one is down; which of them it asks first is drawn.
+    let mut config = config(dir.path(), format!("127.0.0.1:1, {address}"));
+    config.pace.reconnect_first_ms = 10;
     enrol_files(&authority, &config);
     let (token, spec) = offered(1);
     town.change(|d| d.offers.push(offer(&token, &spec)));
@@ -175,6 +177,8 @@ async fn a_host_enrols_with_a_token_and_only_at_the_right_controller() {
     let data = dir.path().join("data");
 
     let other = EnrolmentToken::new(&[8; 32], pinned).text().reveal().to_string();
+    // Of several controllers, the first that is there is asked.
+    let good = format!("127.0.0.1:1,{good}");
     let e = enrol(&good, &other, &data, "H").await.unwrap_err();
     assert!(e.to_string().contains("this token is not good"), "{e}");
     let foreign = Fingerprint::of_pem(&Authority::new().pem()).unwrap();

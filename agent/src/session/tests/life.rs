@@ -60,10 +60,14 @@ impl Inspect for Looks {
 }
 
 async fn process(dir: &Path, bench: &Bench, town: &Arc<Town>) -> Process {
+    process_with(dir, bench, Link::new(town.clone())).await
+}
+
+async fn process_with(dir: &Path, bench: &Bench, link: Link) -> Process {
     let (journal, _) = Journal::open(dir).unwrap();
     let id = SessionId::new(Millis(1), &[1; 10]);
     let id = open_session(&journal, &HostFacts::default(), id).await.unwrap();
-    let link = Arc::new(Link::new(town.clone()));
+    let link = Arc::new(link);
     let deps = bench.deps_with(&journal, link.clone());
     let about = About {
         version: "0".into(),
@@ -297,6 +301,40 @@ async fn silence_pauses_and_an_answer_ends_the_pause() {
     let heard = town.until(|h| h.end(1).is_some()).await;
     assert!(heard.hellos.len() > hellos, "it said hello again");
     assert_eq!(heard.end(1), Some(v1::EndKind::Succeeded), "and the pause was over");
+    agent.kill().await;
+}
+
+#[tokio::test]
+async fn an_agent_that_loses_its_controller_goes_on_with_the_next_one() {
+    let towns = [Town::new(), Town::new(), Town::new()];
+    let [a, b, c] = &towns;
+    let others: Vec<(String, Arc<dyn Controller>)> = vec![("b".into(), b.clone()), ("c".into(), c.clone())];
+    let (dir, bench) = (tempfile::tempdir().unwrap(), endless());
+    let (token, spec) = offered(1);
+    b.change(|d| d.offers.push(offer(&token, &spec)));
+    // It begins with the second one, and accepts a job there.
+    let agent = process_with(dir.path(), &bench, Link::among("a".into(), a.clone(), others, 1)).await;
+    b.until(|h| {
+        let last = h.heartbeats.last().map_or(&[][..], |h| &h.progress);
+        last.iter().any(|p| p.progress.as_ref().is_some_and(|p| p.step == "one"))
+    })
+    .await;
+    // The second and the third one are lost: the job goes on, presented to the first one.
+    c.silent.store(true, Ordering::SeqCst);
+    b.silent.store(true, Ordering::SeqCst);
+    let heard = a.until(|h| !h.hellos.is_empty()).await;
+    assert_eq!(heard.hellos[0].open_attempts.len(), 1);
+    assert_eq!(heard.hellos[0].open_attempts[0].probe(), v1::ProbeResult::InProgress);
+    a.until(|h| h.heartbeats.len() > 1).await;
+    assert_eq!(c.heard.borrow().hellos.len(), 0);
+    // It stays there when the others are back, and leaves when this one is lost.
+    let before = b.heard.borrow().hellos.len();
+    b.silent.store(false, Ordering::SeqCst);
+    let beats = a.heard.borrow().heartbeats.len();
+    a.until(|h| h.heartbeats.len() > beats + 3).await;
+    assert_eq!(b.heard.borrow().hellos.len(), before);
+    a.silent.store(true, Ordering::SeqCst);
+    b.until(|h| h.hellos.len() > before).await;
     agent.kill().await;
 }
 

@@ -3,14 +3,14 @@
 use syncferry_proto::v1;
 
 use super::picture::{Picture, Sql};
-use crate::lab::world::{DATABASE, NEW_SERVER, OLD_SERVER, SQL_HOST, World};
+use crate::lab::world::{NEW_SERVER, OLD_SERVER, SQL_HOST, World};
 
 /// How a lab is before and after a run.
-pub(super) struct Seen<'a> {
-    pub(super) before: &'a Picture,
-    pub(super) after: &'a Picture,
-    pub(super) migration: &'a v1::Migration,
-    pub(super) leases: &'a [v1::Lease],
+pub(in crate::lab) struct Seen<'a> {
+    pub(in crate::lab) before: &'a Picture,
+    pub(in crate::lab) after: &'a Picture,
+    pub(in crate::lab) migration: &'a v1::Migration,
+    pub(in crate::lab) leases: &'a [v1::Lease],
 }
 
 /// Collects what does not hold.
@@ -29,11 +29,11 @@ impl Problems {
 }
 
 /// Everything that does not hold.
-pub(super) fn check(seen: &Seen<'_>, world: &World) -> Vec<String> {
+pub(in crate::lab) fn check(seen: &Seen<'_>, world: &World) -> Vec<String> {
     let mut p = Problems::default();
     source_untouched(&mut p, seen);
     old_server_untouched(&mut p, seen);
-    nothing_left(&mut p, seen);
+    nothing_left(&mut p, seen, world);
     match seen.migration.state.as_str() {
         "succeeded" => moved(&mut p, seen, world),
         "cancelled" => undone(&mut p, seen),
@@ -114,7 +114,8 @@ fn old_server_untouched(p: &mut Problems, seen: &Seen<'_>) {
     p.equal("what was done to the SQL host's Windows", sql_host, &Default::default());
 }
 
-fn nothing_left(p: &mut Problems, seen: &Seen<'_>) {
+fn nothing_left(p: &mut Problems, seen: &Seen<'_>, world: &World) {
+    let database = world.options().database.as_str();
     for (host, machine) in &seen.after.machines {
         for open in &machine.open {
             p.0.push(format!("in the journal on {host}: {open}"));
@@ -124,7 +125,7 @@ fn nothing_left(p: &mut Problems, seen: &Seen<'_>) {
         }
     }
     for name in seen.after.target.databases.keys() {
-        p.must(name == DATABASE, || format!("{SQL_HOST} has a database {name}"));
+        p.must(name == database, || format!("{SQL_HOST} has a database {name}"));
     }
     for name in &seen.after.target.dropped {
         p.must(name.contains("__syncferry_"), || {
@@ -159,8 +160,9 @@ fn moved(p: &mut Problems, seen: &Seen<'_>, world: &World) {
     p.must(renames % 2 == 1 && renames < 2 * most, || {
         format!("{renames} renames in {most} attempts")
     });
-    p.must(seen.after.target.databases.contains_key(DATABASE), || {
-        format!("{SQL_HOST} has no {DATABASE}")
+    let database = &world.options().database;
+    p.must(seen.after.target.databases.contains_key(database), || {
+        format!("{SQL_HOST} has no {database}")
     });
     let e = &seen.after.machine(NEW_SERVER).effects;
     p.equal(

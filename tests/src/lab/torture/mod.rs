@@ -7,14 +7,14 @@
 //! - [`picture`]: what the machines and SQL Servers look like; [`check`]: what must hold at the end
 //! - [`one`]: a run, in a process of its own; [`many`]: all of them; [`table`]: what came out
 
-mod check;
+pub(in crate::lab) mod check;
 mod disturb;
 pub mod disturbance;
 mod drive;
 mod journal;
 mod many;
 mod one;
-mod picture;
+pub(in crate::lab) mod picture;
 mod table;
 pub mod verdict;
 

@@ -19,13 +19,13 @@ const SYSTEM_DATABASES: i32 = 4;
 
 /// A SQL Server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Sql {
+pub(in crate::lab) struct Sql {
     /// The user databases, each with its state and a hash of everything in it but run history.
-    pub(super) databases: BTreeMap<String, (String, String)>,
+    pub(in crate::lab) databases: BTreeMap<String, (String, String)>,
     /// Completed statements by kind.
-    pub(super) counts: BTreeMap<String, u64>,
+    pub(in crate::lab) counts: BTreeMap<String, u64>,
     /// Databases that were dropped.
-    pub(super) dropped: Vec<String>,
+    pub(in crate::lab) dropped: Vec<String>,
 }
 
 /// `effects.json` of a SQL Server.
@@ -43,26 +43,26 @@ struct Effect {
 
 /// A machine.
 #[derive(Debug, Clone)]
-pub(super) struct Machine {
-    pub(super) state: State,
-    pub(super) effects: Effects,
+pub(in crate::lab) struct Machine {
+    pub(in crate::lab) state: State,
+    pub(in crate::lab) effects: Effects,
     /// Backup files, and parts of them.
-    pub(super) backups: Vec<PathBuf>,
+    pub(in crate::lab) backups: Vec<PathBuf>,
     /// What the agent's journal still has open, or must put back.
-    pub(super) open: Vec<String>,
+    pub(in crate::lab) open: Vec<String>,
 }
 
 /// A lab.
 #[derive(Debug, Clone)]
-pub(super) struct Picture {
-    pub(super) source: Sql,
-    pub(super) target: Sql,
-    pub(super) machines: BTreeMap<String, Machine>,
+pub(in crate::lab) struct Picture {
+    pub(in crate::lab) source: Sql,
+    pub(in crate::lab) target: Sql,
+    pub(in crate::lab) machines: BTreeMap<String, Machine>,
 }
 
 impl Picture {
     /// Looks at a lab of which nothing runs.
-    pub(super) fn take(world: &World) -> anyhow::Result<Picture> {
+    pub(in crate::lab) fn take(world: &World) -> anyhow::Result<Picture> {
         let mut machines = BTreeMap::new();
         for host in HOSTS {
             machines.insert(
@@ -77,9 +77,18 @@ impl Picture {
         })
     }
 
-    pub(super) fn machine(&self, host: &str) -> &Machine {
+    pub(in crate::lab) fn machine(&self, host: &str) -> &Machine {
         &self.machines[host]
     }
+}
+
+/// What journals of a lab whose agents do not run still have open, or must put back.
+pub(in crate::lab) fn open_in_journals(world: &World) -> anyhow::Result<Vec<String>> {
+    let mut all = Vec::new();
+    for host in HOSTS {
+        all.extend(open(&world.agent_dir(host).join("data"))?);
+    }
+    Ok(all)
 }
 
 fn sql(dir: &Path) -> anyhow::Result<Sql> {

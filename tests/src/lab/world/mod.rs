@@ -191,8 +191,8 @@ impl World {
         self.controller_dir().join("data").join("operator.toml")
     }
 
-    /// Lets the agent on a host find the controller under another address, until the world is opened again.
-    pub fn dial_through(&self, host: &str, controller: SocketAddr) -> anyhow::Result<()> {
+    /// Lets the agent on a host find the controller under another address, or several, until the world is opened again.
+    pub fn dial_through(&self, host: &str, controller: impl std::fmt::Display) -> anyhow::Result<()> {
         configs::write_agent(self, host, &controller.to_string())
     }
 

@@ -74,6 +74,10 @@ pub struct WorldOptions {
     /// The name of the database on the old server
     #[arg(long, default_value = super::DATABASE)]
     pub database: String,
+    /// Which database of that shape: another number is another one, with other rows and other GUIDs
+    #[arg(long, default_value_t = 1)]
+    #[serde(default)]
+    pub database_seed: u64,
     /// The version of the installer on the new server
     #[arg(long, default_value = "2.6.91.0")]
     pub installer_version: String,
@@ -105,6 +109,7 @@ impl Default for WorldOptions {
             source: SourceEngine::Localdb2019,
             target: TargetEngine::Standard2022,
             database: super::DATABASE.into(),
+            database_seed: 1,
             installer_version: "2.6.91.0".into(),
             last_sync_days: None,
             empty: false,

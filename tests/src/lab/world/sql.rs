@@ -52,6 +52,7 @@ fn source(world: &World, now: OffsetDateTime) -> InstanceSpec {
     sample.connect_version = options.source.connect_version().into();
     sample.tenant = TENANT.into();
     sample.objects = options.objects;
+    sample.seed = options.database_seed;
     sample.owner_host = OLD_SERVER.into();
     sample.internal_version = spec.config.internal_version();
     if let Some(days) = options.last_sync_days {
