@@ -18,6 +18,7 @@ pub mod outcome;
 pub mod plan;
 pub mod progress;
 pub mod report;
+pub mod sabotage;
 pub mod secret;
 pub mod spec;
 pub mod state;

@@ -4,6 +4,7 @@
 use syncferry_shared::identity;
 use syncferry_shared::inventory::{DatabaseAddress, DatabaseFacts, InspectionRequest, Inventory};
 use syncferry_shared::lease::{LeaseKind, LeaseState, Resource};
+use syncferry_shared::sabotage::{self, Mutant};
 use syncferry_shared::{DatabaseId, Finding, HostId, SessionId};
 use syncferry_store::{By, Database, DatabaseGuids, Grant, Host, IdentityState, NewDatabase, Tx};
 
@@ -41,7 +42,11 @@ pub async fn add_database(
     };
     let inventory = inspect::ask_and_wait(core, &host, &request, "database add").await?;
     let facts = found(&inventory, &address, &host)?;
-    let Some(key) = identity::physical_key(&identify::seen(&facts)) else {
+    let key = identity::physical_key(&identify::seen(&facts)).map(|key| match sabotage::on(Mutant::Alias) {
+        true => format!("{key}|{instance}"),
+        false => key,
+    });
+    let Some(key) = key else {
         return Err(Problem::refused(
             Finding::blocker(
                 "database-identity-unknown",

@@ -9,6 +9,7 @@ use syncferry_shared::fence::{
 };
 use syncferry_shared::fence::{MARK_EPOCH, MARK_NONCE, MARK_OWNER, MARK_UID};
 use syncferry_shared::plan::{LeaseRun, LeaseTask, Plan, PlannedJob, Scenario, Stage};
+use syncferry_shared::sabotage::{self, Mutant};
 use syncferry_shared::spec::JobKind;
 use syncferry_shared::{DatabaseId, Finding, HostId, JobId, MigrationId};
 
@@ -150,6 +151,7 @@ fn principals(input: &FenceInput, t: &FenceDatabaseTask, preview: &FencePreview,
         .grant
         .as_ref()
         .filter(|g| t.deny.iter().any(|d| d.eq_ignore_ascii_case(g)))
+        .filter(|_| !sabotage::on(Mutant::SharedAccount))
     {
         out.push(shared_account(shared, "the holder and a server that is to be denied"));
     }
@@ -160,7 +162,7 @@ fn principals(input: &FenceInput, t: &FenceDatabaseTask, preview: &FencePreview,
             .filter(|(l, _)| l.eq_ignore_ascii_case(login))
             .map(|(_, server)| server.as_str())
             .collect();
-        if users.len() > 1 {
+        if users.len() > 1 && !sabotage::on(Mutant::SharedAccount) {
             out.push(shared_account(login, &users.join(", ")));
         }
         match preview.principals.iter().find(|p| p.login.eq_ignore_ascii_case(login)) {

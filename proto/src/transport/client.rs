@@ -11,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -59,7 +60,22 @@ pub fn connect(dial: Dial) -> Result<Channel, DialError> {
         &dial.endpoint,
         client_config(verifier, dial.identity.as_ref())?,
         dial.profile,
+        tcp,
     )
+}
+
+/// As [`connect`], over a network of the caller's: `open` gets host and port. For simulations.
+pub fn connect_over<F, S>(
+    dial: Dial,
+    open: impl Fn(String, u16) -> F + Clone + Send + 'static,
+) -> Result<Channel, DialError>
+where
+    F: Future<Output = io::Result<S>> + Send + 'static,
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let verifier = PeerVerifier::trusting(&dial.ca_pem, dial.expected)?;
+    let config = client_config(verifier, dial.identity.as_ref())?;
+    channel(&dial.endpoint, config, dial.profile, open)
 }
 
 /// A channel for enrolment: anonymous, to the controller whose authority has this fingerprint. The authority's
@@ -69,6 +85,7 @@ pub fn connect_pinned(endpoint: &str, ca_fingerprint: Fingerprint) -> Result<Cha
         endpoint,
         client_config(PeerVerifier::pinning(ca_fingerprint), None)?,
         Profile::Control,
+        tcp,
     )
 }
 
@@ -115,7 +132,16 @@ fn client_config(verifier: PeerVerifier, identity: Option<&Identity>) -> Result<
     Ok(Arc::new(config))
 }
 
-fn channel(endpoint: &str, config: Arc<ClientConfig>, profile: Profile) -> Result<Channel, DialError> {
+fn channel<F, S>(
+    endpoint: &str,
+    config: Arc<ClientConfig>,
+    profile: Profile,
+    open: impl Fn(String, u16) -> F + Clone + Send + 'static,
+) -> Result<Channel, DialError>
+where
+    F: Future<Output = io::Result<S>> + Send + 'static,
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let address = Address::parse(endpoint)?;
     let invalid = |_| DialError::Endpoint(endpoint.to_string());
     // "http" only tells tonic to leave TLS to us; requests go out with the https origin.
@@ -123,17 +149,29 @@ fn channel(endpoint: &str, config: Arc<ClientConfig>, profile: Profile) -> Resul
     let origin: Uri = format!("https://{endpoint}")
         .parse()
         .map_err(|_| DialError::Endpoint(endpoint.to_string()))?;
-    let connector = tower::service_fn(move |_: Uri| dial(address.clone(), TlsConnector::from(config.clone())));
+    let connector = tower::service_fn(move |_: Uri| {
+        let opening = open(address.host.clone(), address.port);
+        dial(opening, address.server_name(), TlsConnector::from(config.clone()))
+    });
     Ok(profile
         .apply(plain)
         .origin(origin)
         .connect_with_connector_lazy(connector))
 }
 
-async fn dial(address: Address, tls: TlsConnector) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
-    let tcp = TcpStream::connect((address.host.as_str(), address.port)).await?;
+async fn dial<S: AsyncRead + AsyncWrite + Unpin>(
+    opening: impl Future<Output = io::Result<S>>,
+    name: ServerName<'static>,
+    tls: TlsConnector,
+) -> io::Result<TokioIo<TlsStream<S>>> {
+    Ok(TokioIo::new(tls.connect(name, opening.await?).await?))
+}
+
+/// The machine's own network.
+async fn tcp(host: String, port: u16) -> io::Result<TcpStream> {
+    let tcp = TcpStream::connect((host.as_str(), port)).await?;
     tcp.set_nodelay(true)?;
-    Ok(TokioIo::new(tls.connect(address.server_name(), tcp).await?))
+    Ok(tcp)
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
