@@ -44,6 +44,14 @@ impl Instances {
         })
     }
 
+    /// Instances that no configuration names: those of a simulation.
+    pub fn given(instances: impl IntoIterator<Item = Instance>) -> Self {
+        let pairs = instances.into_iter().map(|i| (i.sql.name.to_ascii_lowercase(), i));
+        Self {
+            by_name: Arc::new(pairs.collect()),
+        }
+    }
+
     /// An instance.
     pub fn get(&self, name: &str) -> Result<&Instance, Box<Finding>> {
         self.by_name.get(&name.to_ascii_lowercase()).ok_or_else(|| {

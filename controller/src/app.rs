@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use syncferry_proto::transport::{Limits, Profile, listen, private_file};
+use syncferry_proto::transport::{Limits, Listener, Profile, listen, private_file};
 use syncferry_proto::v1::{agent_server, enrolment_server, operator_server};
 use syncferry_shared::catalogue::Catalogue;
 use syncferry_shared::event::StreamKind;
 use syncferry_shared::{Clock, ControllerId, OperatorId};
-use syncferry_store::NewOperator;
+use syncferry_store::{NewOperator, Store};
 use syncferry_store_sqlite::SystemClock;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -36,18 +36,28 @@ pub const ADDRESS_FILE: &str = "address";
 /// How long open calls have to end after the order to stop. Our own streams end with it; this is for peers that are gone.
 const LAST_MOMENT: Duration = Duration::from_secs(5);
 
+/// What a controller stands on.
+pub struct Ground {
+    /// The configuration.
+    pub config: Config,
+    /// The machine's clock; leases are measured by the store's.
+    pub clock: Arc<dyn Clock>,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The address that the listener has.
+    pub bound: SocketAddr,
+}
+
 /// Runs the controller until `stop` is cancelled. When it returns, nothing of it runs on: the store can be opened again.
 pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
-    // A failure inside stops everything here, and nothing of the caller's.
-    let stop = stop.child_token();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     if !config.data_dir.exists() {
         private_file::create_directory(&config.data_dir)
             .with_context(|| format!("{} cannot be made", config.data_dir.display()))?;
     }
     let store = store::open(&config, clock.clone()).await?;
-    let keys = Keys::open(&config.data_dir, clock.now())?;
-    let authority = Arc::new(keys.authority);
+    // A folder whose keys cannot be used is said before the port is taken.
+    Keys::open(&config.data_dir, clock.now())?;
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
         format!(
             "{} cannot be listened on; is another controller running, or another program using the port?",
@@ -55,6 +65,27 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         )
     })?;
     let bound = listener.local_addr()?;
+    let ground = Ground {
+        config,
+        clock,
+        store,
+        bound,
+    };
+    run_on(ground, listener, stop).await
+}
+
+/// As [`run`], on a store and a port of the caller's.
+pub async fn run_on<L: Listener>(ground: Ground, listener: L, stop: CancellationToken) -> anyhow::Result<()> {
+    // A failure inside stops everything here, and nothing of the caller's.
+    let stop = stop.child_token();
+    let Ground {
+        config,
+        clock,
+        store,
+        bound,
+    } = ground;
+    let keys = Keys::open(&config.data_dir, clock.now())?;
+    let authority = Arc::new(keys.authority);
     // The one of an earlier run, if that ended without a word.
     let _ = std::fs::remove_file(config.data_dir.join(ADDRESS_FILE));
     let advertise = if config.advertise.is_empty() {

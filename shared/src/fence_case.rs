@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::fence::PrincipalFacts;
 use crate::finding::Finding;
+use crate::sabotage::{self, Mutant};
 
 const LEARN: &str =
     "Microsoft Learn: permissions are not checked for the owner of a database and for members of sysadmin";
@@ -95,7 +96,7 @@ impl FenceCase {
         users.sort_unstable();
         users.dedup();
         let both = self.grant.as_ref().is_some_and(|g| same(&g.login));
-        if users.len() < 2 && !both {
+        if users.len() < 2 && !both || sabotage::on(Mutant::SharedAccount) {
             return None;
         }
         let mut finding = Finding::blocker(

@@ -20,6 +20,7 @@ pub mod plan;
 pub mod power;
 pub mod progress;
 pub mod report;
+pub mod sabotage;
 pub mod secret;
 pub mod spec;
 pub mod state;

@@ -12,6 +12,7 @@ use syncferry_shared::fence::{
 };
 use syncferry_shared::inventory::SessionFacts;
 use syncferry_shared::outcome::Outcome;
+use syncferry_shared::sabotage::{self, Mutant};
 use syncferry_shared::spec::{DatabaseIdentity, FenceDatabaseTask};
 
 use super::common::{OURS, Server, minutes, same_database};
@@ -205,6 +206,12 @@ impl Step for WriteFence {
         let mut server = Server::open(cx, &self.task.database.address.instance).await?;
         let run = approved(cx, &mut server, &self.task).await?;
         let name = &self.task.database.address.database;
+        if sabotage::on(Mutant::KillBeforeDeny) {
+            fence::end_sessions(&mut server.work, name, self.task.epoch, &self.task.deny)
+                .await
+                .map_err(refused)?;
+            cx.sleep(Duration::from_secs(1)).await?;
+        }
         fence::commit(&mut server.work, name, &run.write)
             .await
             .map_err(refused)?;
@@ -299,6 +306,12 @@ impl Step for EndSessions {
         let name = &self.task.database.address.database;
         let mut ended = Ended::default();
         let mut last = None;
+        if sabotage::on(Mutant::NoKill) || sabotage::on(Mutant::KillBeforeDeny) {
+            let first = fence::look(&mut server.work, name, &[]).await?;
+            let at = first.at.plus(cx.env.pace.looks_apart.as_millis() as i64);
+            ended.looks = [first.at, at].map(|at| SessionLook { at, sessions: vec![] }).into();
+            return Ok(json!(ended));
+        }
         for _ in 0..ROUNDS {
             let killed = fence::end_sessions(&mut server.work, name, self.task.epoch, &self.task.deny).await;
             let killed = killed.map_err(refused)?;
@@ -332,6 +345,9 @@ impl Step for EndSessions {
         Err(last.map_or_else(|| gone(&self.task.database), |s| self.not_ended(&s)))
     }
     async fn confirm(&self, cx: &mut Cx, _evidence: &Value) -> Result<(), StepError> {
+        if sabotage::on(Mutant::NoKill) || sabotage::on(Mutant::KillBeforeDeny) {
+            return Ok(());
+        }
         let mut server = Server::open(cx, &self.task.database.address.instance).await?;
         let name = &self.task.database.address.database;
         let look = fence::look(&mut server.work, name, &self.task.deny).await?;

@@ -130,7 +130,19 @@ pub struct Journal {
     shared: Arc<Shared>,
 }
 
+/// A disk that takes its time: asked right before and right after each record is written. On a real one nobody waits here,
+/// because the thread that writes does.
+#[async_trait::async_trait]
+pub trait Disk: Send + Sync + 'static {
+    /// A record is about to be written.
+    async fn before(&self);
+    /// It is on the disk, and nobody knows yet.
+    async fn after(&self);
+}
+
 struct Shared {
+    /// A simulated disk; then records are written by whoever appends, and no thread takes part.
+    disk: Option<Arc<dyn Disk>>,
     /// Taken first, and for as long as a write takes.
     file: Mutex<JournalFile>,
     /// Taken second, and briefly: readers never wait for a disk.
@@ -148,8 +160,18 @@ pub(crate) type Hook = Box<dyn FnMut(u64, bool) + Send>;
 impl Journal {
     /// Opens the journal in `dir`, or makes one. Bytes of a torn last record are cut off; their number is the second value.
     pub fn open(dir: &Path) -> Result<(Self, u64), JournalError> {
+        Self::opened(dir, None)
+    }
+
+    /// As [`Journal::open`], on a simulated disk.
+    pub fn open_on(dir: &Path, disk: Arc<dyn Disk>) -> Result<(Self, u64), JournalError> {
+        Self::opened(dir, Some(disk))
+    }
+
+    fn opened(dir: &Path, disk: Option<Arc<dyn Disk>>) -> Result<(Self, u64), JournalError> {
         let (file, read) = JournalFile::open(dir)?;
         let shared = Shared {
+            disk,
             file: Mutex::new(file),
             ledger: RwLock::new(read.ledger),
             last_seq: watch::Sender::new(read.last_seq),
@@ -173,6 +195,12 @@ impl Journal {
         make: impl FnOnce(&Ledger) -> Option<Record> + Send + 'static,
     ) -> Result<Option<u64>, JournalError> {
         let shared = Arc::clone(&self.shared);
+        if let Some(disk) = &self.shared.disk {
+            disk.before().await;
+            let written = shared.append(make);
+            disk.after().await;
+            return written;
+        }
         tokio::task::spawn_blocking(move || shared.append(make))
             .await
             .unwrap_or(Err(JournalError::Broken))
@@ -205,6 +233,9 @@ impl Journal {
 
     pub(crate) async fn compact_above(&self, bytes: u64) -> Result<bool, JournalError> {
         let shared = Arc::clone(&self.shared);
+        if self.shared.disk.is_some() {
+            return shared.compact(bytes);
+        }
         tokio::task::spawn_blocking(move || shared.compact(bytes))
             .await
             .unwrap_or(Err(JournalError::Broken))

@@ -3,6 +3,7 @@
 
 use syncferry_proto::v1;
 use syncferry_shared::outcome::{ATTEMPT_NOT_KNOWN, Failure};
+use syncferry_shared::sabotage::{self, Mutant};
 use syncferry_shared::token::AttemptToken;
 use syncferry_shared::{Finding, JobId};
 
@@ -61,6 +62,14 @@ impl Session {
                     self.attempts.abandon(old, &why).await?;
                 }
                 tracing::info!(attempt = %key, mode = ?offer.mode, "accepted an offer");
+                if sabotage::on(Mutant::AcceptWithoutJournal) {
+                    let request = v1::AcceptRequest {
+                        token: Some((&offer.token).into()),
+                        session_id: self.id.to_string(),
+                        journal_seq: super::signed(self.journal.last_seq()),
+                    };
+                    let _ = self.link.accept(request).await;
+                }
                 self.journal.append(offer.accepted()).await?;
                 self.accept(key).await?;
             }

@@ -1,10 +1,12 @@
 //! An instance as the agent's configuration names it: where it is, how to log in, and whom to believe.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use syncferry_shared::secret::Secret;
 
 use super::endpoint::SqlEndpoint;
+use super::session::Exchange;
 
 /// How to log in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +20,27 @@ pub enum SqlLogin {
         /// Its password.
         password: Secret,
     },
+    /// Not over TDS at all: statements are handed to whoever this is. For simulations.
+    Exchange(Exchanged),
 }
+
+/// An [`Exchange`], which is equal to itself only.
+#[derive(Clone)]
+pub struct Exchanged(pub Arc<dyn Exchange>);
+
+impl std::fmt::Debug for Exchanged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Exchanged")
+    }
+}
+
+impl PartialEq for Exchanged {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Exchanged {}
 
 /// Which certificate of the server is believed. Connections are always encrypted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -22,8 +22,8 @@ pub mod value;
 
 pub use endpoint::SqlEndpoint;
 pub use errors::{ServerMessage, SqlError, SqlErrorKind};
-pub use instance::{ServerCertificate, SqlInstance, SqlLogin};
+pub use instance::{Exchanged, ServerCertificate, SqlInstance, SqlLogin};
 pub use rows::{ResultSet, Row};
-pub use session::{Role, SqlSession};
+pub use session::{Answer, Exchange, Line, Role, SqlSession};
 pub use statements::Statement;
 pub use value::Value;

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use mssql_tds::connection::client_context::{ClientContext, TdsAuthenticationMethod};
 use mssql_tds::connection::tds_client::{BatchErrorMode, ExecuteOptions, ResultSet as _, StatementResult, TdsClient};
 use mssql_tds::connection_provider::tds_connection_provider::TdsConnectionProvider;
@@ -81,9 +82,29 @@ impl Answer {
     }
 }
 
+/// Opens connections that are not TDS.
+#[async_trait]
+pub trait Exchange: Send + Sync + 'static {
+    /// A connection under an application name, logged in and in `master`.
+    async fn open(&self, application: &str) -> Result<Box<dyn Line>, SqlError>;
+}
+
+/// Such a connection. Dropping it ends it.
+#[async_trait]
+pub trait Line: Send {
+    /// Runs a batch to its end: what it brought, and the server's errors. `Err`: the connection broke, and whether the batch
+    /// ran is not known.
+    async fn run(&mut self, sql: &str) -> Result<(Answer, Vec<ServerMessage>), String>;
+}
+
+enum Client {
+    Tds(Box<TdsClient>),
+    Line(Box<dyn Line>),
+}
+
 /// A connection.
 pub struct SqlSession {
-    client: TdsClient,
+    client: Client,
     instance: String,
     role: Role,
     spid: i32,
@@ -104,13 +125,10 @@ impl std::fmt::Debug for SqlSession {
 impl SqlSession {
     /// Connects, logs in to `master` and sets the session's options.
     pub async fn connect(instance: &SqlInstance, role: Role) -> Result<Self, SqlError> {
-        let context = context(instance);
-        let source = instance.endpoint.data_source();
-        let provider = TdsConnectionProvider::new();
-        let client = caught(provider.create_client(context, &source, None))
-            .await
-            .map_err(|panic| not_understood(&instance.name, "connect", &panic))?
-            .map_err(|e| at_connect(instance, e))?;
+        let client = match &instance.login {
+            SqlLogin::Exchange(exchange) => Client::Line(exchange.0.open(&instance.application_name()).await?),
+            _ => Client::Tds(Box::new(dialled(instance).await?)),
+        };
         let mut session = Self {
             client,
             instance: instance.name.clone(),
@@ -149,7 +167,11 @@ impl SqlSession {
 
     /// Whether the connection is known to be broken; nothing more can be asked of it then.
     pub fn is_dead(&self) -> bool {
-        self.given_up || self.client.is_connection_dead()
+        self.given_up
+            || match &self.client {
+                Client::Tds(client) => client.is_connection_dead(),
+                Client::Line(_) => false,
+            }
     }
 
     /// Runs a statement within the time that the role allows, and returns its result sets.
@@ -195,7 +217,8 @@ impl SqlSession {
         if self.given_up {
             return;
         }
-        if let Ok(Err(error)) = caught(self.client.close_connection()).await {
+        let Client::Tds(client) = &mut self.client else { return };
+        if let Ok(Err(error)) = caught(client.close_connection()).await {
             tracing::debug!(instance = self.instance, %error, "closing a SQL connection failed");
         }
     }
@@ -216,6 +239,26 @@ impl SqlSession {
                 statement.name,
                 "the connection was given up after an answer that could not be understood",
             ));
+        }
+        if let Client::Line(line) = &mut self.client {
+            let limit = timeout.map_or(Duration::MAX, |s| Duration::from_secs(s.into()));
+            let failed = |kind, detail: String| SqlError::local(kind, &self.instance, statement.name, detail);
+            let ran = tokio::select! {
+                biased;
+                () = cancel.cancelled() => Err(failed(SqlErrorKind::Cancelled, "cancelled".into())),
+                ran = tokio::time::timeout(limit, line.run(&statement.sql)) => match ran {
+                    Ok(ran) => ran.map_err(|broken| failed(SqlErrorKind::ConnectionLost, broken)),
+                    Err(_) => Err(failed(SqlErrorKind::TimedOut, "no answer in time".into())),
+                },
+            };
+            return match ran {
+                Ok((answer, errors)) if errors.is_empty() => Ok(answer),
+                Ok((_, errors)) => Err(SqlError::server(&self.instance, statement.name, errors)),
+                Err(error) => {
+                    self.given_up = true;
+                    Err(error)
+                }
+            };
         }
         match caught(self.run_to_end(statement, cancel, timeout, on_message)).await {
             Ok(result) => result,
@@ -244,7 +287,7 @@ impl SqlSession {
         };
         let mut answer = Answer::default();
         let mut errors: Vec<ServerMessage> = Vec::new();
-        let mut step = self.client.execute(statement.sql.clone(), options).await;
+        let mut step = self.tds()?.execute(statement.sql.clone(), options).await;
         loop {
             self.hand_on(&mut answer, &mut on_message);
             match step {
@@ -260,10 +303,11 @@ impl SqlSession {
                 }
                 Err(error) => self.note(statement, error, &mut errors)?,
             }
-            if !self.client.has_open_batch() {
+            let client = self.tds()?;
+            if !client.has_open_batch() {
                 break;
             }
-            step = self.client.advance().await;
+            step = client.advance().await;
         }
         self.hand_on(&mut answer, &mut on_message);
         if errors.is_empty() {
@@ -284,20 +328,31 @@ impl SqlSession {
         Ok(())
     }
 
+    /// The TDS client. Lines are run elsewhere.
+    fn tds(&mut self) -> Result<&mut TdsClient, SqlError> {
+        match &mut self.client {
+            Client::Tds(client) => Ok(client),
+            Client::Line(_) => Err(SqlError::local(
+                SqlErrorKind::Usage,
+                &self.instance,
+                "tds",
+                "this is a line",
+            )),
+        }
+    }
+
     async fn read_rows(&mut self) -> (ResultSet, Option<TdsError>) {
-        let columns: Vec<String> = self
-            .client
-            .get_metadata()
-            .iter()
-            .map(|c| c.column_name.clone())
-            .collect();
+        let Client::Tds(client) = &mut self.client else {
+            return (ResultSet::default(), None);
+        };
+        let columns: Vec<String> = client.get_metadata().iter().map(|c| c.column_name.clone()).collect();
         let mut rows = Vec::new();
         let error = loop {
             if rows.len() == MOST_ROWS {
                 self.given_up = true;
                 break Some(TdsError::ProtocolError(format!("more than {MOST_ROWS} rows")));
             }
-            match self.client.next_row().await {
+            match client.next_row().await {
                 Ok(Some(row)) => rows.push(row.into_iter().map(Value::from_column).collect()),
                 Ok(None) => break None,
                 Err(error) => break Some(error),
@@ -307,7 +362,8 @@ impl SqlSession {
     }
 
     fn hand_on(&mut self, answer: &mut Answer, on_message: &mut (impl FnMut(&ServerMessage) + Send)) {
-        for message in self.client.take_info_messages() {
+        let Client::Tds(client) = &mut self.client else { return };
+        for message in client.take_info_messages() {
             let message = info_message(&message);
             // Changes of database and language are our own doing.
             if matches!(message.number, 5701 | 5703) {
@@ -319,6 +375,16 @@ impl SqlSession {
     }
 }
 
+async fn dialled(instance: &SqlInstance) -> Result<TdsClient, SqlError> {
+    let context = context(instance);
+    let source = instance.endpoint.data_source();
+    let provider = TdsConnectionProvider::new();
+    caught(provider.create_client(context, &source, None))
+        .await
+        .map_err(|panic| not_understood(&instance.name, "connect", &panic))?
+        .map_err(|e| at_connect(instance, e))
+}
+
 fn context(instance: &SqlInstance) -> ClientContext {
     let mut context = ClientContext::with_data_source(&instance.endpoint.data_source());
     context.application_name = instance.application_name();
@@ -328,7 +394,10 @@ fn context(instance: &SqlInstance) -> ClientContext {
     context.connect_retry_count = 0;
     context.pooling = false;
     match &instance.login {
-        SqlLogin::Integrated => context.tds_authentication_method = TdsAuthenticationMethod::SSPI,
+        // An exchange is never dialled.
+        SqlLogin::Integrated | SqlLogin::Exchange(_) => {
+            context.tds_authentication_method = TdsAuthenticationMethod::SSPI
+        }
         SqlLogin::Sql { user, password } => {
             context.tds_authentication_method = TdsAuthenticationMethod::Password;
             context.user_name = user.clone();

@@ -5,6 +5,7 @@ use syncferry_shared::fence::IdentityFacts;
 use syncferry_shared::identity;
 use syncferry_shared::inventory::{DatabaseAddress, DatabaseFacts, InspectionRequest, Inventory};
 use syncferry_shared::lease::{LeaseKind, LeaseState, Resource};
+use syncferry_shared::sabotage::{self, Mutant};
 use syncferry_shared::{DatabaseId, Finding, HostId, SessionId};
 use syncferry_store::{By, Database, DatabaseGuids, Grant, Host, IdentityState, NewDatabase, Tx};
 
@@ -43,7 +44,11 @@ pub async fn add_database(
     };
     let inventory = inspect::ask_and_wait(core, &host, &request, "database add").await?;
     let facts = found(&inventory, &address, &host)?;
-    let Some(key) = identity::physical_key(&IdentityFacts::from(&facts)) else {
+    let key = identity::physical_key(&IdentityFacts::from(&facts)).map(|key| match sabotage::on(Mutant::Alias) {
+        true => format!("{key}|{instance}"),
+        false => key,
+    });
+    let Some(key) = key else {
         return Err(Problem::refused(
             Finding::blocker(
                 "database-identity-unknown",

@@ -8,6 +8,7 @@ use syncferry_shared::inventory::{ConnectFacts, DatabaseFacts, InspectionRequest
 use syncferry_shared::lease::{Lease, LeaseState, ProofKind};
 use syncferry_shared::outcome::{Failure, Outcome};
 use syncferry_shared::plan::{LeaseRun, LeaseTask, Scenario};
+use syncferry_shared::sabotage::{self, Mutant};
 use syncferry_shared::spec::{DatabaseIdentity, JobSpec, Task};
 use syncferry_shared::state::{MigrationEvent, MigrationState};
 use syncferry_shared::watch::WatchReport;
@@ -436,6 +437,16 @@ pub(crate) async fn begin(tx: &mut dyn Tx, actor: &str, m: &Migration, run: &Lea
             "the fence began at epoch {}, not {}",
             fencing.epoch, task.epoch
         )));
+    }
+    if sabotage::on(Mutant::EndFenceWithoutReadBack) {
+        let proof = NewProof {
+            kind: ProofKind::SqlFenced,
+            evidence: serde_json::json!({}),
+            actor: actor.to_string(),
+            second: None,
+        };
+        tx.add_proof(&run.resource, fencing.epoch, &proof).await?;
+        tx.end_fence(&run.resource, fencing.epoch, &by).await?;
     }
     Ok(())
 }

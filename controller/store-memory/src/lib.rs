@@ -30,4 +30,4 @@ mod tokens;
 mod tx;
 mod watches;
 
-pub use open::{MemoryStore, Options};
+pub use open::{Backup, Commits, MemoryStore, Options};

@@ -11,8 +11,23 @@ use syncferry_store::{Cause, Org, Result, Store, StoreError, StoreMeta, Tx};
 use crate::data::Data;
 use crate::tx::MemoryTx;
 
+/// What may happen around a commit. An error before it means that nothing was written; one after it, that the answer was lost.
+#[async_trait]
+pub trait Commits: Send + Sync {
+    /// The transaction of this name is about to commit.
+    async fn before(&self, name: &'static str) -> Result<()>;
+    /// It has.
+    async fn after(&self, name: &'static str) -> Result<()>;
+}
+
+/// Everything that a store held at one moment.
+#[derive(Clone)]
+pub struct Backup(Data);
+
 /// How to make a store.
 pub struct Options {
+    /// What happens around commits.
+    pub commits: Option<Arc<dyn Commits>>,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
     /// Makes the store's own ids. Nothing else in it is random.
@@ -25,6 +40,7 @@ impl Options {
     /// The usual: 10 seconds.
     pub fn new(clock: Arc<dyn Clock>, seed: u8) -> Self {
         Self {
+            commits: None,
             clock,
             seed,
             busy_timeout: Duration::from_secs(10),
@@ -54,6 +70,7 @@ pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     highest: AtomicI64,
     busy_timeout: Duration,
+    commits: Option<Arc<dyn Commits>>,
 }
 
 impl MemoryStore {
@@ -76,7 +93,19 @@ impl MemoryStore {
             clock: options.clock,
             highest: AtomicI64::new(now.0),
             busy_timeout: options.busy_timeout,
+            commits: options.commits,
         }
+    }
+
+    /// What it holds now.
+    pub fn backup(&self) -> Backup {
+        Backup(self.committed.snapshot())
+    }
+
+    /// Puts a backup in the place of what it holds, as a file is put back while nobody has the store open. What a restored
+    /// store must do next is its user's business: [`Meta::begin_incarnation`](syncferry_store::Meta::begin_incarnation).
+    pub fn put_back(&self, backup: Backup) {
+        self.committed.replace(backup.0);
     }
 
     fn now(&self) -> Millis {
@@ -93,6 +122,7 @@ impl Store for MemoryStore {
         Ok(Box::new(MemoryTx {
             data: self.committed.snapshot(),
             writes: Some((turn, self.committed.clone())),
+            commits: self.commits.clone(),
             name,
             now: self.now(),
         }))
@@ -102,6 +132,7 @@ impl Store for MemoryStore {
         Ok(Box::new(MemoryTx {
             data: self.committed.snapshot(),
             writes: None,
+            commits: None,
             name,
             now: self.now(),
         }))

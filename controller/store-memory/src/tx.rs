@@ -9,13 +9,14 @@ use syncferry_store::{Cause, Result, StoreError, Tx};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::data::{Data, Table};
-use crate::open::Committed;
+use crate::open::{Commits, Committed};
 
 /// A transaction.
 pub(crate) struct MemoryTx {
     pub(crate) data: Data,
     /// The writer's turn and where the copy goes; `None` for one that only reads.
     pub(crate) writes: Option<(OwnedMutexGuard<()>, Committed)>,
+    pub(crate) commits: Option<Arc<dyn Commits>>,
     pub(crate) name: &'static str,
     pub(crate) now: Millis,
 }
@@ -108,10 +109,17 @@ impl Tx for MemoryTx {
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {
-        if let Some((_turn, committed)) = self.writes {
-            committed.replace(self.data);
+        let Some((_turn, committed)) = self.writes else {
+            return Ok(());
+        };
+        if let Some(commits) = &self.commits {
+            commits.before(self.name).await?;
         }
-        Ok(())
+        committed.replace(self.data);
+        match &self.commits {
+            Some(commits) => commits.after(self.name).await,
+            None => Ok(()),
+        }
     }
 
     async fn rollback(self: Box<Self>) -> Result<()> {

@@ -16,6 +16,7 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -73,7 +74,22 @@ pub fn connect(dial: Dial) -> Result<Channel, DialError> {
         &dial.endpoint,
         client_config(verifier, dial.identity.as_ref())?,
         dial.profile,
+        tcp,
     )
+}
+
+/// As [`connect`], over a network of the caller's: `open` gets host and port. For simulations.
+pub fn connect_over<F, S>(
+    dial: Dial,
+    open: impl Fn(String, u16) -> F + Clone + Send + 'static,
+) -> Result<Channel, DialError>
+where
+    F: Future<Output = io::Result<S>> + Send + 'static,
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let verifier = PeerVerifier::trusting(&dial.ca_pem, dial.expected)?;
+    let config = client_config(verifier, dial.identity.as_ref())?;
+    channel(&dial.endpoint, config, dial.profile, open)
 }
 
 /// A channel for enrolment: anonymous, to the controller whose authority has this fingerprint. The authority's
@@ -83,6 +99,7 @@ pub fn connect_pinned(endpoint: &str, ca_fingerprint: Fingerprint) -> Result<Cha
         endpoint,
         client_config(PeerVerifier::pinning(ca_fingerprint), None)?,
         Profile::Control,
+        tcp,
     )
 }
 
@@ -129,7 +146,16 @@ fn client_config(verifier: PeerVerifier, identity: Option<&Identity>) -> Result<
     Ok(Arc::new(config))
 }
 
-fn channel(list: &str, config: Arc<ClientConfig>, profile: Profile) -> Result<Channel, DialError> {
+fn channel<F, S>(
+    list: &str,
+    config: Arc<ClientConfig>,
+    profile: Profile,
+    open: impl Fn(String, u16) -> F + Clone + Send + 'static,
+) -> Result<Channel, DialError>
+where
+    F: Future<Output = io::Result<S>> + Send + 'static,
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let endpoints = endpoints(list)?;
     let addresses = endpoints.iter().map(|e| Address::parse(e)).collect::<Result<Vec<_>, _>>()?;
     let invalid = |_| DialError::Endpoint(list.to_string());
@@ -144,7 +170,9 @@ fn channel(list: &str, config: Arc<ClientConfig>, profile: Profile) -> Result<Ch
         addresses,
         last: AtomicUsize::new(0),
     });
-    let connector = tower::service_fn(move |_: Uri| places.clone().dial(TlsConnector::from(config.clone())));
+    let connector = tower::service_fn(move |_: Uri| {
+        places.clone().dial(TlsConnector::from(config.clone()), open.clone())
+    });
     Ok(profile
         .apply(plain)
         .origin(origin)
@@ -159,15 +187,25 @@ struct Places {
 }
 
 impl Places {
-    async fn dial(self: Arc<Self>, tls: TlsConnector) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
+    async fn dial<F, S>(
+        self: Arc<Self>,
+        tls: TlsConnector,
+        open: impl Fn(String, u16) -> F,
+    ) -> io::Result<TokioIo<TlsStream<S>>>
+    where
+        F: Future<Output = io::Result<S>>,
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let count = self.addresses.len();
         let first = self.last.load(Ordering::Relaxed);
         let mut failed = io::Error::from(io::ErrorKind::NotFound);
         for at in (0..count).map(|n| (first + n) % count) {
-            let address = self.addresses[at].clone();
+            let address = &self.addresses[at];
+            let opening = open(address.host.clone(), address.port);
+            let dialling = dial(opening, address.server_name(), tls.clone());
             let dialled = match count {
-                1 => dial(address, tls.clone()).await,
-                _ => within(dial(address, tls.clone())).await,
+                1 => dialling.await,
+                _ => within(dialling).await,
             };
             match dialled {
                 Ok(stream) => {
@@ -186,10 +224,19 @@ async fn within<T>(dialling: impl Future<Output = io::Result<T>>) -> io::Result<
     done.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-async fn dial(address: Address, tls: TlsConnector) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
-    let tcp = TcpStream::connect((address.host.as_str(), address.port)).await?;
+async fn dial<S: AsyncRead + AsyncWrite + Unpin>(
+    opening: impl Future<Output = io::Result<S>>,
+    name: ServerName<'static>,
+    tls: TlsConnector,
+) -> io::Result<TokioIo<TlsStream<S>>> {
+    Ok(TokioIo::new(tls.connect(name, opening.await?).await?))
+}
+
+/// The machine's own network.
+async fn tcp(host: String, port: u16) -> io::Result<TcpStream> {
+    let tcp = TcpStream::connect((host.as_str(), port)).await?;
     tcp.set_nodelay(true)?;
-    Ok(TokioIo::new(tls.connect(address.server_name(), tcp).await?))
+    Ok(tcp)
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

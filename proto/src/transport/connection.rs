@@ -36,20 +36,15 @@ impl ConnectInfo {
 
 /// An accepted TLS connection. It ends when the client's certificate does: TLS looks at the validity only during the
 /// handshake, and a stream that is open for weeks would outlive every renewal and every refusal to renew.
-pub struct Connection {
-    stream: TlsStream<TcpStream>,
+pub struct Connection<S = TcpStream> {
+    stream: TlsStream<S>,
     info: ConnectInfo,
     lifetime: Pin<Box<Sleep>>,
 }
 
-impl Connection {
+impl<S> Connection<S> {
     /// A connection that is closed after `anonymous_lifetime`, or at the end of the certificate.
-    pub(super) fn new(
-        stream: TlsStream<TcpStream>,
-        info: ConnectInfo,
-        now: Millis,
-        anonymous_lifetime: Duration,
-    ) -> Self {
+    pub(super) fn new(stream: TlsStream<S>, info: ConnectInfo, now: Millis, anonymous_lifetime: Duration) -> Self {
         let lifetime = match &info.peer_certificate {
             Some(certificate) => Duration::from_millis(certificate.not_after.since(now).try_into().unwrap_or(0)),
             None => anonymous_lifetime,
@@ -67,7 +62,7 @@ impl Connection {
     }
 }
 
-impl Connected for Connection {
+impl<S> Connected for Connection<S> {
     type ConnectInfo = ConnectInfo;
 
     fn connect_info(&self) -> ConnectInfo {
@@ -75,7 +70,7 @@ impl Connected for Connection {
     }
 }
 
-impl AsyncRead for Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.lifetime.as_mut().poll(cx).is_ready() {
             tracing::debug!(peer = %self.info.peer(), remote = %self.info.remote_addr, "connection reached its end of life");
@@ -86,7 +81,7 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }

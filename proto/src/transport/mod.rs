@@ -26,7 +26,7 @@ pub mod ticket;
 pub mod token;
 mod verifier;
 
-pub use client::{Dial, DialError, connect, connect_pinned, endpoints};
+pub use client::{Dial, DialError, connect, connect_over, connect_pinned, endpoints};
 pub use connection::{ConnectInfo, Connection};
 pub use credentials::OperatorCredentials;
 pub use explain::explain;
@@ -35,7 +35,7 @@ pub use identity::{Identity, IdentityError};
 pub use peer::{Peer, PeerCertificate, PeerError};
 pub use profile::Profile;
 pub use require::{peer, require_agent, require_operator};
-pub use server::{Incoming, Limits, listen};
+pub use server::{Incoming, Limits, Listener, listen};
 pub use ticket::{TicketClaims, TicketError, TicketPublicKey};
 pub use token::EnrolmentToken;
 pub use verifier::ExpectedPeer;

@@ -18,7 +18,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::UnixTime;
 use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
 use syncferry_shared::Millis;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
@@ -70,14 +70,33 @@ pub enum ListenError {
     Tls(#[from] rustls::Error),
 }
 
+/// Where connections come from: a TCP port, or a simulated one.
+pub trait Listener: Send + Sync + 'static {
+    /// A connection.
+    type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// The next connection, and where it comes from.
+    fn next(&self) -> impl Future<Output = io::Result<(Self::Io, SocketAddr)>> + Send;
+}
+
+impl Listener for TcpListener {
+    type Io = TcpStream;
+
+    async fn next(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (tcp, remote_addr) = self.accept().await?;
+        tcp.set_nodelay(true)?;
+        Ok((tcp, remote_addr))
+    }
+}
+
 /// Accepts TLS connections on a listener. Must be called inside a Tokio runtime. Dropping the stream closes the
 /// listener; connections already handed out live on.
-pub fn listen(
-    listener: TcpListener,
+pub fn listen<L: Listener>(
+    listener: L,
     identity: &Identity,
     ca_pem: &str,
     limits: Limits,
-) -> Result<Incoming, ListenError> {
+) -> Result<Incoming<L::Io>, ListenError> {
     let acceptor = TlsAcceptor::from(server_config(identity, ca_pem)?);
     let (finished, connections) = mpsc::channel(1);
     let accepting = tokio::spawn(accept(listener, acceptor, limits, finished)).abort_handle();
@@ -101,26 +120,26 @@ fn server_config(identity: &Identity, ca_pem: &str) -> Result<Arc<ServerConfig>,
 }
 
 /// The accepted connections.
-pub struct Incoming {
-    connections: mpsc::Receiver<Connection>,
+pub struct Incoming<S = TcpStream> {
+    connections: mpsc::Receiver<Connection<S>>,
     accepting: AbortHandle,
 }
 
-impl Stream for Incoming {
-    type Item = io::Result<Connection>;
+impl<S> Stream for Incoming<S> {
+    type Item = io::Result<Connection<S>>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.connections.poll_recv(cx).map(|connection| connection.map(Ok))
     }
 }
 
-impl Drop for Incoming {
+impl<S> Drop for Incoming<S> {
     fn drop(&mut self) {
         self.accepting.abort();
     }
 }
 
-async fn accept(listener: TcpListener, tls: TlsAcceptor, limits: Limits, finished: mpsc::Sender<Connection>) {
+async fn accept<L: Listener>(listener: L, tls: TlsAcceptor, limits: Limits, finished: mpsc::Sender<Connection<L::Io>>) {
     let admission = Arc::new(Semaphore::new(limits.max_handshakes.max(1)));
     let mut handshakes = JoinSet::new();
     // The permit comes before the connection: whoever is not admitted waits in the backlog. It never fails, because
@@ -144,9 +163,9 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor, limits: Limits, finishe
 }
 
 /// The next connection. Errors are about one connection, or pass (no file descriptors left): none ends the loop.
-async fn next_connection(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+async fn next_connection<L: Listener>(listener: &L) -> (L::Io, SocketAddr) {
     loop {
-        match listener.accept().await {
+        match listener.next().await {
             Ok(connection) => return connection,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections; trying again");
@@ -164,12 +183,11 @@ enum HandshakeError {
     Peer(#[from] PeerError),
 }
 
-async fn handshake(
-    tcp: TcpStream,
+async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+    tcp: S,
     remote_addr: SocketAddr,
     tls: TlsAcceptor,
-) -> Result<(tokio_rustls::server::TlsStream<TcpStream>, ConnectInfo), HandshakeError> {
-    tcp.set_nodelay(true)?;
+) -> Result<(tokio_rustls::server::TlsStream<S>, ConnectInfo), HandshakeError> {
     let stream = match tls.accept(tcp).into_fallible().await {
         Ok(stream) => stream,
         Err((error, tcp)) => {
@@ -190,7 +208,7 @@ async fn handshake(
 
 /// Lets a refused client read the alert that says why. Closing a socket with unread bytes resets it, and the reset
 /// overtakes the alert (always on Windows); so we read on for a moment, until the client hangs up.
-async fn linger(mut tcp: TcpStream) {
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut tcp: S) {
     if tcp.shutdown().await.is_ok() {
         let mut rest = tokio::io::sink();
         let mut limited = tcp.take(LINGER_BYTES);

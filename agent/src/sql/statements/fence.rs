@@ -8,6 +8,7 @@
 //! XACT_ABORT; so their return values are checked.
 
 use syncferry_shared::fence::{MARK_EPOCH, MARK_NONCE, MARK_OWNER, MARK_UID};
+use syncferry_shared::sabotage::{self, Mutant};
 use uuid::Uuid;
 
 use super::{AWKWARD, Statement};
@@ -55,6 +56,18 @@ pub struct Order {
     pub deny: Vec<Bound>,
     /// Who gets it.
     pub grant: Option<Bound>,
+}
+
+/// The comparison that refuses an epoch: strict, or of the same owner.
+fn not_stale() -> String {
+    if sabotage::on(Mutant::NoEpochCheck) {
+        return String::new();
+    }
+    let fits = match sabotage::on(Mutant::EpochWithoutOwner) {
+        true => "@epoch >= @seen_epoch",
+        false => "@epoch > @seen_epoch OR (@epoch = @seen_epoch AND ISNULL(@seen_owner, N'') = @owner)",
+    };
+    format!("IF @seen_epoch IS NOT NULL AND NOT ({fits}) THROW {STALE}, N'stale epoch', 1;")
 }
 
 /// Begins a transaction that holds the lock of all fences and is in the right, writable database.
@@ -137,13 +150,14 @@ SELECT @seen_epoch = CAST(value AS bigint) FROM sys.extended_properties WHERE cl
 SELECT @seen_owner = CAST(value AS nvarchar(256)) FROM sys.extended_properties WHERE class = 0 AND name = {};
 IF ISNULL(@seen_uid, @uid) <> @uid THROW {OTHER_DATABASE}, N'other database', 1;
 IF (@seen_uid IS NULL AND (@seen_epoch IS NOT NULL OR @seen_owner IS NOT NULL)) OR (@seen_uid IS NOT NULL AND @seen_epoch IS NULL) THROW {INCOMPLETE}, N'incomplete marks', 1;
-IF @seen_epoch IS NOT NULL AND NOT (@epoch > @seen_epoch OR (@epoch = @seen_epoch AND ISNULL(@seen_owner, N'') = @owner)) THROW {STALE}, N'stale epoch', 1;",
+{}",
             text(&order.uid),
             order.epoch,
             text(order.owner.as_deref().unwrap_or_default()),
             text(MARK_UID),
             text(MARK_EPOCH),
             text(MARK_OWNER),
+            not_stale(),
         ),
         put(MARK_UID, "@uid"),
         put(MARK_EPOCH, "@epoch"),
@@ -208,6 +222,17 @@ fn list(logins: &[String]) -> String {
     quoted.join(", ")
 }
 
+/// Refuses where an epoch is not the database's newest.
+fn newest(epoch: i64) -> String {
+    if sabotage::on(Mutant::NoEpochCheck) || sabotage::on(Mutant::KillBeforeDeny) {
+        return String::new();
+    }
+    format!(
+        "IF NOT EXISTS (SELECT 1 FROM sys.extended_properties WHERE class = 0 AND name = {} AND CAST(value AS bigint) = {epoch}) THROW {STALE}, N'stale epoch', 1;\n",
+        text(MARK_EPOCH)
+    )
+}
+
 /// Ends every session of these logins, wherever on the instance it is, and answers whom it ended; runs in the database, and
 /// only while its newest epoch is ours: somebody whom a newer one let in is not ended. Ids are used again by the server, so
 /// each session is looked at once more right before. At least one login.
@@ -216,8 +241,7 @@ pub fn end_sessions(epoch: i64, logins: &[String]) -> Statement {
     Statement::new(
         "fence-end-sessions",
         format!(
-            "IF NOT EXISTS (SELECT 1 FROM sys.extended_properties WHERE class = 0 AND name = {} AND CAST(value AS bigint) = {epoch}) THROW {STALE}, N'stale epoch', 1;
-DECLARE @id int, @kill nvarchar(20);
+            "{}DECLARE @id int, @kill nvarchar(20);
 DECLARE @ended TABLE (session_id int NOT NULL, login_time datetime NOT NULL, login_name nvarchar(128) NOT NULL, host_name nvarchar(128) NULL, program_name nvarchar(128) NULL, host_process_id int NULL);
 INSERT INTO @ended (session_id, login_time, login_name, host_name, program_name, host_process_id)
 SELECT s.session_id, s.login_time, s.login_name, s.host_name, s.program_name, s.host_process_id
@@ -236,7 +260,7 @@ END CATCH;
 SELECT @id = MIN(session_id) FROM @ended WHERE session_id > @id;
 END;
 SELECT session_id, login_name, host_name, program_name, host_process_id FROM @ended ORDER BY session_id;",
-            text(MARK_EPOCH)
+            newest(epoch)
         ),
     )
 }

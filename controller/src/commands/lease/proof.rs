@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use syncferry_shared::Finding;
 use syncferry_shared::inventory::{DatabaseFacts, InspectionRequest, Inventory, SessionFacts};
 use syncferry_shared::lease::{Lease, LeaseKind};
+use syncferry_shared::sabotage::{self, Mutant};
 use syncferry_store::{AgentState, Database, Host};
 
 use super::OURS;
@@ -92,6 +93,9 @@ fn facts(inventory: Inventory, d: &Database) -> Result<DatabaseFacts, String> {
 
 /// Whether the holder gave up what the lease is about: the evidence of it, or what stands against it.
 pub(super) fn gave_up(lease: &Lease, holder: &Host, sight: &Sight) -> Result<(Value, Vec<Finding>), Vec<Finding>> {
+    if sabotage::on(Mutant::ReleaseWithoutStop) {
+        return Ok((json!({"holder": holder.name}), vec![]));
+    }
     let mut against = Vec::new();
     let mut worth_knowing = Vec::new();
     let host = host_gave_up(lease.kind, holder, sight.holder.as_ref())

@@ -1,0 +1,282 @@
+//! Holds what is seen against the invariants: at SQL Server, at the services and in the store's rows, from the first moment to
+//! the last. What happened before a restore of the store is remembered here, where the store forgot it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use syncferry_agent::journal::{AttemptKey, Journal};
+use syncferry_shared::lease::{LeaseEvent, LeaseState, ProofKind, Resource};
+use syncferry_shared::state::AttemptState;
+use syncferry_shared::token::AttemptToken;
+use syncferry_sqlserver::engine::Session;
+use syncferry_store::{JobFilter, Store as _};
+
+use crate::datacentre::{ask, sa};
+use crate::world::{Papers, World};
+
+/// What was seen so far.
+#[derive(Default)]
+struct Seen {
+    restores: u32,
+    /// The epoch on the database.
+    marked: i64,
+    /// By resource: epoch, row version, proven epoch.
+    rows: BTreeMap<Resource, (i64, i64, i64)>,
+    /// To whom an epoch was granted, and in which history that stood.
+    grants: BTreeMap<(Resource, i64), (String, u32)>,
+    /// How attempts ended.
+    ends: BTreeMap<(String, i32), AttemptState>,
+    /// The newest change that was written to the trace.
+    told: BTreeMap<Resource, i64>,
+}
+
+/// Looks until the simulation ends.
+pub(crate) async fn run(world: Arc<World>) -> turmoil::Result {
+    let mut seen = Seen::default();
+    let mut session = None;
+    loop {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        if !world.sql_ready.load(Ordering::SeqCst) {
+            continue;
+        }
+        let restores = world.restores.load(Ordering::SeqCst);
+        if seen.restores != restores {
+            seen.restores = restores;
+            // A history that was put back is shorter. The tokens that it forgot are remembered in `grants` and in the epochs.
+            for row in seen.rows.values_mut() {
+                (row.1, row.2) = (0, 0);
+            }
+            seen.told.clear();
+            seen.ends.clear();
+        }
+        if let Err(error) = rows(&world, &mut seen).await {
+            world.say(format!("the observer could not look: {error:#}"));
+        }
+        if session.is_none() {
+            session = Some(sa(&world).await?);
+        }
+        if let Some(session) = &mut session {
+            database(&world, session, &mut seen).await?;
+        }
+    }
+}
+
+/// What SQL Server itself says.
+async fn database(world: &World, session: &mut Session, seen: &mut Seen) -> anyhow::Result<()> {
+    let marks = "USE ADSync; SELECT CAST(value AS bigint) AS epoch FROM sys.extended_properties WHERE class = 0 AND name = N'syncferry.epoch';";
+    let answer = ask(session, marks).await?;
+    let epoch = answer.first_set().and_then(|s| s.first()).and_then(|r| r.int("epoch"));
+    match epoch {
+        Some(epoch) if epoch < seen.marked => {
+            world.violated(
+                "I2",
+                format!("the database's epoch went from {} to {epoch}", seen.marked),
+            );
+        }
+        None if seen.marked > 0 => world.violated("I2", format!("the database lost its epoch {}", seen.marked)),
+        Some(epoch) if epoch > seen.marked => {
+            world.say(format!("the database has epoch {epoch}"));
+            seen.marked = epoch;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// At most one server is in the database. Looked at after every tick.
+pub(crate) fn inside(world: &World) {
+    let inside: Vec<&str> = world
+        .services
+        .iter()
+        .filter(|s| s.inside.load(Ordering::SeqCst))
+        .map(|s| s.host)
+        .collect();
+    if inside.len() > 1 {
+        world.violated("I1", format!("{} are in the database", inside.join(" and ")));
+    }
+}
+
+/// What the store's rows say.
+async fn rows(world: &World, seen: &mut Seen) -> anyhow::Result<()> {
+    let mut tx = world.store.read("observer").await?;
+    for lease in tx.leases().await? {
+        let (epoch, version, fenced) = seen.rows.get(&lease.resource).copied().unwrap_or_default();
+        if lease.epoch < epoch || lease.row_version < version || lease.fenced_epoch < fenced {
+            world.violated(
+                "I4",
+                format!(
+                    "{} went from epoch {epoch}, version {version}, proven {fenced} to {}, {}, {}",
+                    lease.kind.as_str(),
+                    lease.epoch,
+                    lease.row_version,
+                    lease.fenced_epoch
+                ),
+            );
+        }
+        let row = (lease.epoch.max(epoch), lease.row_version, lease.fenced_epoch);
+        seen.rows.insert(lease.resource.clone(), row);
+        let history = tx.lease_history(&lease.resource).await?;
+        let proofs = tx.proofs(&lease.resource).await?;
+        let told = seen.told.get(&lease.resource).copied().unwrap_or(-1);
+        for (change, before) in history
+            .iter()
+            .zip(std::iter::once(None).chain(history.iter().map(Some)))
+        {
+            if change.row_version <= told {
+                continue;
+            }
+            world.say(format!(
+                "lease {}: {} -> {} at epoch {} ({:?} by {})",
+                lease.kind.as_str(),
+                change.from,
+                change.to,
+                change.epoch,
+                change.event,
+                change.actor
+            ));
+            if before.is_some_and(|b| b.to != change.from || b.row_version + 1 != change.row_version) {
+                world.violated(
+                    "I5",
+                    format!("a gap before change {} of {}", change.row_version, lease.kind.as_str()),
+                );
+            }
+            if change.from == LeaseState::Lost && change.to == LeaseState::Free {
+                world.violated("I8", "a lost lease became free");
+            }
+            match change.event {
+                Some(LeaseEvent::Acquire) => {
+                    world.count("grants");
+                    if !proofs.iter().any(|p| p.epoch == change.epoch - 1) {
+                        world.violated("I3", format!("epoch {} was granted without a proof", change.epoch));
+                    }
+                    let to = format!("{:?} {:?}", change.holder, change.session);
+                    let key = (lease.resource.clone(), change.epoch);
+                    let first = seen.grants.entry(key).or_insert_with(|| (to.clone(), seen.restores));
+                    if first.0 != to {
+                        world.violated("I6", format!("epoch {} was granted twice", change.epoch));
+                    }
+                }
+                Some(LeaseEvent::BreakGlass) => two_people(world, &proofs, change.epoch, &mut *tx).await?,
+                _ => {}
+            }
+        }
+        if let Some(last) = history.last() {
+            seen.told.insert(lease.resource.clone(), last.row_version);
+        }
+        for proof in proofs.iter().filter(|p| p.kind == ProofKind::SqlFenced) {
+            let looks = proof.evidence["looks"].as_array().map_or(0, Vec::len);
+            let principals = proof.evidence["principals"].is_array();
+            if looks < 2 || !principals || !proof.evidence["marks"].is_object() {
+                world.violated("I15", format!("the proof for epoch {} was not read back", proof.epoch));
+            }
+        }
+    }
+    let mut keys = BTreeMap::new();
+    for d in tx.databases(None).await? {
+        if let (Some(guid), true) = (
+            d.guids.database,
+            d.identity_state == syncferry_store::IdentityState::Confirmed,
+        ) && let Some(other) = keys.insert((guid, d.server_name.clone()), d.id)
+        {
+            world.violated(
+                "I10",
+                format!("databases {} and {} are one", other.short(), d.id.short()),
+            );
+        }
+    }
+    for job in tx.jobs(&JobFilter::default()).await? {
+        for attempt in tx.attempts(job.id).await? {
+            if !attempt.state.is_final() {
+                continue;
+            }
+            let key = (job.id.to_string(), attempt.attempt);
+            let first = *seen.ends.entry(key).or_insert(attempt.state);
+            if first != attempt.state {
+                world.violated(
+                    "I9",
+                    format!("attempt {} ended {first} and then {}", attempt.attempt, attempt.state),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A break-glass has two people, a proof and an alarm.
+async fn two_people(
+    world: &World,
+    proofs: &[syncferry_store::Proof],
+    epoch: i64,
+    tx: &mut dyn syncferry_store::Tx,
+) -> anyhow::Result<()> {
+    world.count("leases taken on two people's word");
+    let word = proofs
+        .iter()
+        .find(|p| p.epoch == epoch && p.kind == ProofKind::OperatorAttested);
+    let two = word.is_some_and(|p| p.second.as_ref().is_some_and(|s| *s != p.actor));
+    let alarm = tx.alarms(true).await?.iter().any(|a| a.kind.as_str() == "break-glass");
+    if !two || !alarm {
+        world.violated("I12", format!("epoch {epoch}: two people {two}, alarm {alarm}"));
+    }
+    Ok(())
+}
+
+/// Whether a token is not the current one of anything.
+pub(crate) async fn is_stale(world: &World, token: &AttemptToken) -> bool {
+    let looked = async {
+        let mut tx = world.store.read("observer.token").await?;
+        if token.incarnation != tx.incarnation() {
+            return Ok(true);
+        }
+        let known = tx.attempts(token.job).await?.into_iter().find(|a| a.token() == *token);
+        Ok::<_, syncferry_store::StoreError>(known.is_none_or(|a| a.state == AttemptState::Superseded))
+    };
+    looked.await.unwrap_or(false)
+}
+
+/// Whatever the controller took for accepted is in the journal, as long as that was not put back or lost.
+pub(crate) async fn acceptances(world: &World, agent: usize, papers: &Papers, journal: &Journal) {
+    let slot = &world.slots[agent];
+    if slot.reverted.load(Ordering::SeqCst) {
+        return;
+    }
+    let looked = async {
+        let mut tx = world.store.read("observer.accepted").await?;
+        let Ok(id) = papers.agent_id.parse() else {
+            return Ok(vec![]);
+        };
+        tx.open_attempts(id).await
+    };
+    let open = looked.await.unwrap_or_default();
+    for attempt in open.iter().filter(|a| a.state == AttemptState::Accepted) {
+        if journal.attempt(AttemptKey::of(&attempt.token())).is_none() {
+            world.violated(
+                "accepted",
+                format!(
+                    "{} has no record of attempt {}, which it accepted",
+                    slot.host, attempt.attempt
+                ),
+            );
+        }
+    }
+}
+
+/// The last look: the store's own audit, and that everything is well again some time after the faults ended.
+pub(crate) async fn last_look(world: &World) -> anyhow::Result<()> {
+    let mut tx = world.store.read("observer.audit").await?;
+    for finding in tx.audit().await? {
+        world.violated(
+            finding.invariant,
+            format!("audit: {}: {}", finding.subject, finding.found),
+        );
+    }
+    for agent in tx.agents().await? {
+        let state = agent.state.as_str();
+        if state != "online" && state != "quarantined" {
+            world.violated("liveness", format!("an agent is {state} long after the faults ended"));
+        }
+    }
+    Ok(())
+}
