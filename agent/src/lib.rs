@@ -7,6 +7,9 @@
 //! - [`sql`], [`adsync`]: SQL Server and what is in an ADSync database
 //! - [`watch`]: what is looked at again and again; [`fence`]: what a fence at SQL Server would say, and what speaks against it
 //! - [`transfer`]: artifacts on the move; [`connect`]: Connect's installer and cmdlets; [`inspect`]: inventories
+//! - [`service`]: the agent as a service; [`doctor`]: everything that an operator would ring about;
+//!   [`selftest`]: what only a real machine can prove;
+//!   [`setup`]: unattended installations
 //! - [`host`]: the seam to the machine; [`os`]: the real machines
 
 pub mod adsync;
@@ -16,6 +19,7 @@ pub mod clocks;
 pub mod config;
 pub mod connect;
 pub mod controller;
+pub mod doctor;
 pub mod fence;
 pub mod host;
 pub mod identity;
@@ -25,7 +29,10 @@ pub mod jobs;
 pub mod journal;
 pub mod os;
 pub mod runner;
+pub mod selftest;
+pub mod service;
 pub mod session;
+pub mod setup;
 pub mod sql;
 #[cfg(test)]
 mod testing;
