@@ -253,8 +253,6 @@ static ARGUMENTS: OnceLock<Vec<OsString>> = OnceLock::new();
 
 mod entry {
     //! The one function that Windows calls. The macro's body reads the arguments that Windows passes by pointer.
-    #![expect(unsafe_code, reason = "the entry point has the signature that Windows prescribes")]
-
     use super::{NAME, main, service_dispatcher};
     windows_service::define_windows_service!(service_entry, main);
 

@@ -200,7 +200,10 @@ mod tests {
         .unwrap();
         let read = access(dir.path()).unwrap();
         assert!(read.starts_with("D:"), "{read}");
-        assert!(!read.contains(";;;WD)"), "{read}");
+        // Wine maps access lists to mode bits.
+        if std::env::var_os("SYNCFERRY_UNDER_WINE").is_none() {
+            assert!(!read.contains(";;;WD)"), "{read}");
+        }
         assert!(set_access(dir.path(), "nonsense").is_err());
     }
 }

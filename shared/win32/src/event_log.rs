@@ -27,7 +27,7 @@ pub fn report(source: &str, level: Level, id: u32, message: &str) -> io::Result<
     let (source, message) = (wide(source)?, wide(message.replace('\0', " "))?);
     // SAFETY: the name is zero-terminated; the handle is given back below.
     let log = unsafe { RegisterEventSourceW(null(), source.as_ptr()) };
-    if log == null_mut() {
+    if log.is_null() {
         return Err(io::Error::last_os_error());
     }
     let kind = match level {

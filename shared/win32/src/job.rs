@@ -1,14 +1,14 @@
 //! Job objects: a program and all that it starts end together, at the latest when we do.
 
 use std::io;
-use std::os::windows::io::RawHandle;
-use std::ptr::{null, null_mut};
+use std::ptr::null;
 
 use windows_sys::Win32::System::JobObjects::{
     AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE,
     JOBOBJECT_EXTENDED_LIMIT_INFORMATION, JobObjectExtendedLimitInformation, SetInformationJobObject,
     TerminateJobObject,
 };
+use windows_sys::Win32::System::Threading::{OpenProcess, PROCESS_SET_QUOTA, PROCESS_TERMINATE};
 
 use crate::wide::{Handle, checked};
 
@@ -20,7 +20,7 @@ impl Job {
     pub fn new() -> io::Result<Job> {
         // SAFETY: an unnamed job with default access; the handle is closed by `Handle`.
         let handle = unsafe { CreateJobObjectW(null(), null()) };
-        if handle == null_mut() {
+        if handle.is_null() {
             return Err(io::Error::last_os_error());
         }
         let job = Job(Handle(handle));
@@ -38,10 +38,16 @@ impl Job {
         Ok(job)
     }
 
-    /// Takes a process in. What it starts from then on belongs to the job as well.
-    pub fn take(&self, process: RawHandle) -> io::Result<()> {
-        // SAFETY: a stale handle is refused by Windows with an error, nothing worse.
-        checked(unsafe { AssignProcessToJobObject(self.0.0, process) })
+    /// Takes a process in, by its id. What it starts from then on belongs to the job as well.
+    pub fn take(&self, process: u32) -> io::Result<()> {
+        // SAFETY: an id without a process is an error; the handle is closed by `Handle`.
+        let process = unsafe { OpenProcess(PROCESS_SET_QUOTA | PROCESS_TERMINATE, 0, process) };
+        if process.is_null() {
+            return Err(io::Error::last_os_error());
+        }
+        let process = Handle(process);
+        // SAFETY: both handles are open.
+        checked(unsafe { AssignProcessToJobObject(self.0.0, process.0) })
     }
 
     /// Ends all of them.

@@ -1,7 +1,6 @@
 //! Programs that run, and how they were started.
 
 use std::io;
-use std::ptr::null_mut;
 
 use windows_sys::Wdk::System::Threading::{NtQueryInformationProcess, ProcessCommandLineInformation};
 use windows_sys::Win32::Foundation::{INVALID_HANDLE_VALUE, UNICODE_STRING};
@@ -52,7 +51,7 @@ pub fn processes() -> io::Result<Vec<Process>> {
 pub fn command_line(id: u32) -> io::Result<String> {
     // SAFETY: an id without a process is an error; the handle is closed by `Handle`.
     let process = unsafe { OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, 0, id) };
-    if process == null_mut() {
+    if process.is_null() {
         return Err(io::Error::last_os_error());
     }
     let process = Handle(process);
@@ -92,7 +91,10 @@ mod tests {
         let all = processes().unwrap();
         let own = all.iter().find(|p| p.id == std::process::id()).unwrap();
         assert!(own.name.to_ascii_lowercase().ends_with(".exe"), "{own:?}");
-        let line = command_line(own.id).unwrap();
-        assert!(line.contains(own.name.trim_end_matches(".exe")), "{line}");
+        // Wine 8 does not tell command lines.
+        if std::env::var_os("SYNCFERRY_UNDER_WINE").is_none() {
+            let line = command_line(own.id).unwrap();
+            assert!(line.contains(own.name.trim_end_matches(".exe")), "{line}");
+        }
     }
 }

@@ -14,7 +14,7 @@ struct Handle(SC_HANDLE);
 
 impl Handle {
     fn new(handle: SC_HANDLE) -> io::Result<Handle> {
-        if handle == null_mut() {
+        if handle.is_null() {
             Err(io::Error::last_os_error())
         } else {
             Ok(Handle(handle))

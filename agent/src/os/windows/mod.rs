@@ -31,7 +31,7 @@ pub use services::facts as service_facts;
 pub struct Native;
 
 /// The synchronisation service.
-pub const ADSYNC: &str = "ADSync";
+const ADSYNC: &str = "ADSync";
 const KEY_PARAMETERS: &str = r"SYSTEM\CurrentControlSet\Services\ADSync\Parameters";
 const KEY_COEXISTENCE: &str = r"SOFTWARE\Microsoft\MSOLCoExistence";
 /// How long a query may take: loading the ADSync module alone takes seconds.

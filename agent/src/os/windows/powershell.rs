@@ -35,7 +35,7 @@ pub async fn run(script: Script, values: &[(&str, &'static str)], limit: Duratio
         .kill_on_drop(true)
         .spawn()
         .map_err(refused(format!("starting {}", program.display())))?;
-    if let Some(process) = child.raw_handle() {
+    if let Some(process) = child.id() {
         // It may have ended already; then there is nothing to hold together.
         let _ = job.take(process);
     }
