@@ -124,6 +124,10 @@ pub async fn run_with(
         clocks: Arc::clone(&clocks),
         power: config.power.as_ref().map(|p| p.probe(config.pace.runner().looks_apart)),
     };
+    #[cfg(unix)]
+    if let Err(e) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
+        tracing::debug!("nobody is told that the agent is ready: {e}");
+    }
     tracing::info!(host = %enrolled.enrolment.host_name, controller = %config.controller, %session, "the agent runs");
     let session = Session::new(session, deps, about, link, Arc::new(inspector));
     let result = tokio::select! {

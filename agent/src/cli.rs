@@ -4,6 +4,7 @@
 //! used; 5 enrolment was refused; 78 wrong configuration.
 
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,9 +15,13 @@ use tracing_subscriber::EnvFilter;
 
 use crate::app::{self, AppError};
 use crate::config::Config;
+use crate::doctor;
 use crate::host::Host;
 use crate::identity;
 use crate::os::{Native, stop_signal};
+use crate::selftest;
+use crate::service::{self, ServiceError};
+use crate::setup::{self, SetupError};
 
 /// The identity cannot be used.
 const EXIT_NOT_ENROLLED: u8 = 3;
@@ -25,7 +30,7 @@ const EXIT_JOURNAL: u8 = 4;
 /// Enrolment was refused.
 const EXIT_ENROL: u8 = 5;
 /// Wrong configuration (EX_CONFIG).
-const EXIT_CONFIG: u8 = 78;
+pub(crate) const EXIT_CONFIG: u8 = 78;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -58,6 +63,59 @@ enum Command {
         #[arg(long, env = "SYNCFERRY_AGENT_TOKEN", hide_env_values = true)]
         token: Option<String>,
     },
+    /// Writes a configuration and enrols, where either is missing; for unattended installations. Changes nothing that is there.
+    Setup {
+        /// The controller, host:port.
+        #[arg(long)]
+        controller: Option<String>,
+        /// The token.
+        #[arg(long, env = "SYNCFERRY_AGENT_TOKEN", hide_env_values = true)]
+        token: Option<String>,
+        /// Start the service, where there is one and the agent is enrolled.
+        #[arg(long)]
+        start: bool,
+    },
+    /// Makes the agent a service of this machine, and starts it.
+    Install {
+        /// The account that it runs as, DOMAIN\\name; by default the system's own.
+        #[arg(long)]
+        account: Option<String>,
+        /// A file with the account's password. A group managed service account (DOMAIN\\name$) has none.
+        #[arg(long, requires = "account")]
+        password_file: Option<PathBuf>,
+        /// Do not start it yet.
+        #[arg(long)]
+        no_start: bool,
+    },
+    /// Stops the service and takes it away. Data, identity and configuration stay.
+    Uninstall,
+    /// Says whether the service is there and runs. Exit code 0 when it runs, 1 when it does not.
+    Status {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Looks at everything that an operator would ring about, changes nothing, and says what to do.
+    Doctor {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Does on this machine what no build machine can prove, and writes a report to send back. Looks only, unless --write.
+    Selftest {
+        /// Where the report is written; standard output by default.
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// An installer of Connect to read and to ask Windows about.
+        #[arg(long)]
+        installer: Option<String>,
+        /// Also try a folder, a secret and processes of its own in the temporary folder. Nothing else is ever written.
+        #[arg(long)]
+        write: bool,
+    },
+    /// Serves the service manager of Windows.
+    #[command(hide = true)]
+    Service,
     /// The configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -85,19 +143,54 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         println!("syncferry-agent {}", env!("CARGO_PKG_VERSION"));
         return ExitCode::SUCCESS;
     }
+    // These need no configuration, or read it themselves.
+    match &args.command {
+        Command::Service => return service::run(vec!["--config".into(), args.config.into()]),
+        Command::Uninstall => return told(service::uninstall()),
+        Command::Setup {
+            controller,
+            token,
+            start,
+        } => {
+            let ran = with_runtime_of(set_up(&args.config, controller.as_deref(), token.as_deref(), *start));
+            return ran.unwrap_or_else(|e| failed(&e, 1));
+        }
+        Command::Status { json } => return status(*json),
+        Command::Doctor { json } => return doctor_says(&args.config, *json),
+        Command::Selftest { out, installer, write } => {
+            let ask = selftest::Ask {
+                config: args.config.clone(),
+                installer: installer.clone(),
+                write: *write,
+            };
+            return selftest_says(&ask, out.as_deref());
+        }
+        _ => {}
+    }
     let config = match Config::load(&args.config, |k| std::env::var(k).ok()) {
         Ok(config) => config,
         Err(e) => return failed(&e, EXIT_CONFIG),
     };
     let done = match args.command {
         Command::Run => with_runtime(run(config)),
+        Command::Install {
+            account,
+            password_file,
+            no_start,
+        } => Ok(install(&args.config, &config, account, password_file, !no_start)),
         Command::Enrol {
             controller,
             token_file,
             token,
         } => with_runtime(enrol(config, controller, token_file, token)),
         Command::Config(ConfigCommand::Check) => Ok(check(&args.config, &config)),
-        Command::Version => Ok(ExitCode::SUCCESS),
+        Command::Service
+        | Command::Uninstall
+        | Command::Setup { .. }
+        | Command::Status { .. }
+        | Command::Doctor { .. }
+        | Command::Selftest { .. }
+        | Command::Version => Ok(ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|e| failed(&e, 1))
 }
@@ -108,12 +201,134 @@ fn failed(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
 }
 
 fn with_runtime(future: impl Future<Output = ExitCode>) -> std::io::Result<ExitCode> {
+    with_runtime_of(future)
+}
+
+fn with_runtime_of<T>(future: impl Future<Output = T>) -> std::io::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     Ok(runtime.block_on(future))
 }
 
+fn told(done: Result<Vec<String>, ServiceError>) -> ExitCode {
+    match done {
+        Ok(lines) => said(&lines),
+        Err(e) => failed(&e, 1),
+    }
+}
+
+fn said(lines: &[String]) -> ExitCode {
+    for line in lines {
+        println!("{line}");
+    }
+    ExitCode::SUCCESS
+}
+
+async fn set_up(path: &std::path::Path, controller: Option<&str>, token: Option<&str>, start: bool) -> ExitCode {
+    let name = Native.facts().await.map(|f| f.computer_name).unwrap_or_default();
+    match setup::setup(path, controller, token, &name).await {
+        Ok(ready) if start && ready.enrolled => {
+            said(&ready.done);
+            told(service::start(&ready.config))
+        }
+        Ok(ready) => said(&ready.done),
+        Err(e @ SetupError::Enrol(_)) => failed(&e, EXIT_ENROL),
+        Err(e @ (SetupError::Config(_) | SetupError::NoController { .. })) => failed(&e, EXIT_CONFIG),
+        Err(e) => failed(&e, 1),
+    }
+}
+
+fn install(
+    path: &std::path::Path,
+    config: &Config,
+    account: Option<String>,
+    password_file: Option<PathBuf>,
+    start: bool,
+) -> ExitCode {
+    // The service starts in a folder of its own.
+    let config_path = match std::path::absolute(path) {
+        Ok(path) => path,
+        Err(e) => return failed(&format!("{}: {e}", path.display()), 2),
+    };
+    let password = match password_file.map(|file| (std::fs::read_to_string(&file), file)) {
+        Some((Ok(text), _)) => Some(text.trim_end_matches(['\r', '\n']).to_string()),
+        Some((Err(e), file)) => return failed(&format!("{} cannot be read: {e}", file.display()), 2),
+        None => None,
+    };
+    let options = service::Options {
+        config: config_path,
+        account,
+        password,
+        start,
+    };
+    told(service::install(&options, config))
+}
+
+fn status(json: bool) -> ExitCode {
+    match service::status() {
+        Ok(status) => {
+            if json {
+                println!("{}", serde_json::json!(status));
+            } else if status.installed {
+                println!("{}; starts: {}; runs as {}", status.state, status.start, status.account);
+            } else {
+                println!("not installed; 'syncferry-agent install' makes the agent a service");
+            }
+            ExitCode::from(u8::from(!status.runs()))
+        }
+        Err(e) => failed(&e, 1),
+    }
+}
+
+fn doctor_says(path: &std::path::Path, json: bool) -> ExitCode {
+    let looked = with_runtime_of(doctor::look(path));
+    match looked {
+        Ok(report) => {
+            if json {
+                println!("{}", serde_json::json!(report));
+            } else {
+                print!("{report}");
+            }
+            ExitCode::from(u8::from(report.has_bad()))
+        }
+        Err(e) => failed(&e, 1),
+    }
+}
+
+fn selftest_says(ask: &selftest::Ask, out: Option<&std::path::Path>) -> ExitCode {
+    let report = match with_runtime_of(selftest::run(ask)) {
+        Ok(report) => report,
+        Err(e) => return failed(&e, 1),
+    };
+    let text = format!("{:#}\n", serde_json::json!(report));
+    match out {
+        Some(path) => match std::fs::write(path, text) {
+            Ok(()) => println!(
+                "{} written; it holds names of hosts, accounts and versions, and no secrets",
+                path.display()
+            ),
+            Err(e) => return failed(&format!("{} cannot be written: {e}", path.display()), 1),
+        },
+        None => print!("{text}"),
+    }
+    ExitCode::from(u8::from(report.has_failed()))
+}
+
+/// The configuration that a command line names.
+pub(crate) fn config_path(arguments: &[OsString]) -> PathBuf {
+    let at = arguments.iter().position(|a| a == "--config");
+    let named = at.and_then(|at| arguments.get(at + 1));
+    named.map_or_else(|| PathBuf::from("agent.toml"), PathBuf::from)
+}
+
+/// Runs the agent until `stop`. The error comes with its exit code.
+#[cfg_attr(not(windows), expect(dead_code, reason = "Windows' service calls it"))]
+pub(crate) fn run_until(config: Config, stop: CancellationToken) -> Result<(), (String, u8)> {
+    let ran = with_runtime_of(app::run(config, Arc::new(Native), stop)).map_err(|e| (e.to_string(), 1))?;
+    ran.map_err(|e| (e.to_string(), exit_code(&e)))
+}
+
 async fn run(config: Config) -> ExitCode {
-    init_logs(&config);
+    init_logs(&config, std::io::stderr);
     let stop = CancellationToken::new();
     tokio::spawn({
         let stop = stop.clone();
@@ -174,12 +389,16 @@ fn check(path: &std::path::Path, config: &Config) -> ExitCode {
     }
 }
 
-/// Logs go to standard error, so that standard output stays for answers.
-fn init_logs(config: &Config) {
+/// Logs go to standard error, so that standard output stays for answers; a service's go to a file.
+pub(crate) fn init_logs<W>(config: &Config, writer: W)
+where
+    W: for<'w> tracing_subscriber::fmt::MakeWriter<'w> + Send + Sync + 'static,
+{
     let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| EnvFilter::new("info,mssql_tds=warn"));
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_ansi(cfg!(unix) && std::io::stderr().is_terminal())
+        .with_writer(writer);
     // Fails only when the embedding process has set up logging already.
     let _ = if config.log_json {
         logs.json().try_init()

@@ -8,6 +8,9 @@
 //! - [`power`]: whether another machine is off
 //! - [`watch`]: what is looked at again and again; [`fence`]: what a fence at SQL Server would say, and what speaks against it
 //! - [`transfer`]: artifacts on the move; [`connect`]: Connect's installer and cmdlets; [`inspect`]: inventories
+//! - [`service`]: the agent as a service; [`doctor`]: everything that an operator would ring about;
+//!   [`selftest`]: what only a real machine can prove;
+//!   [`setup`]: unattended installations
 //! - [`host`]: the seam to the machine; [`os`]: the real machines
 
 pub mod adsync;
@@ -17,6 +20,7 @@ pub mod clocks;
 pub mod config;
 pub mod connect;
 pub mod controller;
+pub mod doctor;
 pub mod fence;
 pub mod host;
 pub mod identity;
@@ -27,7 +31,10 @@ pub mod journal;
 pub mod os;
 pub mod power;
 pub mod runner;
+pub mod selftest;
+pub mod service;
 pub mod session;
+pub mod setup;
 pub mod sql;
 #[cfg(test)]
 mod testing;

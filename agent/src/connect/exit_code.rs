@@ -14,6 +14,13 @@ pub enum Verdict {
     Failed,
 }
 
+impl Verdict {
+    /// Whether what was asked for is the case now.
+    pub fn is_done(self) -> bool {
+        matches!(self, Verdict::Done | Verdict::DoneReboot)
+    }
+}
+
 /// An exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExitCode {

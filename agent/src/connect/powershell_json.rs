@@ -50,7 +50,11 @@ pub fn value(stdout: &[u8]) -> Result<Value, PowerShellError> {
 
 /// Reads `Get-ADSyncScheduler`.
 pub fn scheduler(stdout: &[u8]) -> Result<SchedulerFacts, PowerShellError> {
-    let value = value(stdout)?;
+    scheduler_of(&value(stdout)?)
+}
+
+/// Reads the properties of `Get-ADSyncScheduler`.
+pub fn scheduler_of(value: &Value) -> Result<SchedulerFacts, PowerShellError> {
     let flag = |name: &str| {
         value
             .get(name)
@@ -73,9 +77,14 @@ pub fn scheduler(stdout: &[u8]) -> Result<SchedulerFacts, PowerShellError> {
 
 /// Reads the names of `Get-ADSyncConnector`.
 pub fn connectors(stdout: &[u8]) -> Result<Vec<String>, PowerShellError> {
-    let list = match value(stdout)? {
-        Value::Array(list) => list,
-        one @ Value::Object(_) => vec![one],
+    connectors_of(&value(stdout)?)
+}
+
+/// Reads a list of connectors; one connector may come without the list around it.
+pub fn connectors_of(value: &Value) -> Result<Vec<String>, PowerShellError> {
+    let list = match value {
+        Value::Array(list) => list.as_slice(),
+        one @ Value::Object(_) => std::slice::from_ref(one),
         _ => return Err(PowerShellError::Shape("it is no list".to_string())),
     };
     list.iter()

@@ -1,8 +1,8 @@
 //! Files that hold secrets: written whole or not at all, readable by their owner only, refused when others can read
 //! them.
 //!
-//! On Windows a file inherits the access list of its folder; protecting the data directory there is the installer's
-//! task, and nothing is checked here.
+//! On Windows a private folder has an access list of its own (the system, administrators, who made it), which its files
+//! inherit, and what is written is encrypted for this machine (DPAPI): a copy or a backup of the file is useless elsewhere.
 
 use std::fs;
 use std::io::{self, Write};
@@ -31,6 +31,14 @@ pub enum PrivateFileError {
         /// What they should be.
         wanted: u32,
     },
+    /// Others could have read it, by its access list.
+    #[error("{} is open to {whom}; as administrator, run: icacls \"{}\" /inheritance:r /grant *S-1-5-18:(OI)(CI)F *S-1-5-32-544:(OI)(CI)F", path.display(), path.display())]
+    OpenTo {
+        /// The path.
+        path: PathBuf,
+        /// To whom.
+        whom: &'static str,
+    },
 }
 
 fn failed(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PrivateFileError {
@@ -41,7 +49,8 @@ fn failed(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PrivateF
 /// Reads a private file.
 pub fn read(path: &Path) -> Result<String, PrivateFileError> {
     refuse_if_open(path, 0o600)?;
-    fs::read_to_string(path).map_err(failed("read", path))
+    let bytes = fs::read(path).map_err(failed("read", path))?;
+    opened(bytes).map_err(failed("read", path))
 }
 
 /// Writes a private file, replacing an older one in one step.
@@ -56,7 +65,8 @@ pub fn write(path: &Path, text: &str) -> Result<(), PrivateFileError> {
         return Err(failed("remove", &new)(error));
     }
     let mut file = create(&new).map_err(failed("create", &new))?;
-    file.write_all(text.as_bytes())
+    let bytes = sealed(text).map_err(failed("encrypt", path))?;
+    file.write_all(&bytes)
         .and_then(|()| file.sync_all())
         .map_err(failed("write", &new))?;
     drop(file);
@@ -93,9 +103,76 @@ fn refuse_if_open(path: &Path, wanted: u32) -> Result<(), PrivateFileError> {
     }
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 fn refuse_if_open(path: &Path, _wanted: u32) -> Result<(), PrivateFileError> {
-    fs::metadata(path).map(|_| ()).map_err(failed("read", path))
+    let access = syncferry_win32::access::access(path).map_err(failed("read", path))?;
+    match open_to(&access) {
+        Some(whom) => Err(PrivateFileError::OpenTo {
+            path: path.to_path_buf(),
+            whom,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Which group of many an access list (SDDL) lets in: everyone, all who logged on, users, guests, the network.
+#[cfg_attr(not(windows), expect(dead_code, reason = "Windows' access lists"))]
+fn open_to(sddl: &str) -> Option<&'static str> {
+    let entries = sddl.split('(').skip(1).filter_map(|e| e.split(')').next());
+    for entry in entries {
+        let fields: Vec<&str> = entry.split(';').collect();
+        let whom = match fields.as_slice() {
+            ["A", .., sid] => *sid,
+            _ => continue,
+        };
+        let named = match whom {
+            "WD" | "S-1-1-0" => "Everyone",
+            "AU" | "S-1-5-11" => "Authenticated Users",
+            "BU" | "S-1-5-32-545" => "Users",
+            "BG" | "S-1-5-32-546" => "Guests",
+            "AN" | "S-1-5-7" => "anonymous users",
+            "NU" | "S-1-5-2" => "users from the network",
+            "IU" | "S-1-5-4" => "interactive users",
+            _ => continue,
+        };
+        return Some(named);
+    }
+    None
+}
+
+/// Before what Windows encrypted stands this line, so that a person who opens the file knows what it is.
+#[cfg(windows)]
+const SEALED: &str = "syncferry: encrypted for this machine (DPAPI)\n";
+
+#[cfg(windows)]
+fn sealed(text: &str) -> io::Result<Vec<u8>> {
+    let secret = syncferry_win32::secret::protect(text.as_bytes())?;
+    Ok(format!("{SEALED}{}\n", data_encoding::BASE64.encode(&secret)).into_bytes())
+}
+
+#[cfg(windows)]
+fn opened(bytes: Vec<u8>) -> io::Result<String> {
+    let bad = |e: &dyn std::fmt::Display| io::Error::new(io::ErrorKind::InvalidData, e.to_string());
+    let text = String::from_utf8(bytes).map_err(|e| bad(&e))?;
+    // One that a person put there is taken as it is; the next write encrypts it.
+    let Some(secret) = text.strip_prefix(SEALED) else {
+        return Ok(text);
+    };
+    let secret = data_encoding::BASE64
+        .decode(secret.trim().as_bytes())
+        .map_err(|e| bad(&e))?;
+    let plain = syncferry_win32::secret::unprotect(&secret)?;
+    String::from_utf8(plain).map_err(|e| bad(&e))
+}
+
+#[cfg(not(windows))]
+fn sealed(text: &str) -> io::Result<Vec<u8>> {
+    Ok(text.as_bytes().to_vec())
+}
+
+#[cfg(not(windows))]
+fn opened(bytes: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(bytes).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
 }
 
 #[cfg(unix)]
@@ -119,9 +196,12 @@ fn make_private_directory(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().mode(0o700).create(path)
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 fn make_private_directory(path: &Path) -> io::Result<()> {
-    fs::create_dir(path)
+    use syncferry_win32::access;
+    fs::create_dir(path)?;
+    let own = access::own_sid()?;
+    access::set_access(path, &format!("D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;{own})"))
 }
 
 /// Makes the rename itself durable. Best effort: not every file system can, and the file is complete either way.

@@ -1,0 +1,3 @@
+# Whether Connect upgrades itself.
+Use-ADSync
+@{ State = [string](Get-ADSyncAutoUpgrade) }
