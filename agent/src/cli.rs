@@ -314,6 +314,7 @@ fn selftest_says(ask: &selftest::Ask, out: Option<&std::path::Path>) -> ExitCode
 }
 
 /// The configuration that a command line names.
+#[cfg_attr(not(windows), expect(dead_code, reason = "Windows' service calls it"))]
 pub(crate) fn config_path(arguments: &[OsString]) -> PathBuf {
     let at = arguments.iter().position(|a| a == "--config");
     let named = at.and_then(|at| arguments.get(at + 1));

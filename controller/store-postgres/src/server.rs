@@ -54,7 +54,12 @@ impl Server {
         let made = tokio::task::spawn_blocking(move || {
             let folder = new_folder();
             let copied = as_unprivileged(&bin.join("pg_basebackup"))
-                .args(["--host=127.0.0.1", "--username=syncferry", "--checkpoint=fast", "--write-recovery-conf"])
+                .args([
+                    "--host=127.0.0.1",
+                    "--username=syncferry",
+                    "--checkpoint=fast",
+                    "--write-recovery-conf",
+                ])
                 .arg(format!("--port={from}"))
                 .arg("-D")
                 .arg(folder.join("data"))
@@ -320,7 +325,8 @@ fn programs() -> PathBuf {
 
 /// Below the ports that systems give to outgoing connections, so that nobody takes it while the server is started again.
 fn free_port() -> u16 {
-    let low = (0..100).find_map(|_| std::net::TcpListener::bind(("127.0.0.1", rand::random_range(15_000..32_000))).ok());
+    let low =
+        (0..100).find_map(|_| std::net::TcpListener::bind(("127.0.0.1", rand::random_range(15_000..32_000))).ok());
     if let Some(address) = low.and_then(|l| l.local_addr().ok()) {
         return address.port();
     }

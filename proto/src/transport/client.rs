@@ -157,7 +157,10 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let endpoints = endpoints(list)?;
-    let addresses = endpoints.iter().map(|e| Address::parse(e)).collect::<Result<Vec<_>, _>>()?;
+    let addresses = endpoints
+        .iter()
+        .map(|e| Address::parse(e))
+        .collect::<Result<Vec<_>, _>>()?;
     let invalid = |_| DialError::Endpoint(list.to_string());
     // "http" only tells tonic to leave TLS to us; requests go out with the https origin. Which of several is dialled is up to
     // the connector, and controllers look at neither.
@@ -170,9 +173,8 @@ where
         addresses,
         last: AtomicUsize::new(0),
     });
-    let connector = tower::service_fn(move |_: Uri| {
-        places.clone().dial(TlsConnector::from(config.clone()), open.clone())
-    });
+    let connector =
+        tower::service_fn(move |_: Uri| places.clone().dial(TlsConnector::from(config.clone()), open.clone()));
     Ok(profile
         .apply(plain)
         .origin(origin)

@@ -5,7 +5,7 @@ use std::ptr::{null, null_mut};
 
 use windows_sys::Win32::System::Services::{
     ChangeServiceConfigW, CloseServiceHandle, OpenSCManagerW, OpenServiceW, SC_HANDLE, SC_MANAGER_CONNECT,
-    SERVICE_CHANGE_CONFIG, SERVICE_DISABLED, SERVICE_NO_CHANGE,
+    SERVICE_AUTO_START, SERVICE_CHANGE_CONFIG, SERVICE_DEMAND_START, SERVICE_DISABLED, SERVICE_NO_CHANGE,
 };
 
 use crate::wide::{checked, wide};
@@ -29,8 +29,24 @@ impl Drop for Handle {
     }
 }
 
-/// Disables a service: nobody can start it until its start type is changed back. It is not stopped.
-pub fn disable(name: &str) -> io::Result<()> {
+/// How a service starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// With the machine.
+    Automatic,
+    /// When somebody starts it.
+    Manual,
+    /// Never: nobody can start it until this is changed back.
+    Disabled,
+}
+
+/// Changes how a service starts. Whether it runs now does not change.
+pub fn set_start(name: &str, start: Start) -> io::Result<()> {
+    let start = match start {
+        Start::Automatic => SERVICE_AUTO_START,
+        Start::Manual => SERVICE_DEMAND_START,
+        Start::Disabled => SERVICE_DISABLED,
+    };
     let name = wide(name)?;
     // SAFETY: null names mean this machine and its active database.
     let manager = Handle::new(unsafe { OpenSCManagerW(null(), null(), SC_MANAGER_CONNECT) })?;
@@ -41,7 +57,7 @@ pub fn disable(name: &str) -> io::Result<()> {
         ChangeServiceConfigW(
             service.0,
             SERVICE_NO_CHANGE,
-            SERVICE_DISABLED,
+            start,
             SERVICE_NO_CHANGE,
             null(),
             null(),

@@ -175,6 +175,19 @@ impl Host for Native {
         }
     }
 
+    async fn stop_sync_service(&self) -> Result<(), HostError> {
+        aside("stopping ADSync", || services::stop(ADSYNC)).await
+    }
+
+    async fn start_sync_service(&self) -> Result<(), HostError> {
+        aside("starting ADSync", || services::start(ADSYNC)).await
+    }
+
+    async fn set_sync_service_start(&self, start: &str) -> Result<(), HostError> {
+        let start = start.to_string();
+        aside("how ADSync starts", move || services::set_start(ADSYNC, &start)).await
+    }
+
     async fn signature_trusted(&self, path: &str) -> Result<Option<bool>, HostError> {
         let path = PathBuf::from(path);
         aside("the signature", move || {

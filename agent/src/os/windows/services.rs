@@ -1,10 +1,9 @@
-//! Services: what they are, and ending one for good. State and start type are read back: an answer of the service manager
-//! that it accepted an order is no proof that it was carried out.
+//! Services of this machine: what they are, starting and stopping them, and how they start.
 
 use std::time::{Duration, Instant};
 
 use syncferry_shared::inventory::ServiceFacts;
-use syncferry_win32::service_config;
+use syncferry_win32::service_config::{self, Start};
 use windows_service::service::{Service, ServiceAccess, ServiceStartType, ServiceState};
 use windows_service::service_manager::{ServiceManager, ServiceManagerAccess};
 
@@ -14,10 +13,14 @@ use crate::host::HostError;
 pub(super) const RUNNING: &str = "running";
 /// ERROR_SERVICE_DOES_NOT_EXIST.
 const NO_SUCH_SERVICE: i32 = 1060;
+/// ERROR_SERVICE_ALREADY_RUNNING.
+const ALREADY_RUNNING: i32 = 1056;
+/// ERROR_SERVICE_CANNOT_ACCEPT_CTRL.
+const NO_ORDERS_NOW: i32 = 1061;
 /// ERROR_SERVICE_NOT_ACTIVE.
 const NOT_ACTIVE: i32 = 1062;
-/// How long a service may take to stop: the engine finishes its current run step first.
-const STOP_LIMIT: Duration = Duration::from_secs(300);
+/// How long a service may take to stop or start: the engine finishes its current run step first.
+const LIMIT: Duration = Duration::from_secs(300);
 
 fn failed(what: String) -> impl FnOnce(windows_service::Error) -> HostError {
     move |e| HostError::Os {
@@ -85,40 +88,86 @@ fn state_name(state: ServiceState) -> &'static str {
     }
 }
 
-/// Disables a service, then stops it, in this order: between the two nobody can start it again. Returns what was read back.
-pub(super) fn stop_and_disable(name: &str) -> Result<ServiceFacts, HostError> {
-    let gone = || HostError::Answer {
+/// Stops a service and waits until it has. One that is stopped already is as good.
+pub(super) fn stop(name: &str) -> Result<(), HostError> {
+    let service = must_open(name, ServiceAccess::QUERY_STATUS | ServiceAccess::STOP)?;
+    until(name, &service, ServiceState::Stopped, || match service.stop() {
+        Err(e) if os_code(&e) != Some(NOT_ACTIVE) => Err(e),
+        _ => Ok(()),
+    })
+}
+
+/// Starts a service and waits until it runs.
+pub(super) fn start(name: &str) -> Result<(), HostError> {
+    let service = must_open(name, ServiceAccess::QUERY_STATUS | ServiceAccess::START)?;
+    until(name, &service, ServiceState::Running, || {
+        match service.start::<&str>(&[]) {
+            Err(e) if os_code(&e) != Some(ALREADY_RUNNING) => Err(e),
+            _ => Ok(()),
+        }
+    })
+}
+
+fn must_open(name: &str, access: ServiceAccess) -> Result<Service, HostError> {
+    open(name, access)?.ok_or_else(|| HostError::Answer {
         what: format!("the service {name}"),
         reason: "there is no service of this name".to_string(),
-    };
-    service_config::disable(name).map_err(super::refused(format!("disabling {name}")))?;
-    let access = ServiceAccess::QUERY_STATUS | ServiceAccess::STOP;
-    let service = open(name, access)?.ok_or_else(gone)?;
-    let status = || service.query_status().map_err(failed(format!("the state of {name}")));
+    })
+}
+
+/// Gives an order and looks until the state is the one that is wanted. While a service starts or stops it takes no orders, so
+/// the order is given again.
+fn until(
+    name: &str,
+    service: &Service,
+    wanted: ServiceState,
+    order: impl Fn() -> windows_service::Result<()>,
+) -> Result<(), HostError> {
+    let what = || format!("bringing {name} to {}", state_name(wanted));
     let began = Instant::now();
-    while status()?.current_state != ServiceState::Stopped {
-        match service.stop() {
-            Ok(_) => {}
-            Err(e) if os_code(&e) == Some(NOT_ACTIVE) => {}
-            // It takes no orders while it starts or stops: asked again.
-            Err(_) if began.elapsed() < STOP_LIMIT => {}
-            Err(e) => return Err(failed(format!("stopping {name}"))(e)),
+    loop {
+        let state = service.query_status().map_err(failed(what()))?.current_state;
+        if state == wanted {
+            return Ok(());
         }
-        if began.elapsed() > STOP_LIMIT {
+        let waits = matches!(state, ServiceState::StartPending | ServiceState::StopPending);
+        match order() {
+            Err(e) if !waits && !matches!(os_code(&e), Some(NO_ORDERS_NOW)) => return Err(failed(what())(e)),
+            _ => {}
+        }
+        if began.elapsed() > LIMIT {
             return Err(HostError::Timeout {
-                what: format!("stopping {name}"),
-                seconds: STOP_LIMIT.as_secs(),
+                what: what(),
+                seconds: LIMIT.as_secs(),
             });
         }
         std::thread::sleep(Duration::from_millis(500));
     }
-    let facts = facts(name)?.ok_or_else(gone)?;
-    if facts.state == "stopped" && facts.start == "disabled" {
-        Ok(facts)
-    } else {
-        Err(HostError::Answer {
-            what: format!("stopping and disabling {name}"),
-            reason: format!("it is {} and starts as {} afterwards", facts.state, facts.start),
-        })
+}
+
+/// Changes how a service starts, and reads it back: that the service manager took an order is no proof that it was carried out.
+pub(super) fn set_start(name: &str, start: &str) -> Result<(), HostError> {
+    let what = || format!("making {name} start as '{start}'");
+    let kind = match start {
+        "automatic" => Start::Automatic,
+        "manual" => Start::Manual,
+        "disabled" => Start::Disabled,
+        _ => {
+            return Err(HostError::Answer {
+                what: what(),
+                reason: "there is no such way to start".to_string(),
+            });
+        }
+    };
+    service_config::set_start(name, kind).map_err(super::refused(what()))?;
+    match facts(name)? {
+        Some(facts) if facts.start == start => Ok(()),
+        read => Err(HostError::Answer {
+            what: what(),
+            reason: format!(
+                "afterwards it starts as '{}'",
+                read.map_or("nothing".into(), |f| f.start)
+            ),
+        }),
     }
 }

@@ -83,7 +83,14 @@ impl Operator {
             }
             Flavour::HostOff => {
                 let fence = [
-                    "lease", "fence", &name, "--power-off", "--via", SQL_HOST, "--yes", "--reason",
+                    "lease",
+                    "fence",
+                    &name,
+                    "--power-off",
+                    "--via",
+                    SQL_HOST,
+                    "--yes",
+                    "--reason",
                 ];
                 self.type_in(&with(&fence, "SYNC01 is switched off")).await
             }
@@ -105,7 +112,15 @@ impl Operator {
             Flavour::TwoPeople => {
                 println!("\nThe first operator:");
                 let word = [
-                    "lease", "break-glass", &name, "--server", OLD_SERVER, "--ticket", TICKET, "--yes", "--reason",
+                    "lease",
+                    "break-glass",
+                    &name,
+                    "--server",
+                    OLD_SERVER,
+                    "--ticket",
+                    TICKET,
+                    "--yes",
+                    "--reason",
                 ];
                 self.type_in(&with(&word, "the rack burnt")).await
             }
