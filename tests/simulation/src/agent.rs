@@ -112,6 +112,7 @@ pub(crate) async fn run(world: Arc<World>, agent: usize) -> turmoil::Result {
         sql,
         staging_dir: "D:\\Staging".into(),
         clocks,
+        power: None,
     };
     let deps = Deps {
         journal,

@@ -309,6 +309,7 @@ impl People {
             reason: "it is gone".into(),
             dry_run: false,
             seen_version: lease.row_version,
+            ..v1::FenceLeaseRequest::default()
         };
         let answer = self.admin.fence_lease(call(request)).await;
         told(&self.world, "lease fence", answer);

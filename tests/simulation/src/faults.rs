@@ -312,7 +312,7 @@ fn restored(world: &World) -> anyhow::Result<()> {
     );
     let done = runtime.block_on(async {
         let mut tx = world.store.begin("store.restored").await?;
-        tx.begin_incarnation(&By::new("restore")).await?;
+        tx.begin_incarnation(&syncferry_store::Highest::default(), &By::new("restore")).await?;
         tx.commit().await
     });
     world.weather.refuse.store(refuse, Ordering::SeqCst);
