@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::artifact::{Counts, SetHeader};
 use crate::card::Card;
 use crate::connect_version::ConnectVersion;
-pub use crate::fence::{FenceDatabaseTask, ProbeIdentityTask, RemoveMarksTask};
+pub use crate::fence::{FenceDatabaseTask, ProbeIdentityTask, ReadIdentityTask, RemoveMarksTask};
 use crate::ids::{AgentId, ArtifactId, DatabaseId, HostId, JobId, MigrationId};
 use crate::inventory::DatabaseAddress;
 use crate::lease::LeaseRef;
@@ -88,6 +88,10 @@ pub enum Task {
     RemoveMarks(RemoveMarksTask),
     /// Write a nonce into a database, so that another way to it can be told from a copy.
     ProbeIdentity(ProbeIdentityTask),
+    /// Read what a database says of itself, nonces included.
+    ReadIdentity(ReadIdentityTask),
+    /// Remove that nonce, and prove it removed.
+    RemoveNonce(ProbeIdentityTask),
 }
 
 impl Task {
@@ -100,7 +104,11 @@ impl Task {
             Task::VerifySource(_) | Task::VerifyTarget(_) | Task::VerifyServer(_) | Task::VerifyOldServer(_) => {
                 JobKind::Verify
             }
-            Task::FenceDatabase(_) | Task::RemoveMarks(_) | Task::ProbeIdentity(_) => JobKind::Fence,
+            Task::FenceDatabase(_)
+            | Task::RemoveMarks(_)
+            | Task::ProbeIdentity(_)
+            | Task::ReadIdentity(_)
+            | Task::RemoveNonce(_) => JobKind::Fence,
         }
     }
 }

@@ -7,6 +7,7 @@ mod fence_database;
 mod install;
 mod look;
 mod probe_identity;
+mod read_identity;
 mod remove_marks;
 mod restore;
 mod steps;
@@ -48,6 +49,8 @@ pub fn build(spec: &JobSpec) -> Result<Job, Box<Finding>> {
         Task::FenceDatabase(task) => fence_database::job(task),
         Task::RemoveMarks(task) => remove_marks::job(task),
         Task::ProbeIdentity(task) => probe_identity::job(task),
+        Task::ReadIdentity(task) => read_identity::job(task),
+        Task::RemoveNonce(task) => probe_identity::removal(task),
     })
 }
 
@@ -59,6 +62,7 @@ pub fn capabilities() -> Vec<String> {
         "job.install.v1",
         "job.verify.v1",
         "job.fence.v1",
+        "job.prove-identity.v1",
         "watch.v1",
     ]
     .map(str::to_string)

@@ -19,9 +19,12 @@ pub fn plan(input: &PlanInput) -> Plan {
     match input.request.scenario {
         Scenario::MoveToFullSql => move_to_full_sql::plan(input),
         // A lease's runs are planned from one preview, not from a request: `fence::plan`.
-        other @ (Scenario::FenceDatabase | Scenario::OpenDatabase | Scenario::RemoveMarks) => Plan {
-            findings: vec![fence::not_this_way(other)],
-            ..Plan::nothing(input.ids.migration)
-        },
+        other
+        @ (Scenario::FenceDatabase | Scenario::OpenDatabase | Scenario::RemoveMarks | Scenario::ProveIdentity) => {
+            Plan {
+                findings: vec![fence::not_this_way(other)],
+                ..Plan::nothing(input.ids.migration)
+            }
+        }
     }
 }
