@@ -241,6 +241,11 @@ async fn every_topology_comes_to_its_verdict() {
     let (site, other) = (Site::start().await, Site::start().await);
     let here = local(&site, "ADSync");
     let known = here.registered(0).await;
+    other
+        .sa(r"BACKUP DATABASE ADSync TO DISK = N'D:\a.bak' WITH COPY_ONLY, FORMAT;")
+        .await;
+    other.sa("DROP DATABASE ADSync;").await;
+    other.sa(&restore("ADSync", "a")).await;
     table.add(
         "another instance with the same name and a database of its own",
         decide(&known, &here, false, &local(&other, "ADSync"), false).await,

@@ -282,7 +282,11 @@ pub(crate) fn outcome(spec: &JobSpec) -> Outcome {
         }
         Task::VerifyServer(_) | Task::VerifyTarget(_) => outcome.reached(Level::L5),
         Task::VerifyOldServer(_) => outcome.saw("the old server", "as before"),
-        Task::FenceDatabase(_) | Task::RemoveMarks(_) | Task::ProbeIdentity(_) => {}
+        Task::FenceDatabase(_)
+        | Task::RemoveMarks(_)
+        | Task::ProbeIdentity(_)
+        | Task::ReadIdentity(_)
+        | Task::RemoveNonce(_) => {}
     }
     outcome
 }

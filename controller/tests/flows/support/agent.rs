@@ -341,7 +341,9 @@ pub(crate) fn name_of(task: &Task) -> &'static str {
         Task::VerifyOldServer(_) => "verify-old-server",
         Task::FenceDatabase(_) => "fence-database",
         Task::RemoveMarks(_) => "remove-marks",
-        Task::ProbeIdentity(_) => "probe-identity",
+        Task::ProbeIdentity(_) => "write-nonce",
+        Task::ReadIdentity(_) => "read-nonce",
+        Task::RemoveNonce(_) => "remove-nonce",
     }
 }
 
