@@ -169,9 +169,11 @@ async fn epochs(from: &mut dyn Export) -> anyhow::Result<Vec<(Resource, i64)>> {
 async fn put_aside(config: &Config, ask: &Ask<'_>, now: Millis) -> anyhow::Result<Option<PathBuf>> {
     let time: String = now.rfc3339().chars().filter(|c| c.is_ascii_alphanumeric()).collect();
     if let Some(file) = store::file(config)? {
-        return Ok(syncferry_store_sqlite::put_aside(&file, &format!("replaced-{time}"))?);
+        let suffix = free(&format!("replaced-{time}"), |s| file.with_added_extension(s));
+        return Ok(syncferry_store_sqlite::put_aside(&file, &suffix)?);
     }
-    let to = config.data_dir.join(format!("store.replaced-{time}.backup"));
+    let named = |s: &str| config.data_dir.join(format!("store.{s}.backup"));
+    let to = named(&free(&format!("replaced-{time}"), named));
     let wanted = backup::Ask {
         to: &to,
         config_file: None,
@@ -189,4 +191,16 @@ async fn put_aside(config: &Config, ask: &Ask<'_>, now: Millis) -> anyhow::Resul
         "the store that is there cannot be put aside; drop its database yourself, and restore without --replace",
     )?;
     Ok(Some(to))
+}
+
+/// A name that nothing has yet.
+fn free(name: &str, path: impl Fn(&str) -> PathBuf) -> String {
+    let mut free = name.to_string();
+    for n in 2.. {
+        if !path(&free).exists() {
+            break;
+        }
+        free = format!("{name}-{n}");
+    }
+    free
 }
