@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use serde::Serialize;
+use syncferry_proto::transport::private_file;
 use syncferry_shared::Millis;
 use syncferry_shared::lease::Resource;
 use syncferry_store::portable::{Export, Value};
@@ -70,6 +71,9 @@ pub async fn restore(config: &Config, ask: Ask<'_>, now: Millis) -> anyhow::Resu
         .into_iter()
         .filter(|(name, _)| ask.identity || !name.starts_with(secrets::IDENTITY))
         .collect();
+    if !config.data_dir.exists() {
+        private_file::create_directory(&config.data_dir)?;
+    }
     let places = secrets::places(&config.data_dir, &along)?;
     let highest = highest(config, &head.store, head.incarnation).await;
     let put_aside = match ask.replace {
