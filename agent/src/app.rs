@@ -129,6 +129,7 @@ pub async fn run_with(
         sql,
         staging_dir: config.staging_dir.clone(),
         clocks: Arc::clone(&clocks),
+        power: config.power.as_ref().map(|p| p.probe(config.pace.runner().looks_apart)),
     };
     tracing::info!(host = %enrolled.enrolment.host_name, controller = %config.controller, %session, "the agent runs");
     let session = Session::new(session, deps, about, link, Arc::new(inspector));

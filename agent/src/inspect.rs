@@ -19,6 +19,7 @@ use crate::connect::msi;
 use crate::fence;
 use crate::host::{Host, HostError};
 use crate::instances::Instances;
+use crate::power::{self, PowerProbe};
 use crate::runner::host_finding;
 use crate::session::Inspect;
 use crate::sql::{Role, SqlError, SqlSession, ops};
@@ -34,6 +35,8 @@ pub struct Inspector {
     pub staging_dir: String,
     /// Time.
     pub clocks: Arc<dyn Clocks>,
+    /// The program that knows whether other machines are off, where one is configured.
+    pub power: Option<PowerProbe>,
 }
 
 #[async_trait]
@@ -68,6 +71,12 @@ impl Inspect for Inspector {
         }
         if let Some(preview) = &request.preview {
             self.preview(preview, &mut inventory).await;
+        }
+        if let Some(asked) = &request.power {
+            match power::look(self.power.as_ref(), self.clocks.as_ref(), asked).await {
+                Ok(sight) => inventory.power = Some(sight),
+                Err(problem) => inventory.problems.push(problem),
+            }
         }
         for target in &request.reach {
             inventory.reach.push(self.reach(target).await);
@@ -275,6 +284,7 @@ mod tests {
             sql: Instances::new(&config.sql).unwrap(),
             staging_dir: "/tmp".into(),
             clocks: Arc::new(SystemClocks),
+            power: None,
         }
     }
 
@@ -301,6 +311,7 @@ mod tests {
                 "nonsense".into(),
             ],
             preview: None,
+            power: None,
         };
         let inventory = inspector.inspect(&request).await;
         assert!(!inventory.host.computer_name.is_empty());

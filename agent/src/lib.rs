@@ -5,6 +5,7 @@
 //! - [`journal`]: what was accepted, done and not yet acknowledged
 //! - [`runner`]: attempts and steps; [`jobs`]: what they are for each kind of job
 //! - [`sql`], [`adsync`]: SQL Server and what is in an ADSync database
+//! - [`power`]: whether another machine is off
 //! - [`watch`]: what is looked at again and again; [`fence`]: what a fence at SQL Server would say, and what speaks against it
 //! - [`transfer`]: artifacts on the move; [`connect`]: Connect's installer and cmdlets; [`inspect`]: inventories
 //! - [`host`]: the seam to the machine; [`os`]: the real machines
@@ -24,6 +25,7 @@ pub mod instances;
 pub mod jobs;
 pub mod journal;
 pub mod os;
+pub mod power;
 pub mod runner;
 pub mod session;
 pub mod sql;

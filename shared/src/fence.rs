@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::clock::Millis;
 use crate::ids::DatabaseId;
-use crate::inventory::{DatabaseAddress, SessionFacts};
+use crate::inventory::{DatabaseAddress, DatabaseFacts, SessionFacts};
 use crate::spec::DatabaseIdentity;
 
 /// Our id of the database.
@@ -156,6 +156,9 @@ pub struct FenceReadBack {
     pub server_name: String,
     /// `database_guid`.
     pub database_guid: Option<Uuid>,
+    /// `Updateability` after everything: only the writable replica is a place to prove anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updateability: Option<String>,
     /// The marks after the COMMIT.
     pub marks: BTreeMap<String, String>,
     /// Every login of the task after the COMMIT.
@@ -184,8 +187,30 @@ pub struct MarksReadBack {
     pub marks: BTreeMap<String, String>,
     /// Users that CONNECT is still denied to.
     pub denied: Vec<String>,
+    /// Users whose denial was to be taken back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed: Vec<String>,
     /// When, by SQL Server's clock in UTC.
     pub at: Millis,
+}
+
+impl MarksReadBack {
+    /// What of ours is still there. While there is anything, the database is not clean.
+    pub fn ours_left(&self) -> Vec<String> {
+        let marks = self.marks.keys().map(|name| format!("mark {name}"));
+        let denied = self.denied.iter().filter(|user| self.was_to_be_allowed(user));
+        marks
+            .chain(denied.map(|user| format!("DENY CONNECT to {user}")))
+            .collect()
+    }
+    /// Users whom somebody else denied the database: that is theirs, and stays.
+    pub fn others_denied(&self) -> Vec<&str> {
+        let others = self.denied.iter().filter(|user| !self.was_to_be_allowed(user));
+        others.map(String::as_str).collect()
+    }
+    fn was_to_be_allowed(&self, user: &str) -> bool {
+        self.allowed.iter().any(|a| a.eq_ignore_ascii_case(user))
+    }
 }
 
 /// By what a database is told from another one.
@@ -207,6 +232,21 @@ pub struct IdentityFacts {
     pub updateability: Option<String>,
     /// Our marks.
     pub marks: BTreeMap<String, String>,
+}
+
+impl From<&DatabaseFacts> for IdentityFacts {
+    fn from(facts: &DatabaseFacts) -> Self {
+        Self {
+            server_name: facts.server_name.clone(),
+            database_guid: facts.database_guid,
+            family_guid: facts.family_guid,
+            recovery_fork_guid: facts.recovery_fork_guid,
+            group_id: facts.group_id,
+            group_database_id: facts.group_database_id,
+            updateability: facts.updateability.clone(),
+            marks: facts.marks.clone(),
+        }
+    }
 }
 
 #[cfg(test)]

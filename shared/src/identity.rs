@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::fence::{IdentityFacts, MARK_EPOCH, MARK_UID};
 use crate::ids::DatabaseId;
+use crate::inventory::{DatabaseAddress, DatabaseFacts, Inventory};
 
 /// A registered database, as far as its identity goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +68,8 @@ pub enum Verdict {
     Copy,
     /// A copy that carries marks of a database that nobody knows here.
     ForeignMarks,
+    /// Another one that answers with the very key of a registered one: only what is written tells the two apart.
+    Twin,
     /// It cannot be told whether a registered one moved or was copied.
     Undecidable,
     /// A replica that is not writable, a snapshot, a standby: no place to prove anything.
@@ -85,6 +88,7 @@ impl Verdict {
             Verdict::Replaced => "replaced",
             Verdict::Copy => "copy",
             Verdict::ForeignMarks => "foreign-marks",
+            Verdict::Twin => "twin",
             Verdict::Undecidable => "undecidable",
             Verdict::NotWritable => "not-writable",
         }
@@ -93,7 +97,7 @@ impl Verdict {
     pub fn is_doubt(self) -> bool {
         matches!(
             self,
-            Verdict::RestoredInPlace | Verdict::Replaced | Verdict::Copy | Verdict::Undecidable
+            Verdict::RestoredInPlace | Verdict::Replaced | Verdict::Copy | Verdict::Twin | Verdict::Undecidable
         )
     }
 }
@@ -150,7 +154,11 @@ pub fn verdict(candidate: Option<&Registered>, seen: &IdentityFacts, old: OldPla
     let key = physical_key(seen);
     let plain = seen.database_guid.map(|guid| instance_key(&seen.server_name, guid));
     if key.as_ref() == Some(&known.key) {
-        return at_home(known, seen);
+        return match old {
+            // A server of the same name with an attached copy has the same key, and not what is written into the original.
+            OldPlace::NonceNotSeen => Verdict::Twin,
+            _ => at_home(known, seen),
+        };
     }
     if plain.as_ref() == Some(&known.key) {
         // The same server and GUID, now in a group.
@@ -174,6 +182,38 @@ pub fn verdict(candidate: Option<&Registered>, seen: &IdentityFacts, old: OldPla
         OldPlace::AnotherDatabase | OldPlace::NonceNotSeen | OldPlace::Gone => Verdict::New,
         OldPlace::Unreachable => Verdict::Undecidable,
     }
+}
+
+/// The key with which the registered place must be asked before there is a verdict; `None` where nothing depends on it.
+pub fn must_ask(known: &Registered, at_place: Option<DatabaseId>, seen: &IdentityFacts) -> Option<String> {
+    physical_key(seen).filter(|key| at_place != Some(known.id) && *key != known.key)
+}
+
+impl OldPlace {
+    /// What an inventory of the registered place says of the database that was found with this key elsewhere.
+    pub fn of(inventory: &Inventory, address: &DatabaseAddress, key: &str) -> Self {
+        let same = |f: &&DatabaseFacts| {
+            f.instance.eq_ignore_ascii_case(&address.instance) && f.name.eq_ignore_ascii_case(&address.database)
+        };
+        match inventory.databases.iter().find(same) {
+            Some(there) if physical_key(&IdentityFacts::from(there)).as_deref() == Some(key) => OldPlace::SameKey,
+            Some(_) => OldPlace::AnotherDatabase,
+            // The instance answered, and what stands in the problems is only that there is no such database.
+            None if inventory
+                .instances
+                .iter()
+                .any(|i| i.name.eq_ignore_ascii_case(&address.instance))
+                && !inventory.instances.iter().any(|i| has(i, &address.database)) =>
+            {
+                OldPlace::Gone
+            }
+            None => OldPlace::Unreachable,
+        }
+    }
+}
+
+fn has(instance: &crate::inventory::InstanceFacts, database: &str) -> bool {
+    instance.databases.iter().any(|d| d.name.eq_ignore_ascii_case(database))
 }
 
 /// At the place where it is known: the same, or its content was put back.
@@ -348,6 +388,12 @@ mod tests {
             |s| (s.server_name, s.database_guid) = ("SQL02".into(), guid(95)),
             OldPlace::AnotherDatabase,
             Verdict::New,
+        ),
+        (
+            "a server of the same name with an attached copy, and a nonce that is not there",
+            |_| {},
+            OldPlace::NonceNotSeen,
+            Verdict::Twin,
         ),
         (
             "another controller's marks",

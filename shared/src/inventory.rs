@@ -7,6 +7,7 @@ use crate::artifact::Counts;
 use crate::clock::Millis;
 use crate::connect_version::ConnectVersion;
 use crate::fence::{FencePreview, FencePreviewRequest};
+use crate::power::{PowerRequest, PowerSight};
 
 /// What an agent is asked to look at. Looking never changes anything.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -24,6 +25,9 @@ pub struct InspectionRequest {
     /// What a run at SQL Server would say there; nothing of it is run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<FencePreviewRequest>,
+    /// A machine that the program configured there is asked about: whether it is off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power: Option<PowerRequest>,
 }
 
 /// A database as the agent on its host finds it.
@@ -55,6 +59,9 @@ pub struct Inventory {
     /// What a run at SQL Server would say, where asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<FencePreview>,
+    /// What the configured program said of a machine, where asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power: Option<PowerSight>,
     /// What could not be looked at, with the reason and the next step.
     pub problems: Vec<Problem>,
 }

@@ -1,6 +1,7 @@
 //! The agent's configuration: one TOML file, environment overrides, every field documented, unknown fields refused.
 
 mod pace;
+mod power;
 mod sql;
 mod transfer;
 
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use pace::PaceConfig;
+pub use power::PowerConfig;
 pub use sql::{LoginConfig, SqlConfig};
 pub use transfer::TransferConfig;
 
@@ -26,6 +28,8 @@ pub struct Config {
     pub sql: Vec<SqlConfig>,
     /// Handing artifacts out to other agents; off without this section.
     pub transfer: Option<TransferConfig>,
+    /// A program that knows whether other machines are off; off without this section.
+    pub power: Option<PowerConfig>,
     /// How patient the agent is.
     pub pace: PaceConfig,
     /// What is logged, for example `info` or `syncferry_agent=debug`.
@@ -52,6 +56,7 @@ impl Default for Config {
             .into(),
             sql: Vec::new(),
             transfer: None,
+            power: None,
             pace: PaceConfig::default(),
             log: "info,mssql_tds=warn".into(),
             log_json: false,
@@ -167,6 +172,9 @@ impl Config {
         }
         if let Some(transfer) = &self.transfer {
             transfer.check()?;
+        }
+        if let Some(power) = &self.power {
+            power.check()?;
         }
         self.pace.check()
     }

@@ -8,9 +8,7 @@
 
 mod refusal;
 mod run;
-mod verdict;
 
 pub use refusal::refused;
-pub use verdict::FenceCase;
 
 pub use run::{FenceAsk, FenceRun, RemovalRun, fence_run, preview, removal_run};

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use syncferry_shared::Finding;
 use syncferry_shared::fence::{FencePreview, FencePreviewRequest, IdentityFacts, PreviewStatement, PrincipalFacts};
+use syncferry_shared::fence_case::FenceCase;
 use uuid::Uuid;
 
-use super::verdict::FenceCase;
 use crate::sql::ops::principals::{OwnRights, own_rights, principal, user_behind};
 use crate::sql::ops::{fence, identity_facts};
 use crate::sql::statements::fence::{Bound, Order, clean, end_sessions, write};

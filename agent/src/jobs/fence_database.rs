@@ -374,12 +374,21 @@ impl Step for ReadBack {
                 .next("Somebody changed marks or permissions at the same time. Find out who; the lease stays fenced until the run is repeated.")
                 .into());
         }
+        // In the middle of a fail-over the writable replica may be another one by now: what holds here says nothing of it.
+        if identity.updateability.as_deref() != Some("READ_WRITE") {
+            return Err(Finding::blocker("fence-not-writable", "The fence was written, and the database takes no changes here any more")
+                .saw("DATABASEPROPERTYEX Updateability", identity.updateability.as_deref().unwrap_or("unknown"))
+                .source("Microsoft Learn: a secondary replica is read-only, and another one is the primary")
+                .next("After the fail-over run the job again, through the listener or the new primary; until then nothing is proven.")
+                .into());
+        }
         for (name, value) in &identity.marks {
             cx.saw(name.clone(), value);
         }
         Ok(json!(FenceReadBack {
             server_name: identity.server_name,
             database_guid: identity.database_guid,
+            updateability: identity.updateability,
             marks: identity.marks,
             principals,
             killed: ended.killed,

@@ -146,43 +146,41 @@ impl Step for ProveClean {
         let denied = fence::denied(&mut server.work, name).await?;
         let at = fence::look(&mut server.work, name, &[]).await?.at;
         server.close().await;
-        if !marks.is_empty() {
+        let back = MarksReadBack {
+            server_name: self.task.database.server_name.clone(),
+            marks,
+            denied: denied.into_iter().map(|d| d.user).collect(),
+            allowed: cx.evidence_as::<Allowed>("remove-marks")?.allowed,
+            at,
+        };
+        let left = back.ours_left();
+        if !left.is_empty() {
             return Err(
-                Finding::blocker("marks-left", format!("Marks are still on {}", row.name))
-                    .saw(
-                        "extended properties",
-                        marks.keys().cloned().collect::<Vec<_>>().join(", "),
-                    )
+                Finding::blocker("marks-left", format!("Something of ours is still on {}", row.name))
+                    .saw("extended properties, and sys.database_permissions", left.join(", "))
                     .source(OURS)
-                    .next(
-                        "Somebody writes marks at the same time. Find out which agent, let it end, and run this again.",
-                    )
+                    .next("Somebody writes it at the same time. Find out which agent, let it end, and run this again.")
                     .into(),
             );
         }
-        let denied: Vec<String> = denied.into_iter().map(|d| d.user).collect();
-        if !denied.is_empty() {
+        let others = back.others_denied().join(", ");
+        if !others.is_empty() {
             cx.findings.push(
                 Finding::warning("denials-left", format!("CONNECT to {} is still denied to users that were not named", row.name))
-                    .saw("sys.database_permissions", denied.join(", "))
+                    .saw("sys.database_permissions", &others)
                     .source(OURS)
                     .next("Name them when they are Connect's accounts and should come in again; leave them when a DBA denied them."),
             );
         }
         cx.saw("marks on the database", "none");
-        cx.saw(
-            "CONNECT denied to",
-            if denied.is_empty() {
-                "nobody".to_string()
-            } else {
-                denied.join(", ")
-            },
-        );
-        Ok(json!(MarksReadBack {
-            server_name: self.task.database.server_name.clone(),
-            marks,
-            denied,
-            at,
-        }))
+        let told = if others.is_empty() { "nobody" } else { others.as_str() };
+        cx.saw("CONNECT denied to", told);
+        Ok(json!(back))
     }
+}
+
+/// What the step before did.
+#[derive(serde::Deserialize)]
+struct Allowed {
+    allowed: Vec<String>,
 }

@@ -70,7 +70,11 @@ pub(crate) async fn world(core: &Core, tx: &mut dyn Tx) -> Result<World, Problem
         }
         let tenant: BTreeSet<SiteId> = sites
             .iter()
-            .filter(|s| l.resource.tenant_id() == Some(s.tenant_id.as_str()))
+            .filter(|s| {
+                l.resource
+                    .tenant_id()
+                    .is_some_and(|t| t.eq_ignore_ascii_case(&s.tenant_id))
+            })
             .map(|s| s.id)
             .collect();
         leases.push(LeaseView {

@@ -65,7 +65,9 @@ impl Operator for Service {
         let actor = guard::operator(&self.0, &request).await?;
         let r = request.into_inner();
         let site = add_site::add_site(&self.0, &actor, &r.name, &r.tenant_id, r.labels.into_iter().collect()).await?;
-        Ok(Response::new(queries::site::message(&site)))
+        let mut tx = reader(&self.0, "site.show").await?;
+        let all = tx.sites().await.map_err(Problem::from)?;
+        Ok(Response::new(queries::site::message(&site, &all)))
     }
 
     async fn list_sites(
@@ -76,7 +78,7 @@ impl Operator for Service {
         let mut tx = reader(&self.0, "site.list").await?;
         let sites = tx.sites().await.map_err(Problem::from)?;
         Ok(Response::new(v1::ListSitesResponse {
-            sites: sites.iter().map(queries::site::message).collect(),
+            sites: sites.iter().map(|s| queries::site::message(s, &sites)).collect(),
         }))
     }
 
@@ -84,7 +86,8 @@ impl Operator for Service {
         guard::operator(&self.0, &request).await?;
         let mut tx = reader(&self.0, "site.show").await?;
         let site = find::site(&mut *tx, &request.get_ref().site).await?;
-        Ok(Response::new(queries::site::message(&site)))
+        let all = tx.sites().await.map_err(Problem::from)?;
+        Ok(Response::new(queries::site::message(&site, &all)))
     }
 
     async fn add_host(&self, request: Request<v1::AddHostRequest>) -> Result<Response<v1::AddHostResponse>, Status> {
@@ -353,7 +356,11 @@ impl Operator for Service {
     async fn fence_lease(&self, request: Request<v1::FenceLeaseRequest>) -> Result<Response<v1::LeaseAnswer>, Status> {
         let actor = guard::operator(&self.0, &request).await?;
         let r = request.into_inner();
-        let answer = lease::fence(&self.0, ask!(r, &actor)).await?;
+        let answer = if r.power_off {
+            lease::fence_power_off(&self.0, ask!(r, &actor), &r.via).await?
+        } else {
+            lease::fence(&self.0, ask!(r, &actor)).await?
+        };
         Ok(Response::new(lease_api::answer(&self.0, answer).await?))
     }
 

@@ -1,6 +1,7 @@
 //! `database add`: a database is registered by connecting to it, never by its name; its lease goes to the Connect server
 //! that is seen to use it.
 
+use syncferry_shared::fence::IdentityFacts;
 use syncferry_shared::identity;
 use syncferry_shared::inventory::{DatabaseAddress, DatabaseFacts, InspectionRequest, Inventory};
 use syncferry_shared::lease::{LeaseKind, LeaseState, Resource};
@@ -38,10 +39,11 @@ pub async fn add_database(
         installer: None,
         reach: vec![],
         preview: None,
+        power: None,
     };
     let inventory = inspect::ask_and_wait(core, &host, &request, "database add").await?;
     let facts = found(&inventory, &address, &host)?;
-    let Some(key) = identity::physical_key(&identify::seen(&facts)) else {
+    let Some(key) = identity::physical_key(&IdentityFacts::from(&facts)) else {
         return Err(Problem::refused(
             Finding::blocker(
                 "database-identity-unknown",

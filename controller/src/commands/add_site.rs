@@ -35,9 +35,7 @@ pub async fn add_site(
         labels,
     };
     let site = tx.add_site(&new).await.map_err(|e| match e.is_conflict() {
-        true => Problem::Exists(format!(
-            "a site named '{name}' or with tenant {tenant} exists; `syncferry site list` shows it"
-        )),
+        true => Problem::Exists(format!("a site named '{name}' exists; `syncferry site list` shows it")),
         false => e.into(),
     })?;
     export::ensure(&mut *tx, &site.tenant_id, actor).await?;

@@ -133,6 +133,7 @@ async fn ask_hosts(
         installer: None,
         reach: vec![],
         preview: None,
+        power: None,
     };
     let mut wanted: Vec<(HostId, InspectionRequest)> = Vec::new();
     let mut want = |host: HostId, change: &mut dyn FnMut(&mut InspectionRequest)| {

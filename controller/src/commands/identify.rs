@@ -22,20 +22,6 @@ pub(super) struct Identified {
     free: bool,
 }
 
-/// What a database says of itself, as far as its identity goes.
-pub(crate) fn seen(facts: &DatabaseFacts) -> IdentityFacts {
-    IdentityFacts {
-        server_name: facts.server_name.clone(),
-        database_guid: facts.database_guid,
-        family_guid: facts.family_guid,
-        recovery_fork_guid: facts.recovery_fork_guid,
-        group_id: facts.group_id,
-        group_database_id: facts.group_database_id,
-        updateability: facts.updateability.clone(),
-        marks: facts.marks.clone(),
-    }
-}
-
 /// Finds out which database was found at a place.
 pub(super) async fn identify(
     core: &Core,
@@ -68,7 +54,7 @@ pub(super) async fn identify(
         rows.push(d);
     }
     drop(tx);
-    let seen = seen(facts);
+    let seen = IdentityFacts::from(facts);
     let Some(known) = identity::candidate(&registered, at_place, &seen) else {
         let verdict = identity::verdict(None, &seen, OldPlace::SamePlace);
         return Ok(Identified {
@@ -80,10 +66,9 @@ pub(super) async fn identify(
     let Some(row) = rows.into_iter().find(|d| d.id == known.id) else {
         return Err(Problem::Internal("the row is gone".to_string()));
     };
-    let elsewhere = at_place != Some(known.id);
-    let old = match identity::physical_key(&seen) {
-        Some(key) if elsewhere && key != known.key => ask_old_place(core, &row, &key).await?,
-        _ => OldPlace::SamePlace,
+    let old = match identity::must_ask(known, at_place, &seen) {
+        Some(key) => ask_old_place(core, &row, &key).await?,
+        None => OldPlace::SamePlace,
     };
     let verdict = identity::verdict(Some(known), &seen, old);
     Ok(Identified {
@@ -115,14 +100,7 @@ async fn ask_old_place(core: &Core, d: &Database, key: &str) -> Result<OldPlace,
         Err(Problem::NoAnswer(_)) => return Ok(OldPlace::Unreachable),
         Err(e) => return Err(e),
     };
-    let same =
-        |f: &&DatabaseFacts| f.instance == d.address.instance && f.name.eq_ignore_ascii_case(&d.address.database);
-    Ok(match inventory.databases.iter().find(same) {
-        Some(there) if identity::physical_key(&seen(there)).as_deref() == Some(key) => OldPlace::SameKey,
-        Some(_) => OldPlace::AnotherDatabase,
-        None if inventory.problems.is_empty() && !inventory.instances.is_empty() => OldPlace::Gone,
-        None => OldPlace::Unreachable,
-    })
+    Ok(OldPlace::of(&inventory, &d.address, key))
 }
 
 impl Identified {
@@ -147,7 +125,7 @@ impl Identified {
             // Nobody is on it: what it is now may be learnt.
             Verdict::RestoredInPlace | Verdict::Replaced if self.free => {}
             Verdict::Moved | Verdict::Joined => {}
-            Verdict::RestoredInPlace | Verdict::Replaced | Verdict::Undecidable => {
+            Verdict::RestoredInPlace | Verdict::Replaced | Verdict::Twin | Verdict::Undecidable => {
                 quarantine(tx, actor, &known, self.verdict, facts).await?;
                 return Ok(Err(Box::new(refusal(self.verdict, &name, facts))));
             }
@@ -156,7 +134,7 @@ impl Identified {
                 return Ok(Err(Box::new(refusal(self.verdict, &name, facts))));
             }
         }
-        let key = identity::physical_key(&seen(facts))
+        let key = identity::physical_key(&IdentityFacts::from(facts))
             .ok_or_else(|| Problem::Internal("a database without a key".to_string()))?;
         tx.set_database_identity(known.id, &key, &guids(facts), &facts.server_name)
             .await?;
@@ -188,7 +166,7 @@ async fn quarantine(
         .filter(|l| l.state != LeaseState::Quarantined)
     {
         let by = By::new(actor).detail(serde_json::json!({
-            "reason": "its identity came into doubt", "verdict": verdict.as_str(), "seen": seen(facts),
+            "reason": "its identity came into doubt", "verdict": verdict.as_str(), "seen": IdentityFacts::from(facts),
         }));
         tx.quarantine_lease(&resource, lease.epoch, &by).await?;
     }
@@ -216,6 +194,10 @@ fn refusal(verdict: Verdict, name: &str, facts: &DatabaseFacts) -> Finding {
         Verdict::Undecidable => (
             format!("It cannot be told whether this is {name} or a copy of it"),
             format!("Its lease is quarantined. Bring the agent that reaches {name} back and register again; until then nothing is granted."),
+        ),
+        Verdict::Twin => (
+            format!("Two databases answer with the key of {name}"),
+            format!("Its lease is quarantined: what is said to one may reach the other. Rename one of the instances, or take the copy away; then `syncferry lease fence {name}`, and register it again."),
         ),
         Verdict::Copy => (
             format!("This is a copy of {name}, and carries its marks"),

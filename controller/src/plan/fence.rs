@@ -1,20 +1,19 @@
 //! Runs at SQL Server for a lease: what speaks against one, the plan of it, and whether what came back proves it. Pure.
 //!
 //! The fence is the permission to CONNECT inside the database, and it binds neither an owner nor a sysadmin nor whoever comes
-//! in through a group. Where that cannot be excluded, no fence is offered: a denial that does not bind would be worse than none.
+//! in through a group. Where that cannot be excluded, no fence is offered: `shared::fence_case` has those rules.
+
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use syncferry_shared::fence::{
     FenceDatabaseTask, FencePreview, FenceReadBack, LOOKS_APART_MS, MarksReadBack, PrincipalFacts,
 };
-use syncferry_shared::fence::{MARK_EPOCH, MARK_NONCE, MARK_OWNER, MARK_UID};
+use syncferry_shared::fence::{MARK_EPOCH, MARK_OWNER, MARK_UID};
+use syncferry_shared::fence_case::FenceCase;
 use syncferry_shared::plan::{LeaseRun, LeaseTask, Plan, PlannedJob, Scenario, Stage};
 use syncferry_shared::spec::JobKind;
 use syncferry_shared::{DatabaseId, Finding, HostId, JobId, MigrationId};
-
-/// Where these rules come from.
-const SOURCE: &str = "Syncferry: DENY CONNECT binds neither owner nor sysadmin nor group members";
-const FALLBACK: &str = "Use host-side proof instead: `syncferry lease fence` without --sql, or two people's word (`syncferry lease attest`).";
 
 /// What is known when a run is planned.
 #[derive(Debug, Clone)]
@@ -89,14 +88,16 @@ fn no_preview(input: &FenceInput) -> Finding {
 }
 
 fn findings(input: &FenceInput, preview: &FencePreview) -> Vec<Finding> {
-    let mut out = Vec::new();
-    match &input.run.task {
+    let case = case(input, preview);
+    let mut out = match &input.run.task {
         LeaseTask::Fence(t) | LeaseTask::Open(t) => {
-            principals(input, t, preview, &mut out);
+            let mut out = case.verdict();
             marks(t, preview, &mut out);
+            out
         }
         LeaseTask::RemoveMarks(t) => {
-            if preview.marks.is_empty() && t.allow.is_empty() && preview.statements.is_empty() {
+            let mut out = case.ground();
+            if preview.marks.is_empty() && t.allow.is_empty() {
                 out.push(
                     Finding::note("nothing-to-remove", format!("{} carries no mark of ours", input.name))
                         .saw("extended properties of the database", "none named syncferry.*")
@@ -104,155 +105,43 @@ fn findings(input: &FenceInput, preview: &FencePreview) -> Vec<Finding> {
                         .next("Nothing; a run would prove that it is clean."),
                 );
             }
+            out
         }
-    }
-    if let Some(u) = preview.updateability.as_deref().filter(|u| *u != "READ_WRITE") {
-        out.push(
-            Finding::blocker(
-                "fence-not-writable",
-                format!("{} is not the writable replica", input.name),
-            )
-            .saw("DATABASEPROPERTYEX(DB_NAME(), 'Updateability')", u)
-            .source("Syncferry: only the writable replica is a place to prove anything")
-            .next("Register the database through the listener or the primary, then plan again."),
-        );
-    }
-    if !preview.lacks.is_empty() {
-        out.push(
-            Finding::blocker(
-                "fence-not-permitted",
-                format!("The agent's login on {} may not do this", input.host_name),
-            )
-            .saw("permissions that are missing", preview.lacks.join(", "))
-            .source("Syncferry: a run needs no sysadmin, and says what it needs")
-            .next("Grant those to the agent's login, then plan again."),
-        );
-    }
+    };
     if preview.statements.is_empty() && !matches!(input.run.task, LeaseTask::RemoveMarks(_)) {
         out.push(no_preview(input));
     }
     out
 }
 
-fn principals(input: &FenceInput, t: &FenceDatabaseTask, preview: &FencePreview, out: &mut Vec<Finding>) {
-    if t.deny.is_empty() && t.owner.is_none() {
-        out.push(
-            Finding::blocker(
-                "fence-no-login",
-                format!("It is not known which login a Connect server uses on {}", input.name),
-            )
-            .saw("service accounts and sessions that agents saw", "none")
-            .source(SOURCE)
-            .next("Name it with --login, or bring the agent on the Connect server back so that it can be seen."),
-        );
-    }
-    if let Some(shared) = t
-        .grant
-        .as_ref()
-        .filter(|g| t.deny.iter().any(|d| d.eq_ignore_ascii_case(g)))
-    {
-        out.push(shared_account(shared, "the holder and a server that is to be denied"));
-    }
-    for login in &t.deny {
-        let users: Vec<&str> = input
-            .servers
-            .iter()
-            .filter(|(l, _)| l.eq_ignore_ascii_case(login))
-            .map(|(_, server)| server.as_str())
-            .collect();
-        if users.len() > 1 {
-            out.push(shared_account(login, &users.join(", ")));
-        }
-        match preview.principals.iter().find(|p| p.login.eq_ignore_ascii_case(login)) {
-            Some(p) => principal(&input.name, p, out),
-            None => out.push(unknown(login, "it is not in the agent's preview")),
-        }
-    }
-    if let Some(login) = &t.grant
-        && let Some(p) = preview.principals.iter().find(|p| p.login.eq_ignore_ascii_case(login))
-        && p.exists == Some(false)
-    {
-        out.push(
-            Finding::blocker("login-missing", format!("The instance does not know {login}"))
-                .saw("sys.server_principals", "no such login")
-                .source("Syncferry: the holder must be able to connect when the database is opened to it")
-                .next("Create the login and its user, then plan again."),
-        );
-    }
-}
-
-fn shared_account(login: &str, users: &str) -> Finding {
-    Finding::blocker(
-        "fence-account-shared",
-        format!("{login} is the account of more than one server"),
-    )
-    .saw("servers that use it", users)
-    .source("Syncferry: one service account per server, or a denial shuts out the wrong one")
-    .next(format!("Give each Connect server an account of its own. {FALLBACK}"))
-}
-
-fn unknown(login: &str, why: &str) -> Finding {
-    Finding::blocker(
-        "fence-login-unknown",
-        format!("It is not known whether a denial would bind {login}"),
-    )
-    .saw(login, why)
-    .source(SOURCE)
-    .next(format!(
-        "Let the agent's login see sys.server_principals and sys.server_role_members. {FALLBACK}"
-    ))
-}
-
-/// What speaks against denying one login.
-fn principal(name: &str, p: &PrincipalFacts, out: &mut Vec<Finding>) {
-    let login = &p.login;
-    if p.exists == Some(false) {
-        out.push(
-            Finding::note("login-missing", format!("The instance does not know {login}"))
-                .saw("sys.server_principals", "no such login")
-                .source(SOURCE)
-                .next("Nothing, if the spelling is right: it cannot connect."),
-        );
-        return;
-    }
-    let refuse = |rule: &str, title: String, looked_at: &str, found: String, next: String| {
-        Finding::blocker(rule, title)
-            .saw(looked_at, found)
-            .source(SOURCE)
-            .next(next)
+/// What the run would meet, for the rules that the agent goes by as well. A login that the agent said nothing of is unknown.
+fn case(input: &FenceInput, preview: &FencePreview) -> FenceCase {
+    let said = |login: &String| {
+        let same = |p: &&PrincipalFacts| p.login.eq_ignore_ascii_case(login);
+        preview.principals.iter().find(same).cloned().unwrap_or(PrincipalFacts {
+            login: login.clone(),
+            ..PrincipalFacts::default()
+        })
     };
-    match p.is_owner {
-        Some(true) => out.push(refuse(
-            "fence-principal-owns",
-            format!("{login} owns {name}: a denial does not bind it"),
-            "owner of the database",
-            login.clone(),
-            format!("Connect usually needs its account to own the database, so leave it. {FALLBACK}"),
-        )),
-        None => out.push(unknown(login, "whether it owns the database cannot be seen")),
-        Some(false) => {}
+    let (deny, grant, opens) = match &input.run.task {
+        LeaseTask::Fence(t) | LeaseTask::Open(t) => (
+            t.deny.iter().map(said).collect(),
+            t.grant.as_ref().map(said),
+            t.owner.is_some(),
+        ),
+        LeaseTask::RemoveMarks(_) => (vec![], None, false),
+    };
+    let mut servers: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (login, server) in &input.servers {
+        servers.entry(login.clone()).or_default().push(server.clone());
     }
-    match p.is_sysadmin {
-        Some(true) => out.push(refuse(
-            "fence-principal-is-sysadmin",
-            format!("{login} is sysadmin: nothing binds it"),
-            "IS_SRVROLEMEMBER('sysadmin')",
-            "1".to_string(),
-            format!("Take that role from it. {FALLBACK}"),
-        )),
-        None => out.push(unknown(login, "whether it is sysadmin cannot be seen")),
-        Some(false) => {}
-    }
-    match &p.groups {
-        Some(groups) if !groups.is_empty() => out.push(refuse(
-            "fence-principal-through-group",
-            format!("{login} has access through a group"),
-            "Windows groups with access to the database",
-            groups.join(", "),
-            format!("Give it a user of its own and take the group away. {FALLBACK}"),
-        )),
-        None => out.push(unknown(login, "whether it comes in through a group cannot be seen")),
-        Some(_) => {}
+    FenceCase {
+        deny,
+        grant,
+        opens,
+        servers,
+        updateability: preview.updateability.clone(),
+        lacks: preview.lacks.clone(),
     }
 }
 
@@ -388,6 +277,10 @@ pub fn fenced(t: &FenceDatabaseTask, back: Option<&FenceReadBack>) -> Result<Val
             &format!("{} with database_guid {:?}", back.server_name, back.database_guid),
         ));
     }
+    if back.updateability.as_deref() != Some("READ_WRITE") {
+        let found = back.updateability.as_deref().unwrap_or("not said");
+        against.push(unproven("DATABASEPROPERTYEX(DB_NAME(), 'Updateability')", found));
+    }
     for login in &t.deny {
         let found = back.principals.iter().find(|p| p.login.eq_ignore_ascii_case(login));
         // A login that does not exist cannot connect either.
@@ -459,33 +352,17 @@ fn unproven(looked_at: &str, found: &str) -> Finding {
         .next("The lease stays as it is. Look at the database, then `syncferry apply` tries the run again.")
 }
 
-/// Whether a database is clean: what was read back, or what is left.
+/// Whether nothing of ours is left on a database: what was read back, or what is left. Denials that somebody else made stay, and
+/// are told.
 pub fn cleaned(back: Option<&MarksReadBack>) -> Result<Value, Vec<Finding>> {
     let Some(back) = back else {
         return Err(vec![unproven("what the agent read back", "nothing")]);
     };
-    let mut against = Vec::new();
-    for name in [MARK_UID, MARK_EPOCH, MARK_OWNER, MARK_NONCE] {
-        if back.marks.contains_key(name) {
-            against.push(unproven(&format!("mark {name}"), "still there"));
-        }
+    let left = back.ours_left();
+    if left.is_empty() {
+        return Ok(json!({"read_back": back, "denied_by_others": back.others_denied()}));
     }
-    if let Some(other) = back
-        .marks
-        .keys()
-        .find(|k| k.starts_with("syncferry."))
-        .filter(|_| against.is_empty())
-    {
-        against.push(unproven(&format!("mark {other}"), "still there"));
-    }
-    for user in &back.denied {
-        against.push(unproven(&format!("CONNECT of {user}"), "still denied"));
-    }
-    if against.is_empty() {
-        Ok(json!({"read_back": back}))
-    } else {
-        Err(against)
-    }
+    Err(left.iter().map(|what| unproven(what, "still there")).collect())
 }
 
 /// The id under which a server stands as the owner of a database.

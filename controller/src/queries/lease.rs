@@ -23,6 +23,19 @@ async fn sites_of(tx: &mut dyn Tx, tenant: &str) -> Result<Vec<String>, Problem>
         .collect())
 }
 
+/// The sites that a lease belongs to, by name.
+async fn sites(tx: &mut dyn Tx, l: &Lease) -> Result<Vec<String>, Problem> {
+    if let Some(tenant) = l.resource.tenant_id() {
+        return sites_of(tx, tenant).await;
+    }
+    let database = find::database_of(tx, l).await?;
+    let site = match database {
+        Some(d) => tx.site(d.site).await?,
+        None => None,
+    };
+    Ok(site.into_iter().map(|s| s.name).collect())
+}
+
 /// The name under which operators find a lease and no other: `SQL01/default/ADSync`, `contoso/export`.
 pub async fn name(tx: &mut dyn Tx, l: &Lease) -> Result<String, Problem> {
     if let Some(tenant) = l.resource.tenant_id() {
@@ -87,6 +100,7 @@ pub async fn message(tx: &mut dyn Tx, l: &Lease) -> Result<v1::Lease, Problem> {
         handover_to: host_name(tx, l.handover_to).await?,
         attestation: attestation(tx, l).await?,
         name: name(tx, l).await?,
+        sites: sites(tx, l).await?,
     })
 }
 

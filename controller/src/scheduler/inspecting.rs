@@ -117,6 +117,7 @@ async fn ask_for_reach(
         installer: None,
         reach: vec![format!("{name},{port}")],
         preview: None,
+        power: None,
     };
     inspect::ask(core, tx, request.connect_host, &question, "reach", Some(m.id)).await?;
     Ok(Some(request.connect_host))

@@ -17,9 +17,6 @@ impl Sites for MemoryTx {
             if folded(&other.name) == folded(&new.name) {
                 return Err(self.taken("the name of the site"));
             }
-            if folded(&other.tenant_id) == folded(&new.tenant_id) {
-                return Err(self.taken("the tenant"));
-            }
         }
         let site = Site {
             id: new.id,

@@ -18,6 +18,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "attestations", include_str!("../migrations/0004_attestations.sql")),
     (5, "alarms", include_str!("../migrations/0005_alarms.sql")),
     (6, "terms", include_str!("../migrations/0006_terms.sql")),
+    (
+        7,
+        "shared tenants",
+        include_str!("../migrations/0007_shared_tenants.sql"),
+    ),
     (8, "recovery", include_str!("../migrations/0008_recovery.sql")),
 ];
 

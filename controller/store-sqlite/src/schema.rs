@@ -16,6 +16,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "attestations", include_str!("../migrations/0004_attestations.sql")),
     (5, "alarms", include_str!("../migrations/0005_alarms.sql")),
     (6, "terms", include_str!("../migrations/0006_terms.sql")),
+    (
+        7,
+        "shared tenants",
+        include_str!("../migrations/0007_shared_tenants.sql"),
+    ),
     (8, "recovery", include_str!("../migrations/0008_recovery.sql")),
 ];
 
@@ -71,7 +76,26 @@ pub(crate) async fn migrate_to(conn: &mut SqliteConnection, most: i64, now: Mill
             row.try_get("digest").map_err(cause)?,
         )?;
     }
-    for (number, name, text) in MIGRATIONS.iter().skip(applied.len()).filter(|(n, _, _)| *n <= most) {
+    // A table that others refer to can only be made anew while nobody looks at the references; they are looked at before the
+    // COMMIT. Inside a transaction the switch does nothing, so it is thrown here.
+    foreign_keys(conn, false).await?;
+    let done = apply(conn, applied.len(), most, now).await;
+    foreign_keys(conn, true).await?;
+    done
+}
+
+async fn foreign_keys(conn: &mut SqliteConnection, on: bool) -> Result<(), Cause> {
+    let text = if on {
+        "PRAGMA foreign_keys = ON"
+    } else {
+        "PRAGMA foreign_keys = OFF"
+    };
+    sqlx::raw_sql(text).execute(&mut *conn).await.map_err(cause)?;
+    Ok(())
+}
+
+async fn apply(conn: &mut SqliteConnection, applied: usize, most: i64, now: Millis) -> Result<(), Cause> {
+    for (number, name, text) in MIGRATIONS.iter().skip(applied).filter(|(n, _, _)| *n <= most) {
         let mut tx = conn.begin_with("BEGIN IMMEDIATE").await.map_err(cause)?;
         sqlx::raw_sql(*text).execute(&mut *tx).await.map_err(cause)?;
         sqlx::query("INSERT INTO schema_migration(number, name, digest, applied_at) VALUES (?1, ?2, ?3, ?4)")
@@ -82,6 +106,16 @@ pub(crate) async fn migrate_to(conn: &mut SqliteConnection, most: i64, now: Mill
             .execute(&mut *tx)
             .await
             .map_err(cause)?;
+        let broken = sqlx::query("PRAGMA foreign_key_check")
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(cause)?;
+        if let Some(row) = broken {
+            let table: String = row.try_get(0).map_err(cause)?;
+            return Err(Cause::Schema(format!(
+                "migration {number} ({name}) would leave a row of {table} without what it refers to; nothing was changed"
+            )));
+        }
         tx.commit().await.map_err(cause)?;
         tracing::info!(number, name, "store schema migrated");
     }
@@ -113,6 +147,52 @@ mod tests {
         for (expected, (number, _, _)) in (1..).zip(MIGRATIONS) {
             assert_eq!(*number, expected);
         }
+    }
+
+    #[tokio::test]
+    async fn a_table_that_others_refer_to_is_made_anew_and_keeps_its_rows() {
+        let mut conn = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        foreign_keys(&mut conn, true).await.unwrap();
+        for (_, _, text) in &MIGRATIONS[..6] {
+            sqlx::raw_sql(*text).execute(&mut conn).await.unwrap();
+        }
+        let old = "CREATE TABLE schema_migration (
+             number INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT;
+           INSERT INTO org VALUES ('o', 'contoso', 1, 1);
+           INSERT INTO site VALUES ('s', 'o', 'hamburg', 't', '{}', 1);
+           INSERT INTO host(host_id, org_id, site_id, name, roles, created_at) VALUES ('h', 'o', 's', 'SYNC01', '[]', 1)";
+        sqlx::raw_sql(old).execute(&mut conn).await.unwrap();
+        for (number, name, text) in &MIGRATIONS[..6] {
+            let query = sqlx::query("INSERT INTO schema_migration VALUES (?1, ?2, ?3, 1)");
+            query
+                .bind(number)
+                .bind(*name)
+                .bind(digest(text))
+                .execute(&mut conn)
+                .await
+                .unwrap();
+        }
+        let second = "INSERT INTO site VALUES ('s2', 'o', 'berlin', 'T', '{}', 1)";
+        assert!(
+            sqlx::raw_sql(second).execute(&mut conn).await.is_err(),
+            "one site per tenant until then"
+        );
+        migrate(&mut conn, Millis(2)).await.unwrap();
+        sqlx::raw_sql(second).execute(&mut conn).await.unwrap();
+        // The references are what they were, and are looked at again.
+        let site: String = sqlx::query("SELECT s.name FROM host h JOIN site s ON s.site_id = h.site_id")
+            .fetch_one(&mut conn)
+            .await
+            .unwrap()
+            .get(0);
+        assert_eq!(site, "hamburg");
+        assert!(
+            sqlx::raw_sql("DELETE FROM site WHERE site_id = 's'")
+                .execute(&mut conn)
+                .await
+                .is_err()
+        );
+        migrate(&mut conn, Millis(3)).await.unwrap();
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub struct NewSite {
     pub org: OrgId,
     /// Its name; unique, whatever the case of its letters.
     pub name: String,
-    /// The tenant, as it was typed; unique.
+    /// The tenant, as it was typed. Sites that name the same one share its export.
     pub tenant_id: String,
     /// Labels.
     pub labels: BTreeMap<String, String>,
@@ -42,7 +42,7 @@ pub struct Site {
 /// Sites.
 #[async_trait]
 pub trait Sites {
-    /// Adds one. [`Cause::Conflict`](crate::Cause::Conflict) when its name or its tenant is taken.
+    /// Adds one. [`Cause::Conflict`](crate::Cause::Conflict) when its name is taken.
     async fn add_site(&mut self, new: &NewSite) -> Result<Site>;
     /// Reads one.
     async fn site(&mut self, id: SiteId) -> Result<Option<Site>>;

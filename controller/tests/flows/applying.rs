@@ -318,6 +318,7 @@ async fn the_source_is_registered_by_what_answers() {
         reason: "it was restored from last week's backup".to_string(),
         dry_run: false,
         seen_version: doubtful.row_version,
+        ..v1::FenceLeaseRequest::default()
     };
     operator.client.clone().fence_lease(fence).await.unwrap();
     let learnt = operator.add_source().await.unwrap();

@@ -70,6 +70,7 @@ fn read_back(t: &FenceDatabaseTask, apart_ms: i64) -> Outcome {
         fenced: Some(FenceReadBack {
             server_name: t.database.server_name.clone(),
             database_guid: Some(t.database.database_guid),
+            updateability: Some("READ_WRITE".into()),
             marks,
             principals: vec![principal("DENY")],
             killed: vec![],

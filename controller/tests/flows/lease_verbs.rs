@@ -4,11 +4,12 @@
 use syncferry_proto::v1::operator_client::OperatorClient;
 use syncferry_proto::{schema, v1};
 use syncferry_shared::Finding;
+use syncferry_shared::power::{PowerLook, PowerSight};
 use syncferry_shared::watch::{WatchReport, WatchedConnect};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-use crate::support::{Life, Operator, World, config, findings, rules, until};
+use crate::support::{FakeAgent, Life, Operator, World, config, facts, findings, rules, until};
 
 const SOURCE: &str = "SYNC01/localdb/ADSync";
 
@@ -42,6 +43,19 @@ async fn fence(o: &Operator, dry_run: bool) -> Result<v1::LeaseAnswer, Status> {
         reason: "a test".into(),
         dry_run,
         seen_version: version(o, SOURCE).await,
+        ..v1::FenceLeaseRequest::default()
+    };
+    Ok(client(o).fence_lease(request).await?.into_inner())
+}
+
+async fn power_off(o: &Operator, via: &str, dry_run: bool) -> Result<v1::LeaseAnswer, Status> {
+    let request = v1::FenceLeaseRequest {
+        lease: SOURCE.into(),
+        reason: "SYNC01 is shut down".into(),
+        dry_run,
+        seen_version: version(o, SOURCE).await,
+        power_off: true,
+        via: via.into(),
     };
     Ok(client(o).fence_lease(request).await?.into_inner())
 }
@@ -180,6 +194,72 @@ async fn a_lost_lease_is_freed_by_what_its_holders_host_shows() {
     let refused = w.old.renew(&done.lease.unwrap().resource, 1).await;
     assert!(!refused.renewed, "who was fenced does not come back by renewing");
     alarm("cleared").await;
+    w.controller.stop_and_audit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_is_freed_by_a_hypervisors_word_that_its_holder_is_off() {
+    let w = World::with(config()).await;
+    let says = |state: &str| {
+        let look = |after_ms| PowerLook {
+            after_ms,
+            exit_code: Some(0),
+            printed: format!(r#"{{"syncferry":"power/1","id":"vm-7","state":"{state}"}}"#),
+            ..PowerLook::default()
+        };
+        w.sql.journal(|j| {
+            j.inventory.power = Some(PowerSight {
+                machine: "SYNC01".into(),
+                id: "vm-7".into(),
+                program: vec!["/usr/local/lib/power".into()],
+                looks: vec![look(0), look(2_000)],
+            });
+        });
+    };
+    says("off");
+    let held = power_off(&w.operator, "SQL01", false).await.unwrap_err();
+    assert_eq!(rules(&held), ["lease-state"], "a lease that is alive is not taken");
+    w.old.set_life(Life::NoRenewals);
+    w.operator.until_lease("SYNC01", |l| l.state == "lost").await;
+    let talks = power_off(&w.operator, "SQL01", false).await.unwrap_err();
+    assert_eq!(rules(&talks)[0], "holder-alive", "{talks:?}");
+    let itself = power_off(&w.operator, "SYNC01", false).await.unwrap_err();
+    assert_eq!(rules(&itself), ["power-same-host"]);
+
+    w.old.set_life(Life::Silent);
+    until("the agent on SYNC01 is silent", async || {
+        (w.operator.host("SYNC01").await.agent_state == "silent").then_some(())
+    })
+    .await;
+    let nowhere = power_off(&w.operator, "", false).await.unwrap_err();
+    assert_eq!(nowhere.code(), Code::InvalidArgument);
+    let unasked = power_off(&w.operator, "SYNC02", false).await.unwrap_err();
+    assert!(
+        rules(&unasked).contains(&"power-not-configured".to_string()),
+        "{unasked:?}"
+    );
+    says("running");
+    let runs = power_off(&w.operator, "SQL01", false).await.unwrap_err();
+    assert!(rules(&runs).contains(&"power-not-off".to_string()), "{runs:?}");
+    assert_eq!(w.operator.lease("SYNC01").await.state, "lost", "nothing was taken");
+
+    says("off");
+    let would = power_off(&w.operator, "SQL01", true).await.unwrap();
+    assert!(would.ready && state(&would).0 == "lost", "{would:?}");
+    let done = power_off(&w.operator, "SQL01", false).await.unwrap();
+    assert_eq!((done.ready, state(&done)), (true, ("free", "", 2)));
+    let full = w.operator.find_lease(SOURCE).await.unwrap();
+    let proof = full.proofs.iter().find(|p| p.epoch == 2).unwrap();
+    let evidence: serde_json::Value = proof.evidence.as_ref().unwrap().read(schema::JSON).unwrap();
+    assert_eq!((proof.kind.as_str(), &evidence["via"]), ("power_off", &"SQL01".into()));
+    assert!(
+        evidence["said"]["looks"][1]["printed"]
+            .as_str()
+            .unwrap()
+            .contains("vm-7")
+    );
+    let told: Vec<&str> = full.history.iter().map(|c| c.event.as_str()).collect();
+    assert_eq!(told, ["create", "acquire", "expire", "begin-fence", "end-fence"]);
     w.controller.stop_and_audit().await;
 }
 
@@ -344,6 +424,70 @@ async fn the_active_server_holds_its_tenants_export() {
         "held",
         "the database's lease is another one"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_sites_of_one_tenant_share_its_export() {
+    let w = World::new().await;
+    w.operator.add_site("emea", 1).await;
+    let token = w.operator.add_host("emea", "SYNC09", &["connect-server"]).await;
+    let mut inventory = facts::new_server();
+    inventory.host.computer_name = "SYNC09".into();
+    let other = FakeAgent::enrolled(&w.controller.address, &token, inventory).await;
+    // One row, whichever site's name leads to it.
+    let ours = w.operator.find_lease("contoso/export").await.unwrap().lease.unwrap();
+    let theirs = w.operator.find_lease("emea/export").await.unwrap().lease.unwrap();
+    assert_eq!(ours, theirs);
+    assert_eq!(
+        (ours.holder.as_str(), ours.sites.as_slice(), ours.subject.as_str()),
+        (
+            "SYNC01",
+            &["contoso".to_string(), "emea".to_string()][..],
+            "export of contoso, emea"
+        )
+    );
+    let request = v1::GetSiteRequest { site: "emea".into() };
+    let site = client(&w.operator).get_site(request).await.unwrap().into_inner();
+    assert_eq!(site.same_tenant, ["contoso"]);
+
+    // The other site's server is out of staging mode: the tenant has two that export.
+    let mut connect = w.old.journal(|j| j.inventory.connect.clone().unwrap());
+    connect.scheduler.as_mut().unwrap().staging_mode = false;
+    let look = WatchReport {
+        connect: Some(WatchedConnect {
+            error: None,
+            facts: connect,
+        }),
+        ..WatchReport::default()
+    };
+    other.watched(&look).await.unwrap();
+    let alarm = w.operator.until_alarm("second-active-server", "raised").await;
+    assert_eq!(alarm.subject, "contoso/export by SYNC09");
+
+    // It does not get the lease while SYNC01 exports, and does when that is in staging mode.
+    let ask = |seen_version| v1::HandOverLeaseRequest {
+        lease: "emea/export".into(),
+        to: "SYNC09".into(),
+        reason: "a test".into(),
+        dry_run: false,
+        seen_version,
+    };
+    let begun = client(&w.operator).hand_over_lease(ask(ours.row_version)).await;
+    let begun = begun.unwrap().into_inner();
+    assert_eq!((begun.ready, state(&begun)), (false, ("draining", "SYNC01", 1)));
+    w.old.journal(|j| {
+        let connect = j.inventory.connect.as_mut().unwrap();
+        connect.scheduler.as_mut().unwrap().staging_mode = true;
+    });
+    let seen = begun.lease.unwrap().row_version;
+    let done = client(&w.operator)
+        .hand_over_lease(ask(seen))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!((done.ready, state(&done)), (true, ("held", "SYNC09", 3)));
+    w.operator.until_alarm("second-active-server", "cleared").await;
+    w.controller.stop_and_audit().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

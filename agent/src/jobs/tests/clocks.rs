@@ -30,6 +30,7 @@ async fn look(site: &Site, wrong_by: i64) -> Inventory {
         sql: site.sql.clone(),
         staging_dir: STAGING.into(),
         clocks: Arc::new(Wrong(wrong_by)),
+        power: None,
     };
     let address = DatabaseAddress {
         instance: "localdb".into(),
@@ -42,6 +43,7 @@ async fn look(site: &Site, wrong_by: i64) -> Inventory {
         installer: None,
         reach: Vec::new(),
         preview: None,
+        power: None,
     };
     inspector.inspect(&request).await
 }

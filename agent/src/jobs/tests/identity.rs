@@ -13,7 +13,7 @@ use crate::sql::{Role, SqlErrorKind, SqlInstance, SqlSession};
 
 /// Another way to the same port: an alias, a CNAME, a listener, a forwarded port. The name that a person types is another one,
 /// and nothing but a connection says where it leads.
-async fn alias(port: u16) -> SocketAddr {
+pub(super) async fn alias(port: u16) -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -65,7 +65,7 @@ fn key(facts: &IdentityFacts) -> String {
     }
 }
 
-fn group(role: &str) -> String {
+pub(super) fn group(role: &str) -> String {
     format!(
         r#"{{"groups": [{{"name": "AG1", "group_id": "6a1f0000-0000-0000-0000-000000000001", "replica_id": "6a1f0000-0000-0000-0000-0000000000a1",
  "role": "{role}", "readable": true, "listener": {{"dns_name": "sync-ag", "port": 1433}},

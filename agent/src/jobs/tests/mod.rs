@@ -3,12 +3,14 @@
 
 mod backup;
 mod clocks;
+mod failover;
 mod fence;
 mod identity;
 mod install;
 mod marks;
 mod restore;
 mod site;
+mod topologies;
 mod travelled;
 mod watch;
 mod world;

@@ -45,7 +45,7 @@ pub(super) struct Site {
     pub(super) port: u16,
     pub(super) sql: Instances,
     dir: TempDir,
-    _secrets: TempDir,
+    secrets: TempDir,
     shutdown: CancellationToken,
     serving: JoinHandle<std::io::Result<()>>,
 }
@@ -122,7 +122,7 @@ impl Site {
             port,
             sql: Instances::new(&config.sql).unwrap(),
             dir,
-            _secrets: secrets,
+            secrets,
             shutdown,
             serving,
         }
@@ -142,6 +142,36 @@ impl Site {
         drop(engine);
         change(dir.path());
         Self::serve(dir).await
+    }
+
+    /// The agent's instances with this one under another endpoint.
+    pub(super) fn through(&self, endpoint: &str) -> Instances {
+        let config = format!(
+            "[[sql]]\nname = \"default\"\nendpoint = \"{endpoint}\"\ntrust_server_certificate = true\nlogin = {{ user = \"agent\", password_file = \"{}\" }}\n",
+            self.secrets.path().join("agent").display()
+        );
+        let config: Config = toml::from_str(&config).unwrap();
+        Instances::new(&config.sql).unwrap()
+    }
+
+    /// Stops it, copies all its files to another machine, whose instance has this name, and starts both: what attaching copied
+    /// files makes.
+    pub(super) async fn attached_elsewhere(self, name: &str) -> (Self, Self) {
+        let there = tempfile::tempdir().unwrap();
+        let (from, to, name) = (
+            "\"SQL01\"".to_string(),
+            there.path().to_path_buf(),
+            format!("\"{name}\""),
+        );
+        let here = self
+            .restarted(|dir| {
+                copy(dir, &to);
+                let file = to.join("instance.json");
+                let text = std::fs::read_to_string(&file).unwrap();
+                std::fs::write(&file, text.replace(&from, &name)).unwrap();
+            })
+            .await;
+        (here, Self::serve(there).await)
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -239,6 +269,7 @@ impl Site {
             sql: self.sql.clone(),
             staging_dir: String::new(),
             clocks: Arc::new(Both::new()),
+            power: None,
         };
         let request = syncferry_shared::inventory::InspectionRequest {
             preview: Some(request),
@@ -335,6 +366,19 @@ impl Site {
     pub(super) async fn stop(self) {
         self.shutdown.cancel();
         self.serving.await.unwrap().unwrap();
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Lease {
     pub handover_to: Option<String>,
     /// The word of a first person that waits for a second one.
     pub attestation: Option<Attestation>,
+    /// The sites that share it.
+    pub sites: Vec<String>,
 }
 
 /// The word of a first person.
@@ -93,6 +95,7 @@ impl From<&v1::Lease> for Lease {
             name: l.name.clone(),
             handover_to: some(&l.handover_to),
             attestation: l.attestation.as_ref().map(Attestation::from),
+            sites: l.sites.clone(),
         }
     }
 }

@@ -28,6 +28,8 @@ pub struct Site {
     pub labels: BTreeMap<String, String>,
     /// When it was added.
     pub created_at: Option<String>,
+    /// Other sites of the same tenant: they share its export.
+    pub same_tenant: Vec<String>,
 }
 
 impl From<&v1::Site> for Site {
@@ -38,6 +40,7 @@ impl From<&v1::Site> for Site {
             tenant_id: s.tenant_id.clone(),
             labels: s.labels.clone().into_iter().collect(),
             created_at: time(s.created_at.as_ref()),
+            same_tenant: s.same_tenant.clone(),
         }
     }
 }

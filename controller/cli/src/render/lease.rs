@@ -1,12 +1,11 @@
 //! Leases: who may use what, since when, and what proves that those before may not.
 
-use serde_json::Value;
-use syncferry_proto::v1::{Document, GetLeaseResponse, Lease, LeaseAnswer};
-use syncferry_proto::{millis, schema};
+use syncferry_proto::millis;
+use syncferry_proto::v1::{GetLeaseResponse, Lease, LeaseAnswer};
 use syncferry_shared::Finding;
 
 use super::table::{dim, pairs, plain, state};
-use super::{Look, Table, Tone, ago, at, clean, findings, moment, short, wrap};
+use super::{Look, Table, Tone, ago, at, clean, findings, lease_words, moment, short, wrap};
 
 /// A table of leases.
 pub fn leases(leases: &[Lease], look: &Look) -> String {
@@ -27,7 +26,7 @@ pub fn leases(leases: &[Lease], look: &Look) -> String {
         table.row([
             // The tail of what is leased: `lease show` takes it.
             dim(short(l.resource.rsplit(':').next().unwrap_or_default())),
-            plain(name(l)),
+            plain(shared_name(l)),
             state(&l.state),
             plain(l.epoch),
             plain(&l.holder),
@@ -55,6 +54,14 @@ fn name(l: &Lease) -> &str {
         subject(l)
     } else {
         &l.name
+    }
+}
+
+/// The same, with the other sites that share it.
+fn shared_name(l: &Lease) -> String {
+    match l.sites.split_first() {
+        Some((_, others)) if !others.is_empty() => format!("{} (also {})", name(l), others.join(", ")),
+        _ => name(l).to_string(),
     }
 }
 
@@ -127,6 +134,14 @@ pub fn lease(response: &GetLeaseResponse, look: &Look) -> String {
         &[
             ("name", clean(&l.name)),
             ("resource", clean(&l.resource)),
+            (
+                "shared by",
+                if l.sites.len() > 1 {
+                    clean(&l.sites.join(", "))
+                } else {
+                    String::new()
+                },
+            ),
             ("state", look.state(&l.state)),
             ("holder", clean(&l.holder)),
             ("renewed by", clean(&l.renewer)),
@@ -169,7 +184,7 @@ fn proofs(response: &GetLeaseResponse, look: &Look) -> String {
             plain(p.kind.replace('_', " ")),
             plain(by),
             dim(at),
-            dim(detail(p.evidence.as_ref())),
+            dim(lease_words::evidence(&p.kind, p.evidence.as_ref())),
         ]);
     }
     section("Proofs", &table, look)
@@ -187,7 +202,7 @@ fn history(response: &GetLeaseResponse, look: &Look) -> String {
             state(&c.to_state),
             plain(c.epoch),
             plain(&c.actor),
-            dim(detail(c.detail.as_ref())),
+            dim(lease_words::change(&c.event, c.detail.as_ref())),
         ]);
     }
     section("History", &table, look)
@@ -198,20 +213,4 @@ fn section(title: &str, table: &Table, look: &Look) -> String {
         return String::new();
     }
     format!("\n  {}\n{}", look.heading(title), table.render(look, "    "))
-}
-
-/// The plain fields of a JSON object, cut to a line; the whole is in `--json`.
-fn detail(document: Option<&Document>) -> String {
-    let Some(Ok(Value::Object(fields))) = document.map(|d| d.read::<Value>(schema::JSON)) else {
-        return String::new();
-    };
-    let text = fields.iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| match v {
-        Value::String(text) => format!("{k}: {text}"),
-        other => format!("{k}: {other}"),
-    });
-    let text = text.collect::<Vec<_>>().join(", ");
-    match text.char_indices().nth(80) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
 }

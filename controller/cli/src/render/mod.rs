@@ -8,6 +8,7 @@ mod finding;
 mod gate;
 mod host;
 mod lease;
+mod lease_words;
 mod look;
 mod migration;
 mod plan;

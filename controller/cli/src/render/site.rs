@@ -42,6 +42,7 @@ pub fn site(s: &Site, look: &Look) -> String {
         &[
             ("id", clean(&s.id)),
             ("tenant", clean(&s.tenant_id)),
+            ("shares its export with", clean(&s.same_tenant.join(", "))),
             ("labels", labels(&s.labels)),
             ("added", at(s.created_at.as_ref(), look)),
         ],

@@ -49,11 +49,13 @@ Examples:
     /// Take a lost or quarantined lease from its holder, with proof
     ///
     /// Without --sql the proof comes from the holder's own host: its agent must see the service stopped and disabled. With
-    /// --sql it comes from SQL Server, which refuses the holder from then on: the exact T-SQL is shown first.
+    /// --sql it comes from SQL Server, which refuses the holder from then on: the exact T-SQL is shown first. With --power-off
+    /// it comes from a program on another host that knows whether the holder's machine is off.
     #[command(after_help = "\
 Examples:
   syncferry lease fence SQL01/default/ADSync --reason 'SYNC02 does not come back' --dry-run
-  syncferry lease fence SQL01/default/ADSync --sql --reason 'SYNC02 does not come back'")]
+  syncferry lease fence SQL01/default/ADSync --sql --reason 'SYNC02 does not come back'
+  syncferry lease fence SQL01/default/ADSync --power-off --via HV01 --reason 'SYNC02 is shut down'")]
     Fence {
         #[command(flatten)]
         act: Act,
@@ -63,6 +65,12 @@ Examples:
         /// Another login to deny, besides those that were seen
         #[arg(long = "login", value_name = "LOGIN", requires = "sql")]
         logins: Vec<String>,
+        /// The proof is that the holder's machine is off
+        #[arg(long, conflicts_with = "sql", requires = "via")]
+        power_off: bool,
+        /// The host whose agent knows whether it is off (its [power] section)
+        #[arg(long, value_name = "HOST", requires = "power_off")]
+        via: Option<String>,
     },
     /// Open a database that was fenced at SQL Server to the lease's holder
     Open {
@@ -180,14 +188,21 @@ pub(crate) async fn run(verb: Verb, cx: &mut Context<'_, '_>) -> Result<Exit, Cl
             // Asking the holder is worth something although it did not stop yet.
             act(&a, Some("handover-begins"), "Hand it over?", call, cx).await
         }
-        Verb::Fence { act, sql: true, logins } => fence_run(s, act, FenceRun::Fence, logins, cx).await,
-        Verb::Fence { act: a, .. } => {
+        Verb::Fence {
+            act, sql: true, logins, ..
+        } => fence_run(s, act, FenceRun::Fence, logins, cx).await,
+        Verb::Fence {
+            act: a, power_off, via, ..
+        } => {
+            let via = via.unwrap_or_default();
             let call = async |dry_run, seen_version| {
                 let request = FenceLeaseRequest {
                     lease: a.lease.clone(),
                     reason: a.reason.clone(),
                     dry_run,
                     seen_version,
+                    power_off,
+                    via: via.clone(),
                 };
                 s.call(s.service().fence_lease(request)).await
             };

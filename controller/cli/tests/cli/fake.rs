@@ -353,7 +353,7 @@ impl Operator for Fake {
         self.answer(
             r,
             ListLeasesResponse {
-                leases: vec![lease(), seat()],
+                leases: vec![lease(), seat(), export()],
             },
         )
     }

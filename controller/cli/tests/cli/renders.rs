@@ -49,7 +49,7 @@ fn gates() {
 
 #[test]
 fn leases() {
-    assert_snapshot!(render::leases(&[lease(), seat()], &LOOK));
+    assert_snapshot!(render::leases(&[lease(), seat(), export()], &LOOK));
 }
 
 #[test]

@@ -32,6 +32,19 @@ pub(crate) fn site() -> Site {
         tenant_id: "3f0e1f5c-0000-4000-8000-000000000001".into(),
         labels: [("customer".into(), "42".into()), ("wave".into(), "1".into())].into(),
         created_at: ago(60 * 30),
+        same_tenant: vec!["contoso-apac".into()],
+    }
+}
+
+/// The lease that two sites share.
+pub(crate) fn export() -> Lease {
+    Lease {
+        resource: "tenant:3f0e1f5c-0000-4000-8000-000000000001:export".into(),
+        kind: "tenant-export".into(),
+        subject: "export of contoso, contoso-apac".into(),
+        name: "contoso/export".into(),
+        sites: vec!["contoso".into(), "contoso-apac".into()],
+        ..lease()
     }
 }
 

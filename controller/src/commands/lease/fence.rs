@@ -2,6 +2,7 @@
 //! holder is looked at once more, then the lease is free. A run at SQL Server is `lease_run.rs`.
 
 use syncferry_shared::fence::MARK_EPOCH;
+use syncferry_shared::inventory::DatabaseFacts;
 use syncferry_shared::lease::{LeaseKind, LeaseState, ProofKind};
 use syncferry_store::{By, Database, Host, NewProof};
 
@@ -36,7 +37,7 @@ pub async fn fence(core: &Core, ask: Ask<'_>) -> Result<Answer, Problem> {
         };
     }
     let sight = proof::look(core, &lease, holder.as_ref(), database.as_ref()).await?;
-    let above = mark_epoch(&sight);
+    let above = sight.database.as_ref().and_then(|d| mark_epoch(d.as_ref().ok()?));
     let epoch = match lease.state {
         LeaseState::Fencing => lease.epoch,
         _ => {
@@ -139,7 +140,6 @@ fn proven(
 }
 
 /// The epoch that the database itself carries: the next one must be above it.
-pub(super) fn mark_epoch(sight: &Sight) -> Option<i64> {
-    let facts = sight.database.as_ref()?.as_ref().ok()?;
+pub(super) fn mark_epoch(facts: &DatabaseFacts) -> Option<i64> {
     facts.marks.get(MARK_EPOCH)?.parse().ok()
 }

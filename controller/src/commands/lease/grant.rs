@@ -1,7 +1,7 @@
 //! Seating a Connect server on a free lease: shared by hand-over and by whatever frees a lease for somebody.
 
 use syncferry_shared::lease::{Lease, LeaseKind};
-use syncferry_shared::{Finding, HostId, SessionId};
+use syncferry_shared::{Finding, HostId, SessionId, SiteId};
 use syncferry_store::{Agent, AgentState, By, Database, Grant, Host, HostRole, Tx};
 
 use super::{Answer, OURS};
@@ -32,21 +32,23 @@ pub(super) async fn seat(
                 .next("Name a host that was added with --role connect-server."),
         );
     }
-    let site = match database {
-        Some(d) => Some(d.site),
-        None => tx
-            .sites()
-            .await?
-            .into_iter()
-            .find(|s| lease.resource.tenant_id() == Some(s.tenant_id.as_str()))
-            .map(|s| s.id),
+    // A tenant's export belongs to every site that names the tenant.
+    let sites: Vec<SiteId> = match (database, lease.resource.tenant_id()) {
+        (Some(d), _) => vec![d.site],
+        (None, Some(tenant)) => {
+            let all = tx.sites().await?.into_iter();
+            all.filter(|s| s.tenant_id.eq_ignore_ascii_case(tenant))
+                .map(|s| s.id)
+                .collect()
+        }
+        (None, None) => vec![],
     };
-    if site.is_some_and(|s| s != to.site) {
+    if !sites.is_empty() && !sites.contains(&to.site) {
         answer.found(
             Finding::blocker("another-site", format!("{} belongs to another site", to.name))
                 .saw("sites", "the lease's and the server's are not the same")
                 .source("Syncferry: a site is one tenant's synchronisation")
-                .next("Name a Connect server of the lease's own site."),
+                .next("Name a Connect server of the lease's own site, or of a site of the same tenant."),
         );
     }
     if let Some(other) = tx

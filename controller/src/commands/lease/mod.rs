@@ -9,6 +9,7 @@ mod fence;
 mod go_on;
 mod grant;
 mod handover;
+mod power;
 mod proof;
 pub(crate) mod words;
 
@@ -17,6 +18,7 @@ pub use attest::attest;
 pub use break_glass::{Typed, break_glass};
 pub use fence::fence;
 pub use handover::hand_over;
+pub use power::fence_power_off;
 
 use syncferry_shared::Finding;
 use syncferry_shared::lease::{Lease, Resource};

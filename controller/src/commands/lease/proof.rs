@@ -38,23 +38,35 @@ pub(super) async fn look(
         sight.holder = Some(ask(core, host, &request).await?);
     }
     if let (LeaseKind::Database, Some(d)) = (lease.kind, database) {
-        let mut tx = core.store.read("lease.proof").await?;
-        let host = tx.host(d.host).await?;
-        drop(tx);
-        let request = InspectionRequest {
-            instances: vec![d.address.instance.clone()],
-            databases: vec![d.address.clone()],
-            ..InspectionRequest::default()
-        };
-        sight.database = match host {
-            Some(host) => Some(ask(core, &host, &request).await?.and_then(|i| facts(i, d))),
-            None => None,
-        };
+        sight.database = look_at_database(core, d).await?;
     }
     Ok(sight)
 }
 
-async fn ask(core: &Core, host: &Host, request: &InspectionRequest) -> Result<Result<Inventory, String>, Problem> {
+/// The database, from the host whose agent reaches it.
+pub(super) async fn look_at_database(
+    core: &Core,
+    d: &Database,
+) -> Result<Option<Result<DatabaseFacts, String>>, Problem> {
+    let mut tx = core.store.read("lease.proof").await?;
+    let host = tx.host(d.host).await?;
+    drop(tx);
+    let request = InspectionRequest {
+        instances: vec![d.address.instance.clone()],
+        databases: vec![d.address.clone()],
+        ..InspectionRequest::default()
+    };
+    Ok(match host {
+        Some(host) => Some(ask(core, &host, &request).await?.and_then(|i| facts(i, d))),
+        None => None,
+    })
+}
+
+pub(super) async fn ask(
+    core: &Core,
+    host: &Host,
+    request: &InspectionRequest,
+) -> Result<Result<Inventory, String>, Problem> {
     let mut tx = core.store.read("lease.proof").await?;
     let agent = tx.agent_of_host(host.id).await?;
     drop(tx);

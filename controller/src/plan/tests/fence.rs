@@ -205,6 +205,7 @@ fn back() -> FenceReadBack {
     FenceReadBack {
         server_name: "SQL01".into(),
         database_guid: Some(Uuid::from_u128(6)),
+        updateability: Some("READ_WRITE".into()),
         marks: BTreeMap::from([
             (MARK_UID.into(), id().to_string()),
             (MARK_EPOCH.into(), "4".into()),
@@ -232,6 +233,10 @@ fn what_was_read_back_proves_a_fence_or_it_does_not() {
     let cases: &[(&str, Spoil)] = &[
         ("another server", |b| b.server_name = "SQL02".into()),
         ("another database", |b| b.database_guid = Some(Uuid::from_u128(66))),
+        ("a replica that became a secondary", |b| {
+            b.updateability = Some("READ_ONLY".into())
+        }),
+        ("an agent that does not say", |b| b.updateability = None),
         ("another uid", |b| drop(b.marks.insert(MARK_UID.into(), "x".into()))),
         ("an older epoch", |b| {
             drop(b.marks.insert(MARK_EPOCH.into(), "3".into()))
@@ -288,9 +293,16 @@ fn a_database_is_clean_when_nothing_of_ours_is_left() {
         ..MarksReadBack::default()
     };
     assert!(cleaned(Some(&unknown)).is_err(), "a mark of a later release");
-    let denied = MarksReadBack {
-        denied: vec!["svc".into()],
+    let denied = |allowed: &[&str]| MarksReadBack {
+        denied: vec!["svc".into(), "dba".into()],
+        allowed: allowed.iter().map(|a| (*a).to_string()).collect(),
         ..MarksReadBack::default()
     };
-    assert!(cleaned(Some(&denied)).is_err());
+    assert!(cleaned(Some(&denied(&["SVC"]))).is_err(), "ours is still there");
+    let told = cleaned(Some(&denied(&["another"]))).unwrap();
+    assert_eq!(
+        told["denied_by_others"],
+        serde_json::json!(["svc", "dba"]),
+        "somebody else's stays"
+    );
 }

@@ -410,6 +410,44 @@ pub(super) async fn kinds_are_apart(b: Bench) {
     assert_eq!(tx.audit().await.unwrap(), vec![]);
 }
 
+pub(super) async fn sites_of_one_tenant_share_its_export(b: Bench) {
+    let (hamburg, berlin) = (world(&*b.store).await, world(&*b.store).await);
+    let mut tx = b.store.begin("test").await.unwrap();
+    let export = Resource::tenant_export("T");
+    let made = tx
+        .create_lease(&export, LeaseKind::TenantExport, Some(&json!({})), &by())
+        .await
+        .unwrap();
+    // The second site's way to it is the same row, whatever the case of the letters.
+    let again = Resource::tenant_export("t");
+    assert_eq!(tx.lease(&again).await.unwrap().as_ref(), Some(&made));
+    let second = tx
+        .create_lease(&again, LeaseKind::TenantExport, Some(&json!({})), &by())
+        .await;
+    assert!(second.is_err(), "one row per tenant");
+    tx.commit().await.unwrap();
+    let mut tx = b.store.begin("test").await.unwrap();
+    tx.acquire_lease(&hamburg.grant(&export, 0, session()), &by())
+        .await
+        .unwrap();
+    for epoch in [0, 1] {
+        let late = tx.acquire_lease(&berlin.grant(&again, epoch, session()), &by()).await;
+        assert!(late.is_err(), "a server of the other site while it is held: {late:?}");
+    }
+    assert_eq!(tx.leases().await.unwrap().len(), 1);
+    // Given back with proof, it may go to the other site.
+    let free = tx
+        .release_lease(&export, 1, None, &proof(ProofKind::HolderStopped, None), &by())
+        .await
+        .unwrap();
+    let held = tx
+        .acquire_lease(&berlin.grant(&again, free.epoch, session()), &by())
+        .await
+        .unwrap();
+    assert_eq!(held.holder, Some(berlin.new));
+    assert_eq!(tx.audit().await.unwrap(), vec![]);
+}
+
 pub(super) async fn the_history_is_told(b: Bench) {
     let w = world(&*b.store).await;
     let mut tx = b.store.begin("test").await.unwrap();

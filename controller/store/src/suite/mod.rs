@@ -62,7 +62,7 @@ pub const CASES: &[(&str, Case)] = cases! {
         exists_from_the_beginning, a_restore_voids_every_token, a_new_incarnation_is_above_everything_seen,
         a_store_that_was_moved_stays_so, how_far_it_has_come_shows, a_recovery_ends_once_and_witnesses_speak_once,
     }
-    hosts::{sites_are_unique_by_name_and_tenant, hosts_are_unique_by_name, facts_are_kept}
+    hosts::{sites_are_unique_by_name_and_may_share_a_tenant, hosts_are_unique_by_name, facts_are_kept}
     agents::{enrol_hello_and_silence, a_reverted_journal_shows, entries_apply_once, an_old_generation_is_refused}
     tokens::{are_used_up_and_expire, operators_are_revoked_once}
     databases::{keys_and_names, identity_changes_and_retirement}
@@ -75,7 +75,7 @@ pub const CASES: &[(&str, Case)] = cases! {
     events::{chain_and_page, numbers_survive_their_text}
     leases::{
         a_whole_life, what_refuses_a_grant, expiry_only_loses, a_fence_frees_with_proof, break_glass_takes_two,
-        doubt_ends_in_a_fence, another_session_is_adopted, there_are_no_short_cuts, kinds_are_apart,
+        doubt_ends_in_a_fence, another_session_is_adopted, there_are_no_short_cuts, kinds_are_apart, sites_of_one_tenant_share_its_export,
         the_history_is_told,
     }
     attestations::{

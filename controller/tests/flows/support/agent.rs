@@ -529,5 +529,6 @@ fn answer(all: &Inventory, question: &InspectionRequest) -> Inventory {
     answer.connect = answer.connect.filter(|_| question.connect);
     answer.installer = answer.installer.filter(|_| question.installer.is_some());
     answer.reach.retain(|r| question.reach.contains(&r.target));
+    answer.power = answer.power.filter(|_| question.power.is_some());
     answer
 }

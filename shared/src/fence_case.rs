@@ -1,10 +1,10 @@
-//! Whether denying CONNECT would keep a Connect server out of its database. Pure: facts in, findings out. What is unknown
-//! counts against the fence, because a fence that does not hold is worse than none: it would free the lease.
+//! Whether denying CONNECT would keep a Connect server out of its database. Pure: facts in, findings out. The controller asks
+//! when a run is planned, the agent before it runs, and both by these rules. What is unknown counts against the fence, because a fence that does not hold is worse than none: it would free the lease.
 
 use std::collections::BTreeMap;
 
-use syncferry_shared::Finding;
-use syncferry_shared::fence::PrincipalFacts;
+use crate::fence::PrincipalFacts;
+use crate::finding::Finding;
 
 const LEARN: &str =
     "Microsoft Learn: permissions are not checked for the owner of a database and for members of sysadmin";
@@ -65,7 +65,7 @@ impl FenceCase {
             Finding::blocker("fence-not-writable", "The database takes no changes where the agent reaches it")
                 .saw("DATABASEPROPERTYEX Updateability", self.updateability.as_deref().unwrap_or("unknown"))
                 .source("Microsoft Learn: a secondary replica, a snapshot and a standby are read-only")
-                .next("Give the agent an endpoint that leads to the primary replica, or prove the old server stopped on its host."),
+                .next("Give the agent an endpoint that leads to the primary replica, or take another proof: of its host (`syncferry lease fence` without --sql), of its power (`--power-off`), or two people's word (`syncferry lease attest`)."),
         )
     }
 
@@ -80,7 +80,7 @@ impl FenceCase {
         Some(
             finding
                 .source("docs/SECURITY.md, Permissions in SQL Server")
-                .next("Have a DBA grant exactly these, or prove the old server stopped on its host."),
+                .next("Have a DBA grant exactly these, or take another proof: of its host (`syncferry lease fence` without --sql), of its power (`--power-off`), or two people's word (`syncferry lease attest`)."),
         )
     }
 
@@ -109,7 +109,7 @@ impl FenceCase {
             finding = finding.saw("servers that run as it", users.join(", "));
         }
         Some(finding.source(OURS).next(
-            "Give every Connect server an account of its own (a gMSA). Until then the fence cannot tell them apart: prove the old server stopped on its host.",
+            "Give every Connect server an account of its own (a gMSA). Until then the fence cannot tell them apart: take another proof, of its host (`syncferry lease fence` without --sql) or of its power (`--power-off`).",
         ))
     }
 }
@@ -133,14 +133,14 @@ fn bound(p: &PrincipalFacts) -> Vec<Finding> {
         p.is_owner,
         format!("{login} owns the database: a denial does not bind it"),
         "owner of the database",
-        "Make a neutral login the owner, for example: ALTER AUTHORIZATION ON DATABASE::[…] TO [sa]; the account keeps db_owner through its user. Check that Connect accepts that, or prove the old server stopped on its host.",
+        "Make a neutral login the owner, for example: ALTER AUTHORIZATION ON DATABASE::[…] TO [sa]; the account keeps db_owner through its user. Check that Connect accepts that, or take another proof: of its host (`syncferry lease fence` without --sql), of its power (`--power-off`), or two people's word (`syncferry lease attest`).",
     );
     judge(
         "fence-sysadmin",
         p.is_sysadmin,
         format!("{login} is sysadmin: nothing is denied to it"),
         "IS_SRVROLEMEMBER('sysadmin')",
-        "Take the account, and every group that it is in, out of sysadmin; or prove the old server stopped on its host.",
+        "Take the account, and every group that it is in, out of sysadmin; or take another proof: of its host (`syncferry lease fence` without --sql), of its power (`--power-off`), or two people's word (`syncferry lease attest`).",
     );
     match &p.groups {
         None => findings.push(unknown(login, "Windows groups that let it in")),
@@ -152,7 +152,7 @@ fn bound(p: &PrincipalFacts) -> Vec<Finding> {
             )
             .saw("groups with access", groups.join(", "))
             .source("Microsoft's delegation page: logins through groups do not work for Connect; and a group outlives the account's own user")
-            .next("Take the account out of these groups, or the groups out of the database. Until then prove the old server stopped on its host."),
+            .next("Take the account out of these groups, or the groups out of the database. Until then take another proof: of its host (`syncferry lease fence` without --sql), of its power (`--power-off`), or two people's word (`syncferry lease attest`)."),
         ),
     }
     if p.user.is_none() && p.is_owner == Some(false) {
@@ -196,7 +196,7 @@ fn unknown(login: &str, what: &str) -> Finding {
     Finding::blocker("fence-unknown", format!("It cannot be seen whether a denial would bind {login}"))
         .saw(what, "unknown")
         .source(OURS)
-        .next("Grant the agent's login VIEW ANY DEFINITION and, in master, EXECUTE on sys.xp_logininfo, and let the SQL Server reach a domain controller; or prove the old server stopped on its host.")
+        .next("Grant the agent's login VIEW ANY DEFINITION and, in master, EXECUTE on sys.xp_logininfo, and let the SQL Server reach a domain controller; or take another proof: of its host (`syncferry lease fence` without --sql), of its power (`--power-off`), or two people's word (`syncferry lease attest`).")
 }
 
 #[cfg(test)]
