@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{agent, enrolment, guard, operator};
 use crate::config::Config;
-use crate::core::{Core, system_event};
+use crate::core::{Core, Greeted, system_event};
 use crate::identity::{self, Keys, ServerCertificate};
 use crate::wake::Wake;
 use crate::{duties, neighbours, recovery, scheduler, store};
@@ -113,6 +113,7 @@ pub async fn run_on<L: Listener>(ground: Ground, listener: L, stop: Cancellation
         tickets: keys.tickets,
         catalogue,
         config,
+        greeted: Greeted::default(),
         stop: stop.clone(),
     });
     if core.store.is_shared() {

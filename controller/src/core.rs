@@ -1,10 +1,11 @@
 //! What every command, query and duty works with. It holds no truth: only the way to the store, and what never changes.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use syncferry_shared::catalogue::Catalogue;
 use syncferry_shared::event::{NewEvent, StreamKind};
-use syncferry_shared::{ControllerId, HostId, MigrationId};
+use syncferry_shared::{AgentId, ControllerId, HostId, MigrationId};
 use syncferry_store::Store;
 use tokio_util::sync::CancellationToken;
 
@@ -28,8 +29,26 @@ pub struct Core {
     pub tickets: TicketSigner,
     /// Connect versions.
     pub catalogue: Catalogue,
+    /// Agents that said hello to this run of this controller. The only thing that is remembered here and not in the store: what
+    /// it asks is whether the store is the one that the agent knew.
+    pub greeted: Greeted,
     /// The order to stop. Whatever waits or streams without an end of its own ends with it.
     pub stop: CancellationToken,
+}
+
+/// Agents that said hello to this run of a controller.
+#[derive(Default)]
+pub struct Greeted(Mutex<BTreeSet<AgentId>>);
+
+impl Greeted {
+    /// It said hello.
+    pub fn note(&self, agent: AgentId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(agent);
+    }
+    /// Whether it did. Until then it may know more than the store.
+    pub fn knows(&self, agent: AgentId) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&agent)
+    }
 }
 
 impl Core {

@@ -133,7 +133,7 @@ fn store_status(e: &StoreError) -> Status {
     let text: String = e.to_string().chars().take(MOST_MESSAGE_CHARS).collect();
     let code = match e.cause {
         Cause::Busy => Code::Unavailable,
-        Cause::Unavailable(_) => {
+        Cause::Unavailable(_) | Cause::WentBack => {
             tracing::error!(error = %e, "the store cannot be used now");
             Code::Unavailable
         }

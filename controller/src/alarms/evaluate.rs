@@ -12,7 +12,7 @@ use syncferry_store::{IdentityState, LeaseChange, MigrationFilter, Proof, Tx};
 use super::rules::{HostView, Judgement, LeaseView, World, judge};
 use crate::core::Core;
 use crate::problem::Problem;
-use crate::{alarms, find, progression, queries};
+use crate::{alarms, find, progression, queries, recovery};
 
 /// Whether something changed, so that something must be written.
 pub async fn is_due(core: &Core) -> Result<bool, Problem> {
@@ -56,6 +56,7 @@ pub(crate) async fn world(core: &Core, tx: &mut dyn Tx) -> Result<World, Problem
     let mut refused = BTreeMap::<HostId, String>::new();
     let sites = tx.sites().await?;
     let hosts = tx.hosts(None).await?;
+    let mut restored = BTreeSet::new();
     for l in tx.leases().await? {
         let database = find::database_of(tx, &l).await?;
         if database
@@ -82,8 +83,12 @@ pub(crate) async fn world(core: &Core, tx: &mut dyn Tx) -> Result<World, Problem
             })
             .map(|s| s.id)
             .collect();
+        let name = queries::lease::name(tx, &l).await?;
+        if history.last().is_some_and(recovery::status::is_restored) {
+            restored.insert(name.clone());
+        }
         leases.push(LeaseView {
-            name: queries::lease::name(tx, &l).await?,
+            name,
             kind: l.kind,
             state: l.state,
             since,
@@ -124,6 +129,7 @@ pub(crate) async fn world(core: &Core, tx: &mut dyn Tx) -> Result<World, Problem
         now,
         leases,
         hosts,
+        restored,
         looks,
     })
 }

@@ -71,6 +71,8 @@ pub struct World {
     pub leases: Vec<LeaseView>,
     /// The hosts.
     pub hosts: Vec<HostView>,
+    /// Leases that are in quarantine because the store was restored, by name.
+    pub restored: BTreeSet<String>,
     /// Looks that are fresh enough to speak of now.
     pub looks: Vec<(HostId, WatchReport)>,
 }
@@ -182,6 +184,17 @@ fn states(world: &World, lease: &LeaseView, out: &mut Judgement) {
                 .source("Syncferry: an unreachable server may still be running")
                 .next(format!(
                     "Bring the agent that renews it back: then it is {holder}'s again. When {holder} does not come back: `syncferry lease fence {name}`."
+                )),
+        ),
+        LeaseState::Quarantined if world.restored.contains(name) => out.raise(
+            AlarmKind::LeaseQuarantined,
+            name,
+            Finding::blocker("lease-quarantined", format!("The lease of {name} waits since the store was restored"))
+                .saw("the lease", seen)
+                .source("Syncferry: what a restored store has forgotten may still be at work")
+                .next(format!(
+                    "`syncferry-controller recover` says what is known of it. When its holder goes on: `syncferry lease adopt {name}`; \
+                     otherwise: `syncferry lease fence {name}`."
                 )),
         ),
         LeaseState::Quarantined => out.raise(

@@ -34,6 +34,7 @@ fn world() -> World {
     let registered = Some((db(), Some(Uuid::from_u128(7)), Some(Uuid::from_u128(8))));
     World {
         now: Millis(2_000),
+        restored: BTreeSet::new(),
         leases: vec![
             lease("SQL01/default/ADSync", LeaseKind::Database, registered),
             lease("contoso/export", LeaseKind::TenantExport, None),
@@ -301,4 +302,18 @@ fn a_wizard_that_nobody_expected() {
     ] {
         assert_eq!(found, None, "{why}");
     }
+}
+
+#[test]
+fn a_lease_that_waits_since_a_restore_is_told_apart_from_one_in_doubt() {
+    let mut world = world();
+    world.leases[0].state = LeaseState::Quarantined;
+    let told = |w: &World| {
+        let judgement = judge(w);
+        let alarm = judgement.alarming.into_iter().find(|a| a.kind == AlarmKind::LeaseQuarantined);
+        alarm.unwrap().finding.next_step
+    };
+    assert!(told(&world).contains("Find out what happened"));
+    world.restored.insert("SQL01/default/ADSync".into());
+    assert!(told(&world).contains("recover") && told(&world).contains("lease adopt"));
 }

@@ -27,9 +27,9 @@ pub async fn heartbeat(
             host.name
         )));
     }
-    if !recovery::heard(&mut *tx, host.id).await? {
+    if !core.greeted.knows(id) || !recovery::heard(&mut *tx, host.id).await? {
         return Err(Problem::Stale(
-            "the store was restored, and what your journal knows decides what goes on: say hello again".to_string(),
+            "say hello again: this controller, or its store, has not heard what your journal knows".to_string(),
         ));
     }
     tx.agent_heartbeat(id, session, journal_seq).await?;

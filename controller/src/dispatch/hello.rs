@@ -97,6 +97,7 @@ pub async fn hello(core: &Core, id: AgentId, greeting: Greeting) -> Result<Welco
     forget_lost_attempts(&mut *tx, id, &host, &open, &mut changed).await?;
     let incarnation = tx.incarnation();
     tx.commit().await?;
+    core.greeted.note(id);
     for migration in changed {
         core.migration_changed(migration);
     }

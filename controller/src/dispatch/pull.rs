@@ -68,9 +68,9 @@ pub async fn pull(core: &Core, id: AgentId, session: SessionId) -> Result<Desire
                 .to_string(),
         ));
     }
-    if !recovery::heard(&mut *tx, host.id).await? {
+    if !core.greeted.knows(id) || !recovery::heard(&mut *tx, host.id).await? {
         return Err(Problem::Stale(
-            "say hello first: the store was restored, and what your journal knows decides what goes on".to_string(),
+            "say hello first: what your journal knows decides what goes on".to_string(),
         ));
     }
     let mut desired = Desired {

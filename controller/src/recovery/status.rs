@@ -123,6 +123,11 @@ pub async fn pending(tx: &mut dyn Tx, lease: Lease, recovery: &Recovery) -> Resu
     }))
 }
 
+/// Whether a change of a lease is what a recovery made of it.
+pub(crate) fn is_restored(change: &LeaseChange) -> bool {
+    change.to == LeaseState::Quarantined && change.detail["incarnation"].is_i64()
+}
+
 /// Where a lease stood before an incarnation made it void.
 fn before(history: &[LeaseChange], incarnation: i64) -> Option<Before> {
     let first = history.iter().find(|c| c.detail["incarnation"] == json!(incarnation))?;

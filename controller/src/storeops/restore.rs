@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use serde::Serialize;
+use syncferry_proto::transport::private_file;
 use syncferry_shared::Millis;
 use syncferry_shared::lease::Resource;
 use syncferry_store::portable::{Export, Value};
@@ -70,6 +71,9 @@ pub async fn restore(config: &Config, ask: Ask<'_>, now: Millis) -> anyhow::Resu
         .into_iter()
         .filter(|(name, _)| ask.identity || !name.starts_with(secrets::IDENTITY))
         .collect();
+    if !config.data_dir.exists() {
+        private_file::create_directory(&config.data_dir)?;
+    }
     let places = secrets::places(&config.data_dir, &along)?;
     let highest = highest(config, &head.store, head.incarnation).await;
     let put_aside = match ask.replace {
@@ -169,9 +173,11 @@ async fn epochs(from: &mut dyn Export) -> anyhow::Result<Vec<(Resource, i64)>> {
 async fn put_aside(config: &Config, ask: &Ask<'_>, now: Millis) -> anyhow::Result<Option<PathBuf>> {
     let time: String = now.rfc3339().chars().filter(|c| c.is_ascii_alphanumeric()).collect();
     if let Some(file) = store::file(config)? {
-        return Ok(syncferry_store_sqlite::put_aside(&file, &format!("replaced-{time}"))?);
+        let suffix = free(&format!("replaced-{time}"), |s| file.with_added_extension(s));
+        return Ok(syncferry_store_sqlite::put_aside(&file, &suffix)?);
     }
-    let to = config.data_dir.join(format!("store.replaced-{time}.backup"));
+    let named = |s: &str| config.data_dir.join(format!("store.{s}.backup"));
+    let to = named(&free(&format!("replaced-{time}"), named));
     let wanted = backup::Ask {
         to: &to,
         config_file: None,
@@ -189,4 +195,16 @@ async fn put_aside(config: &Config, ask: &Ask<'_>, now: Millis) -> anyhow::Resul
         "the store that is there cannot be put aside; drop its database yourself, and restore without --replace",
     )?;
     Ok(Some(to))
+}
+
+/// A name that nothing has yet.
+fn free(name: &str, path: impl Fn(&str) -> PathBuf) -> String {
+    let mut free = name.to_string();
+    for n in 2.. {
+        if !path(&free).exists() {
+            break;
+        }
+        free = format!("{name}-{n}");
+    }
+    free
 }

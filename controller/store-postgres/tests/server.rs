@@ -316,3 +316,39 @@ async fn until_open(url: &str) -> PgStore {
     }
     open(url).await
 }
+
+/// A failover to a standby that lagged behind, a point-in-time recovery: the server has forgotten what it had confirmed.
+#[tokio::test]
+async fn a_server_that_forgot_takes_no_writes_before_a_new_incarnation() {
+    let url = Server::shared().await.database().await;
+    let store = PgStore::open(Options::new(&url)).await.unwrap();
+    for n in 0..3 {
+        let mut tx = store.begin("test").await.unwrap();
+        tx.append_event(NewEvent {
+            stream_kind: StreamKind::System,
+            stream_id: "x".into(),
+            kind: "test".into(),
+            actor: "controller".into(),
+            payload: serde_json::json!({ "n": n }),
+        })
+        .await
+        .unwrap();
+        tx.commit().await.unwrap();
+    }
+    let mut other = PgConnection::connect(&url).await.unwrap();
+    let forget = "ALTER TABLE event DISABLE TRIGGER USER;
+                  DELETE FROM event WHERE position = (SELECT MAX(position) FROM event);
+                  ALTER TABLE event ENABLE TRIGGER USER";
+    sqlx::raw_sql(forget).execute(&mut other).await.unwrap();
+    let refused = store.begin("test").await.err().unwrap();
+    assert_eq!(refused.cause, Cause::WentBack);
+    store.read("test").await.unwrap();
+    // Undone, the recovery changes nothing about that.
+    store.begin_recovery().await.unwrap().rollback().await.unwrap();
+    assert_eq!(store.begin("test").await.err().unwrap().cause, Cause::WentBack);
+    let mut tx = store.begin_recovery().await.unwrap();
+    let by = syncferry_store::By::new("controller");
+    tx.begin_incarnation(&syncferry_store::Highest::default(), &by).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(store.begin("test").await.unwrap().incarnation(), 2);
+}

@@ -92,7 +92,7 @@ impl StoreError {
     }
     /// Whether the store itself cannot be used now.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self.cause, Cause::Unavailable(_))
+        matches!(self.cause, Cause::Unavailable(_) | Cause::WentBack)
     }
     /// Whether something unique was taken already.
     pub fn is_conflict(&self) -> bool {

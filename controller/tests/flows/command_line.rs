@@ -55,3 +55,45 @@ fn a_fresh_store_passes_the_audit_and_a_port_in_use_is_a_failure() {
     assert!(!folder.path().join("data/address").exists());
     assert_code(run(&["audit", "--config", &config]), 0);
 }
+
+#[test]
+fn the_store_is_backed_up_verified_restored_and_moved() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let config = path("controller.toml");
+    let text = format!("data_dir = {:?}\nlog = \"off\"\n", folder.path().join("data"));
+    std::fs::write(&config, text).unwrap();
+    let ask = |words: &[&str]| run(&[words, &["--config", &config]].concat());
+    let backup = path("one.backup");
+    // There is nothing yet.
+    assert_code(ask(&["backup", "--to", &backup]), 1);
+    assert_code(ask(&["verify"]), 1);
+    assert_code(ask(&["audit"]), 0);
+    assert_code(ask(&["verify"]), 0);
+    assert_code(ask(&["verify", "--json"]), 0);
+    assert_code(ask(&["backup"]), 2);
+    assert_code(ask(&["backup", "--to", &backup]), 0);
+    assert_code(ask(&["backup", "--to", &backup]), 1);
+    // A backup is checked where it is kept, without a configuration.
+    assert_code(run(&["verify", &backup, "--config", &path("missing.toml")]), 0);
+    let bad = path("bad.backup");
+    std::fs::write(&bad, &std::fs::read(&backup).unwrap()[1..]).unwrap();
+    assert_code(run(&["verify", &bad]), 1);
+    assert_code(ask(&["recover"]), 0);
+    assert_code(ask(&["restore", "--from", &backup]), 1);
+    assert_code(ask(&["restore", "--from", &bad, "--replace"]), 1);
+    assert_code(ask(&["restore", "--from", &backup, "--replace"]), 0);
+    assert_code(ask(&["recover", "--json"]), 0);
+    assert_code(ask(&["operator", "list"]), 0);
+    let brought = std::fs::read_to_string(folder.path().join("data/controller.from-backup.toml")).unwrap();
+    assert_eq!(brought, std::fs::read_to_string(&config).unwrap());
+    assert_code(ask(&["migrate-store", "--to", "mysql://x"]), 1);
+    assert_code(ask(&["migrate-store", "--to", "sqlite:store.db"]), 1);
+    assert_code(ask(&["migrate-store", "--to", "sqlite:other.db"]), 0);
+    // It was moved: nobody works on it any more.
+    assert_code(ask(&["operator", "list"]), 1);
+    assert_code(ask(&["migrate-store", "--to", "sqlite:other.db"]), 1);
+    std::fs::write(&config, format!("{brought}store = \"sqlite:other.db\"\n")).unwrap();
+    assert_code(ask(&["operator", "list"]), 0);
+    assert_code(ask(&["verify"]), 0);
+}

@@ -248,3 +248,43 @@ async fn by_a_point_in_time_recovery_of_postgres() {
 async fn by_a_point_in_time_recovery_of_postgres_that_only_an_agent_gives_away() {
     goes_back(on_postgres().await, Way::Copied).await;
 }
+
+/// PostgreSQL forgets what it had confirmed, under a controller that runs: its note finds out, and nothing is written before.
+#[tokio::test(flavor = "multi_thread")]
+async fn by_a_failover_that_lost_the_newest_commit() {
+    use sqlx::Connection as _;
+    let url = Server::shared().await.database().await;
+    let config = Config {
+        store: url.as_str().into(),
+        ..patient()
+    };
+    let w = World::with(config).await;
+    let (id, job) = w.at("backup").await;
+    let old = w.operator.all_leases().await;
+    let mut other = sqlx::PgConnection::connect(&url).await.unwrap();
+    until("the note is up to date", async || {
+        let note = note::Note::read(w.controller.data_dir())?;
+        let newest = "SELECT MAX(position) FROM event";
+        let (position,): (i64,) = sqlx::query_as(newest).fetch_one(&mut other).await.unwrap();
+        (note.position == position).then_some(())
+    })
+    .await;
+    let forget = "ALTER TABLE event DISABLE TRIGGER USER;
+                  DELETE FROM event WHERE position = (SELECT MAX(position) FROM event);
+                  ALTER TABLE event ENABLE TRIGGER USER";
+    sqlx::raw_sql(forget).execute(&mut other).await.unwrap();
+    w.operator.until_alarm("store-restored", "raised").await;
+    for lease in w.operator.all_leases().await {
+        let before = old.iter().find(|l| l.resource == lease.resource).unwrap();
+        assert_eq!(lease.state, "quarantined", "{}", lease.name);
+        assert!(lease.epoch > before.epoch + EPOCH_JUMP);
+    }
+    w.operator.until_state(&id, "stuck").await;
+    let report = w.old.try_report(&job.token, succeeded_of(&job)).await.unwrap();
+    assert!(!report.current);
+    until("every agent said hello", async || {
+        w.agents().iter().all(|a| a.journal(|j| j.incarnation) == 2).then_some(())
+    })
+    .await;
+    w.controller.stop_and_audit().await;
+}

@@ -60,6 +60,12 @@ impl Place {
         self
     }
 
+    /// A backup, with the folder in which it is.
+    async fn backup_kept(self, name: &str) -> (Place, PathBuf) {
+        let file = self.backup(name).await;
+        (self, file)
+    }
+
     async fn backup(&self, name: &str) -> PathBuf {
         backup(&self.config, &self.path(name)).await.unwrap().file
     }
@@ -377,12 +383,21 @@ fn an_interrupted_move_is_finished_or_given_up() {
 
 /// The rows of a backup as a store, without a new incarnation: what a copied file or a point-in-time recovery gives.
 pub(crate) async fn load_as_it_is(config: &Config, file: &Path) {
+    load(config, file, StoreState::Live).await;
+}
+
+async fn load(config: &Config, file: &Path, state: StoreState) {
     use syncferry_controller::storeops::{file::Reader, pump};
     let mut reader = Reader::open(file).unwrap();
     let mut import = store::import(config, reader.head.schema, true).await.unwrap();
-    pump::load(&mut reader, Some(&mut *import), "live", &mut Progress::new("", 0, true))
-        .await
-        .unwrap();
+    pump::load(
+        &mut reader,
+        Some(&mut *import),
+        state.as_str(),
+        &mut Progress::new("", 0, true),
+    )
+    .await
+    .unwrap();
     import.finish().await.unwrap().shut_down().await;
 }
 
@@ -399,5 +414,26 @@ fn a_recovery_without_leases_is_over_at_once() {
         let mut tx = store.begin("test").await.unwrap();
         assert!(recovery::end_when_done(&mut *tx).await.unwrap());
         assert!(!recovery::end_when_done(&mut *tx).await.unwrap());
+    });
+}
+
+/// Killed between the rows and the new incarnation, a restore leaves a store that no controller starts on.
+#[test]
+fn an_interrupted_restore_is_no_store() {
+    runtime().block_on(async {
+        for engine in 0..2 {
+            let file = Place::sqlite().filled(&some()).await.backup_kept("one.backup").await;
+            let place = Place::of(engine).await;
+            load(&place.config, &file.1, StoreState::Restoring).await;
+            let refused = store::open(&place.config, std::sync::Arc::new(SystemClock))
+                .await
+                .err()
+                .unwrap();
+            assert!(format!("{refused:#}").contains("restore --replace"), "{refused:#}");
+            restore(&place.config, &file.1, true).await.unwrap();
+            store::open(&place.config, std::sync::Arc::new(SystemClock))
+                .await
+                .unwrap();
+        }
     });
 }
