@@ -67,3 +67,15 @@ async fn rows_that_moved_on() {
     assert_eq!(outcome.findings[0].rule, "rows-moved-on");
     assert!(!outcome.findings[0].blocks());
 }
+
+/// A server that died in the middle of a cycle left a run that nobody will ever end: a backup does not wait for it.
+#[tokio::test]
+async fn a_run_that_was_cut_off_is_not_waited_for() {
+    let site = Site::with("ADSync", |sample| sample.sync_in_progress = true).await;
+    let Task::Backup(mut task) = site.backup().await else {
+        unreachable!()
+    };
+    task.hold_scheduler = false;
+    let outcome = done(site.run(Task::Backup(task)).await);
+    assert_eq!(outcome.findings[0].rule, "run-was-cut-off");
+}

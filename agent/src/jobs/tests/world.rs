@@ -243,16 +243,22 @@ pub(super) struct Site {
 impl Site {
     /// Two servers; the source has a database of this name.
     pub(super) async fn new(name: &str) -> Self {
+        Self::with(name, |_| {}).await
+    }
+
+    /// The same, with a database that was changed.
+    pub(super) async fn with(name: &str, change: impl FnOnce(&mut AdSync)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         for folder in ["D/Staging", "E/Data", "journal"] {
             std::fs::create_dir_all(dir.path().join(folder)).unwrap();
         }
         let now = OffsetDateTime::now_utc();
-        let sample = AdSync {
+        let mut sample = AdSync {
             name: name.to_string(),
             objects: 1_000,
             ..AdSync::new(now)
         };
+        change(&mut sample);
         let source = InstanceSpec::localdb_2019("SYNC01", now).database(adsync(&sample));
         let source = Server::start("localdb", source, dir.path()).await;
         let target = Server::start("default", InstanceSpec::standard_2022("SQL01", None, now), dir.path()).await;

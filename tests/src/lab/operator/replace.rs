@@ -165,6 +165,6 @@ fn with<'a>(words: &[&'a str], last: &'a str) -> Vec<&'a str> {
 }
 
 /// The name of the database's lease.
-pub fn lease(database: &str) -> String {
+fn lease(database: &str) -> String {
     format!("{SQL_HOST}/{INSTANCE}/{database}")
 }
