@@ -22,6 +22,9 @@ use crate::progression;
 /// What two jobs saw is a proof for so long. Afterwards it is looked again.
 const PROOF_GOOD_FOR_MS: i64 = 5 * 60 * 1000;
 
+/// A look that was told so soon after the proof may have been taken before it.
+const ON_ITS_WAY_MS: i64 = 2_000;
+
 /// Where a hand-over stands.
 pub(crate) enum Standing {
     /// The new server holds the lease, and SQL Server lets it in.
@@ -163,7 +166,7 @@ async fn outcome(tx: &mut dyn Tx, jobs: &[Job], name: &str) -> Result<Option<(Ou
 /// What the watch saw after the proof and that speaks against it.
 async fn seen_since(tx: &mut dyn Tx, h: &PlannedHandover, since: Millis) -> Result<Option<String>, Problem> {
     for watch in tx.watches().await? {
-        if watch.at <= since {
+        if watch.at <= since.plus(ON_ITS_WAY_MS) {
             continue;
         }
         let Ok(report) = serde_json::from_value::<WatchReport>(watch.report) else {

@@ -203,9 +203,10 @@ async fn make(tx: &mut dyn Tx, plan: &Plan, job: &Job, outcomes: &BTreeMap<Strin
     let Some(planned) = plan.jobs().find(|p| p.id == job.id) else {
         return Err(Problem::Internal(format!("job {} is not in its plan", job.name)));
     };
-    // A lease that is being handed over is not held any more by whoever a job could be about.
+    // Whoever is asked to hand over still holds it, and stopping that server is how it does.
+    let held = |l: &Lease| l.state == LeaseState::Held || (l.state == LeaseState::Draining && plan.handover.is_some());
     let ready = |l: &&Lease| match planned.lease {
-        LeaseUse::Held => l.state == LeaseState::Held && lease_use::is_its_servers(plan, job, l),
+        LeaseUse::Held => held(l) && lease_use::is_its_servers(plan, job, l),
         LeaseUse::Beside => lease_use::beside(l, l.epoch),
     };
     let Some(lease) = lease.as_ref().filter(ready) else {

@@ -22,6 +22,7 @@ pub mod host_client;
 pub mod msi;
 pub mod operator;
 pub mod person;
+mod power;
 pub mod processes;
 pub mod proxy;
 mod replace;

@@ -24,6 +24,8 @@ pub const AGENT: &str = "__agent";
 pub const SQLSERVER: &str = "__sqlserver";
 /// The Windows/Connect host stand-in.
 pub const HOST: &str = "__host";
+/// Whether a machine of the lab is off: what a site would have its hypervisor asked by.
+pub const POWER: &str = "__power";
 /// One run of `lab torture`.
 pub const TORTURE: &str = "__torture";
 
@@ -38,6 +40,7 @@ pub fn run(args: &[OsString]) -> Option<ExitCode> {
         AGENT => agent(rest().collect()),
         SQLSERVER => sqlserver(rest().collect()),
         HOST => host(rest().collect()),
+        POWER => super::power::main(&rest().collect::<Vec<_>>()),
         TORTURE => torture::role(rest().collect()),
         _ => return None,
     })

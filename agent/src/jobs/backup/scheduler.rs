@@ -5,11 +5,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use syncferry_shared::Finding;
+use syncferry_shared::inventory::SessionFacts;
 
 use super::Base;
-use crate::jobs::common::{OURS, minutes};
+use crate::jobs::common::{OURS, Server, minutes};
 use crate::jobs::look::Look;
 use crate::runner::{Cx, Probe, SYNC_CYCLE, Step, StepError};
+use crate::sql::ops;
 
 pub(super) struct HoldScheduler(pub(super) Base);
 
@@ -127,12 +129,35 @@ impl WaitUntilIdle {
         }
         let mut server = self.0.server(cx).await?;
         let facts = crate::adsync::inspect(&mut server.work, self.0.database()).await?;
+        let open = facts.and_then(|f| f.run_in_progress).unwrap_or(false);
+        let nobody = open && self.nobody_is_there(cx, &mut server).await?;
         server.close().await;
-        Ok(facts
-            .and_then(|f| f.run_in_progress)
-            .unwrap_or(false)
-            .then_some("mms_run_history"))
+        if nobody {
+            cx.findings.push(cut_off());
+            return Ok(None);
+        }
+        Ok(open.then_some("mms_run_history"))
     }
+
+    /// Whether no synchronisation service is on the database, where that can be seen: then nobody is in a cycle, and one that the
+    /// database calls open died with its server.
+    async fn nobody_is_there(&self, cx: &Cx, server: &mut Server) -> Result<bool, StepError> {
+        let facts = ops::probe_instance(&mut server.work, &server.instance, cx.env.clocks.as_ref()).await?;
+        if !facts.can_view_state && !facts.is_sysadmin {
+            return Ok(false);
+        }
+        let sessions = ops::sessions(&mut server.work, self.0.database()).await?;
+        Ok(!sessions.iter().any(SessionFacts::is_sync_service))
+    }
+}
+
+/// A run that nobody will ever end.
+fn cut_off() -> Finding {
+    Finding::note("run-was-cut-off", "The last run of a connector did not come to its end")
+        .saw("mms_run_history", "a run that is not complete")
+        .saw("sessions of synchronisation services", "none")
+        .source(OURS)
+        .next("Nothing: its server died in the middle of a cycle. The next server begins that run anew.")
 }
 
 pub(super) struct ReleaseScheduler;

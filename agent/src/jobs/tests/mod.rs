@@ -10,6 +10,8 @@ mod install;
 mod marks;
 mod restore;
 mod site;
+mod stop_server;
+mod test_restore;
 mod topologies;
 mod travelled;
 mod watch;

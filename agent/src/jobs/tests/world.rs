@@ -15,7 +15,7 @@ use syncferry_shared::inventory::{
 };
 use syncferry_shared::lease::{LeaseRef, Resource};
 use syncferry_shared::outcome::{Failure, Outcome};
-use syncferry_shared::spec::{BackupTask, DatabaseIdentity, JobKind, JobSpec, RestoreTask, Task};
+use syncferry_shared::spec::{BackupTask, DatabaseIdentity, JobKind, JobSpec, RestoreTask, Task, TestRestoreTask};
 use syncferry_shared::token::{AttemptToken, digest};
 use syncferry_shared::{AgentId, ArtifactId, DatabaseId, Finding, HostId, JobId, MigrationId};
 use syncferry_sqlserver::engine::Instance;
@@ -64,6 +64,10 @@ pub(super) struct Machine {
     pub(super) brings: Mutex<Option<(String, ConnectParameters)>>,
     /// What Windows says of a signature.
     pub(super) trusted: AtomicBool,
+    /// State and start type of the service, where Connect is installed.
+    pub(super) service: Mutex<(String, String)>,
+    /// Whether the service can be stopped.
+    pub(super) stops: AtomicBool,
 }
 
 #[async_trait]
@@ -106,9 +110,10 @@ impl Host for Machine {
                 version: "2.6.91.0".into(),
                 product_code,
             });
+            let (state, start) = self.service.lock().unwrap().clone();
             facts.service = Some(ServiceFacts {
-                state: "running".into(),
-                start: "automatic".into(),
+                state,
+                start,
                 account: r"CONTOSO\gmsa$".into(),
             });
             facts.parameters = Some(parameters);
@@ -121,6 +126,24 @@ impl Host for Machine {
     async fn set_sync_cycle(&self, enabled: bool) -> Result<(), HostError> {
         self.cycle.store(enabled, Ordering::SeqCst);
         self.was_off.fetch_or(!enabled, Ordering::SeqCst);
+        Ok(())
+    }
+    async fn stop_sync_service(&self) -> Result<(), HostError> {
+        if !self.stops.load(Ordering::SeqCst) {
+            return Err(HostError::Os {
+                what: "Stop-Service ADSync".into(),
+                error: "it does not respond".into(),
+            });
+        }
+        self.service.lock().unwrap().0 = "stopped".into();
+        Ok(())
+    }
+    async fn start_sync_service(&self) -> Result<(), HostError> {
+        self.service.lock().unwrap().0 = "running".into();
+        Ok(())
+    }
+    async fn set_sync_service_start(&self, start: &str) -> Result<(), HostError> {
+        self.service.lock().unwrap().1 = start.into();
         Ok(())
     }
     async fn signature_trusted(&self, _: &str) -> Result<Option<bool>, HostError> {
@@ -220,16 +243,22 @@ pub(super) struct Site {
 impl Site {
     /// Two servers; the source has a database of this name.
     pub(super) async fn new(name: &str) -> Self {
+        Self::with(name, |_| {}).await
+    }
+
+    /// The same, with a database that was changed.
+    pub(super) async fn with(name: &str, change: impl FnOnce(&mut AdSync)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         for folder in ["D/Staging", "E/Data", "journal"] {
             std::fs::create_dir_all(dir.path().join(folder)).unwrap();
         }
         let now = OffsetDateTime::now_utc();
-        let sample = AdSync {
+        let mut sample = AdSync {
             name: name.to_string(),
             objects: 1_000,
             ..AdSync::new(now)
         };
+        change(&mut sample);
         let source = InstanceSpec::localdb_2019("SYNC01", now).database(adsync(&sample));
         let source = Server::start("localdb", source, dir.path()).await;
         let target = Server::start("default", InstanceSpec::standard_2022("SQL01", None, now), dir.path()).await;
@@ -245,6 +274,8 @@ impl Site {
                 installed: Mutex::default(),
                 brings: Mutex::default(),
                 trusted: AtomicBool::new(true),
+                service: Mutex::new(("running".into(), "automatic".into())),
+                stops: AtomicBool::new(true),
             }),
             sql: instances(dir.path(), &[&source, &target]),
             source,
@@ -270,6 +301,7 @@ impl Site {
             JobKind::Install => 3,
             JobKind::Verify => 4,
             JobKind::Fence => 5,
+            JobKind::Stop => 6,
         }));
         let resource = Resource("adsync-db:x".into());
         let spec = JobSpec {
@@ -380,6 +412,27 @@ impl Site {
         let manifest = backup.manifest.clone().unwrap();
         std::fs::copy(self.path(&manifest.path), self.path(&self.copy())).unwrap();
         Task::Restore(Box::new(self.restore_task(&manifest).await))
+    }
+
+    /// A test restore of what a backup made, on an instance.
+    pub(super) async fn test_restore(&self, backup: &Outcome, instance: &str, live: bool) -> Task {
+        let manifest = backup.manifest.clone().unwrap();
+        let (original, _) = self.source_identity().await;
+        let server_name = match instance {
+            "default" => "SQL01".to_string(),
+            _ => original.server_name.clone(),
+        };
+        Task::TestRestore(Box::new(TestRestoreTask {
+            file: manifest.path.clone(),
+            original,
+            live,
+            restore: RestoreTask {
+                instance: instance.into(),
+                server_name,
+                service_account: None,
+                ..self.restore_task(&manifest).await
+            },
+        }))
     }
 
     /// Where the target's copy of the backup is.

@@ -54,7 +54,7 @@ pub async fn attest(core: &Core, ask: Ask<'_>, typed: Typed<'_>) -> Result<Answe
         .await;
     };
     check_name(holder.as_ref(), typed.server, &mut answer)?;
-    not_contradicted(&mut *tx, &lease, holder.as_ref(), &mut answer).await?;
+    not_contradicted(core, &mut *tx, &lease, holder.as_ref(), &mut answer).await?;
     answer.step(format!(
         "{} gave their word at {} ({}, ticket {}): {who} cannot write any more. You give yours",
         word.first,

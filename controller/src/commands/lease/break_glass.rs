@@ -12,8 +12,8 @@ use super::{Answer, Ask, OURS, seen};
 use crate::core::{Core, system_event};
 use crate::problem::Problem;
 
-/// A look that is older than this says nothing about now.
-const FRESH_MS: i64 = 120_000;
+/// What was seen within so many looks of the watch speaks against a word.
+const FRESH_LOOKS: u64 = 8;
 
 /// What the first person types besides.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +74,7 @@ pub(super) async fn first_word(
         ));
     }
     check_name(holder, typed.server, &mut answer)?;
-    not_contradicted(&mut *tx, lease, holder, &mut answer).await?;
+    not_contradicted(core, &mut *tx, lease, holder, &mut answer).await?;
     let who = words::name(holder);
     answer.step(format!(
         "your word is kept for {} minutes: {who} is off, or cannot start its service ADSync. Nothing changes yet",
@@ -161,6 +161,7 @@ pub(super) fn check_name(holder: Option<&Host>, typed: &str, answer: &mut Answer
 
 /// Nobody's word stands against what was just seen.
 pub(super) async fn not_contradicted(
+    core: &Core,
     tx: &mut dyn Tx,
     lease: &Lease,
     holder: Option<&Host>,
@@ -168,11 +169,13 @@ pub(super) async fn not_contradicted(
 ) -> Result<(), Problem> {
     let Some(holder) = holder else { return Ok(()) };
     let now = tx.now();
+    let fresh_ms = core.config.leases.watch_s.saturating_mul(FRESH_LOOKS * 1000);
+    let fresh_ms = i64::try_from(fresh_ms).unwrap_or(i64::MAX);
     for watch in tx.watches().await? {
         let Ok(report) = serde_json::from_value::<WatchReport>(watch.report) else {
             continue;
         };
-        let fresh = now.since(watch.at) < FRESH_MS;
+        let fresh = now.since(watch.at) < fresh_ms;
         if !fresh {
             continue;
         }

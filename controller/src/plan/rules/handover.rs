@@ -1,6 +1,7 @@
 //! From whom the lease of a database that stays where it is can be taken, and by which proof.
 
 use syncferry_shared::Finding;
+use syncferry_shared::fence_case::FenceCase;
 use syncferry_shared::lease::{Lease, LeaseState};
 use syncferry_shared::plan::HandoverWay;
 
@@ -185,67 +186,34 @@ fn host(input: &PlanInput, out: &mut Vec<Finding>) {
     }
 }
 
-/// A denial must bind the old server's account. It is looked at again, with everything else, when the fence is planned.
+/// A denial must bind the old server's account: by the same rules as when the fence is planned, which looks once more.
 fn sql(input: &PlanInput, out: &mut Vec<Finding>) {
     let preview = input.source_host.inventory.as_ref().and_then(|i| i.preview.as_ref());
     let Some(preview) = preview else { return };
     let new = input.request.service_account.as_deref();
     let is_new = |login: &str| new.is_some_and(|n| n.eq_ignore_ascii_case(login));
-    if preview.principals.iter().all(|p| is_new(&p.login)) {
+    let deny: Vec<_> = preview
+        .principals
+        .iter()
+        .filter(|p| !is_new(&p.login))
+        .cloned()
+        .collect();
+    if deny.is_empty() {
         out.push(
             Finding::warning("old-account-not-known", "Which account the old server uses is not known")
                 .saw("service accounts that agents saw", "none of the old server")
                 .source("Syncferry: a fence is for accounts, and it must be known which")
                 .next("Name it when the fence is planned: `syncferry lease fence … --sql --login 'DOMAIN\\name$'`. Whether a denial binds it is seen only then."),
         );
+        return;
     }
-    let refuse = |rule: &str, title: String, looked_at: &str, found: &str| {
-        Finding::blocker(rule, title)
-            .saw(looked_at, found)
-            .source("Syncferry: DENY CONNECT binds neither owner nor sysadmin nor group members")
-            .next(OTHER_WAYS)
+    let case = FenceCase {
+        deny,
+        updateability: preview.updateability.clone(),
+        lacks: preview.lacks.clone(),
+        ..FenceCase::default()
     };
-    for p in &preview.principals {
-        let login = &p.login;
-        if is_new(login) {
-            continue;
-        }
-        if p.is_owner == Some(true) {
-            out.push(refuse(
-                "fence-principal-owns",
-                format!("{login} owns {}: a denial does not bind it", input.source.lease_name),
-                "owner of the database",
-                login,
-            ));
-        }
-        if p.is_sysadmin == Some(true) {
-            out.push(refuse(
-                "fence-principal-is-sysadmin",
-                format!("{login} is sysadmin: nothing binds it"),
-                "IS_SRVROLEMEMBER('sysadmin')",
-                "1",
-            ));
-        }
-        if let Some(groups) = p.groups.as_ref().filter(|g| !g.is_empty()) {
-            out.push(refuse(
-                "fence-principal-through-group",
-                format!("{login} has access through a group"),
-                "Windows groups with access to the database",
-                &groups.join(", "),
-            ));
-        }
-    }
-    if !preview.lacks.is_empty() {
-        out.push(
-            Finding::blocker(
-                "fence-not-permitted",
-                format!("The agent's login on {} may not fence", input.source_host.name),
-            )
-            .saw("permissions that are missing", preview.lacks.join(", "))
-            .source("Syncferry: a run needs no sysadmin, and says what it needs")
-            .next("Grant those to the agent's login, then plan again."),
-        );
-    }
+    out.extend(case.verdict());
 }
 
 /// The account of the new server must be able to work in the database: nobody restores it, so nobody prepares it.

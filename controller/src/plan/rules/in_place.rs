@@ -107,22 +107,15 @@ pub(super) fn only_copy_is_upgraded(input: &PlanInput, out: &mut Vec<Finding>) {
     let newer = version
         .parse::<syncferry_shared::ConnectVersion>()
         .is_ok_and(|v| last.is_some_and(|l| v > l));
-    let (title, finding): (String, fn(&'static str, String) -> Finding) = if newer {
-        (
-            format!(
-                "The wizard upgrades {} in place, and there is no second copy",
-                facts.name
-            ),
-            |rule, title| Finding::warning(rule, title),
-        )
+    let finding = if newer {
+        let title = format!("The wizard upgrades {} in place, and there is no second copy", facts.name);
+        Finding::warning("only-copy-changes", title)
     } else {
-        (
-            format!("The wizard works on {} itself, and there is no second copy", facts.name),
-            |rule, title| Finding::note(rule, title),
-        )
+        let title = format!("The wizard works on {} itself, and there is no second copy", facts.name);
+        Finding::note("only-copy-changes", title)
     };
     out.push(
-        finding("only-copy-changes", title)
+        finding
             .saw("installer", version)
             .saw("Connect version last used", last.map_or("unknown".to_string(), |v| v.to_string()))
             .source(EXISTING_DATABASE_PAGE)

@@ -8,7 +8,7 @@ use syncferry_shared::inventory::{
     AdsyncFacts, ConnectFacts, ConnectParameters, DatabaseFacts, DatabaseName, FileFacts, HostFacts, InstallerFacts,
     InstanceFacts, Inventory, ReachFacts, SchedulerFacts, ServiceFacts, SessionFacts,
 };
-use syncferry_shared::outcome::{Level, Outcome, Restored, SeenConnect};
+use syncferry_shared::outcome::{Level, Outcome, Restored, SeenConnect, StoppedServer};
 use syncferry_shared::spec::{JobSpec, Task};
 use syncferry_shared::{ConnectVersion, Millis};
 use uuid::Uuid;
@@ -282,7 +282,20 @@ pub(crate) fn outcome(spec: &JobSpec) -> Outcome {
         }
         Task::VerifyServer(_) | Task::VerifyTarget(_) => outcome.reached(Level::L5),
         Task::VerifyOldServer(_) => outcome.saw("the old server", "as before"),
-        Task::FenceDatabase(_)
+        Task::TestRestore(_) => outcome.reached(Level::L3),
+        Task::StopServer(_) | Task::VerifyStopped(_) => {
+            outcome.stopped = Some(StoppedServer {
+                service: Some(ServiceFacts {
+                    state: "stopped".to_string(),
+                    start: "disabled".to_string(),
+                    account: r"CONTOSO\gmsa-old$".to_string(),
+                }),
+                parameters: None,
+                at: NOW,
+            });
+        }
+        Task::VerifyUnused(_)
+        | Task::FenceDatabase(_)
         | Task::RemoveMarks(_)
         | Task::ProbeIdentity(_)
         | Task::ReadIdentity(_)

@@ -4,5 +4,7 @@ pub(crate) mod facts;
 mod fence;
 mod good;
 mod property;
+mod replace_rules;
+mod replaced;
 mod rules;
 mod world;

@@ -35,7 +35,7 @@ pub(super) fn lease(database: DatabaseId, state: LeaseState, holder: Option<Host
     }
 }
 
-fn host(id: HostId, name: &str, inventory: Inventory) -> KnownHost {
+pub(super) fn host(id: HostId, name: &str, inventory: Inventory) -> KnownHost {
     KnownHost {
         id,
         name: name.to_string(),
@@ -69,6 +69,8 @@ pub(super) fn good() -> PlanInput {
             data_dir: None,
             log_dir: None,
             keep_backup: false,
+            handover: None,
+            test_instance: None,
         },
         ids: PlanIds {
             migration: MigrationId(Uuid::from_u128(0xabc_0000_0001)),
@@ -89,6 +91,7 @@ pub(super) fn good() -> PlanInput {
             lease: Some(held),
             holder_name: Some("SYNC01".to_string()),
             confirmed: true,
+            lease_name: "SYNC01/localdb/ADSync".to_string(),
         },
         source_host: old.clone(),
         holder: Some(old),
@@ -97,6 +100,7 @@ pub(super) fn good() -> PlanInput {
         registered_on_target: vec![],
         other_migration: None,
         catalogue: Catalogue::embedded(),
+        holder_exports: false,
     }
 }
 

@@ -1,10 +1,10 @@
 //! Operators while a server is replaced: the plan, and what they type so that the lease changes hands.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use syncferry_cli::Exit;
+use syncferry_cli::{Console, Exit};
 use syncferry_proto::v1;
 
 use super::Operator;
@@ -12,6 +12,8 @@ use super::watch::LOOK_EVERY;
 use crate::lab::flavour::Flavour;
 use crate::lab::world::{INSTALLER, INSTANCE, NEW_SERVER, OLD_SERVER, SERVICE_ACCOUNT, SITE, SQL_HOST};
 
+/// Nobody waits longer for what was seen to become old.
+const PATIENCE: Duration = Duration::from_secs(180);
 const TICKET: &str = "INC-4711";
 
 /// Who brings a hand-over about.
@@ -66,8 +68,11 @@ impl Operator {
             return Ok(());
         }
         if waits.contains("it is lost when it is not renewed") {
-            // Nothing can be done before that.
-            tokio::time::sleep(LOOK_EVERY).await;
+            println!("\n  Nothing can be done before that. The operators wait.");
+            let before = waits.clone();
+            while self.migration(id).await.is_ok_and(|m| m.waiting_for == before) {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
             return Ok(());
         }
         tokio::time::sleep(hands.think).await;
@@ -112,17 +117,10 @@ impl Operator {
             Flavour::TwoPeople => {
                 println!("\nThe first operator:");
                 let word = [
-                    "lease",
-                    "break-glass",
-                    &name,
-                    "--server",
-                    OLD_SERVER,
-                    "--ticket",
-                    TICKET,
-                    "--yes",
-                    "--reason",
+                    "lease", "break-glass", &name, "--server", OLD_SERVER, "--ticket", TICKET, "--reason", "the rack burnt",
                 ];
-                self.type_in(&with(&word, "the rack burnt")).await
+                self.until_not_contradicted(&word).await?;
+                self.type_in(&with(&word, "--yes")).await
             }
         };
         if exit != Exit::Ok {
@@ -130,6 +128,27 @@ impl Operator {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         Ok(())
+    }
+
+    /// Nobody's word is taken against what was just seen: waits until that is old enough.
+    async fn until_not_contradicted(&self, words: &[&str]) -> anyhow::Result<()> {
+        let until = Instant::now() + PATIENCE;
+        let mut told = false;
+        loop {
+            let (mut out, mut err) = (Vec::new(), Vec::new());
+            let dry = with(words, "--dry-run");
+            self.run(&dry, &mut Console::plain(&mut out, &mut err)).await;
+            let said = String::from_utf8_lossy(&out).into_owned() + &String::from_utf8_lossy(&err);
+            if !said.contains("word-contradicted") {
+                return Ok(());
+            }
+            if !told {
+                println!("  {OLD_SERVER} was seen alive too lately; a word against that is refused. The operator waits.");
+                told = true;
+            }
+            anyhow::ensure!(Instant::now() < until, "{OLD_SERVER} is seen alive:\n{said}");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
     }
 
     /// The alarms that are open.
@@ -153,6 +172,6 @@ fn with<'a>(words: &[&'a str], last: &'a str) -> Vec<&'a str> {
 }
 
 /// The name of the database's lease.
-pub(super) fn lease(database: &str) -> String {
+fn lease(database: &str) -> String {
     format!("{SQL_HOST}/{INSTANCE}/{database}")
 }

@@ -8,6 +8,8 @@ use syncferry_proto::transport::private_file;
 use super::sql::AGENT_LOGIN;
 use super::{HOSTS, INSTANCE, OLD_SERVER, SQL_HOST, SQL_PORT, STAGING, TargetEngine, World};
 use crate::lab::host::layout::VIRTUAL_ACCOUNT;
+use crate::lab::power::OLD_MACHINE;
+use crate::lab::roles;
 use crate::lab::host::sql::WINDOWS_PASSWORD;
 
 pub(super) fn write(world: &World) -> anyhow::Result<()> {
@@ -90,6 +92,14 @@ fn agent(world: &World, host: &str) -> Value {
                 sql["connect_port"] = json!(SQL_PORT);
             }
             config["sql"] = json!([sql]);
+            // The lab's program is its own hypervisor.
+            if let (Some(_), Ok(lab)) = (world.options().replaces, std::env::current_exe()) {
+                config["power"] = json!({
+                    "probe": [lab, roles::POWER, world.dir()],
+                    "timeout_s": 20,
+                    "machines": { OLD_SERVER: OLD_MACHINE },
+                });
+            }
         }
         _ => {}
     }
