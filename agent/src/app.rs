@@ -150,7 +150,12 @@ fn link(list: &str, enrolled: &Enrolled) -> Result<Link, AppError> {
     }
     // A list of endpoints has at least one, or it was refused.
     let (name, first) = remotes.remove(0);
-    Ok(Link::among(name, first, remotes, rand::random_range(0..usize::from(u16::MAX))))
+    Ok(Link::among(
+        name,
+        first,
+        remotes,
+        rand::random_range(0..usize::from(u16::MAX)),
+    ))
 }
 
 /// Begins to hand artifacts out, where that is configured; the address that other agents use.

@@ -12,8 +12,27 @@ use serde_json::Value;
 fn migrations_survive_the_deaths_of_controllers_and_of_postgresql() {
     let dir = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_lab"))
-        .args(["fleet", "--controllers", "2", "--agents", "6", "--migrations", "2", "--seed", "7"])
-        .args(["--kill-every-s", "5", "--postgres-every-s", "9", "--cut-every-s", "3", "--longest-cut-s", "8"])
+        .args([
+            "fleet",
+            "--controllers",
+            "2",
+            "--agents",
+            "6",
+            "--migrations",
+            "2",
+            "--seed",
+            "7",
+        ])
+        .args([
+            "--kill-every-s",
+            "6",
+            "--postgres-every-s",
+            "20",
+            "--cut-every-s",
+            "4",
+            "--longest-cut-s",
+            "8",
+        ])
         // Slow enough that something happens meanwhile.
         .args(["--io-mb-per-s", "1", "--minutes", "8", "--json", "--dir"])
         .arg(dir.path().join("fleet"))
@@ -30,5 +49,7 @@ fn migrations_survive_the_deaths_of_controllers_and_of_postgresql() {
     let times = |kind: &str| outcome["faults"][kind].as_u64().unwrap_or(0);
     assert!(times("kill -9 of a controller") >= 2, "{outcome:#}");
     assert!(times("kill -9 of PostgreSQL") >= 1, "{outcome:#}");
-    assert!(outcome["take_overs"][0]["times"].as_u64().unwrap() + outcome["take_overs"][1]["times"].as_u64().unwrap() > 0);
+    assert!(
+        outcome["take_overs"][0]["times"].as_u64().unwrap() + outcome["take_overs"][1]["times"].as_u64().unwrap() > 0
+    );
 }

@@ -33,7 +33,9 @@ impl Backoff {
 
     /// The first pause, spread, without making the next one longer.
     pub(crate) fn shortest(&self) -> Duration {
-        self.first.min(self.most).mul_f64(0.5 + 0.5 * (self.random)().clamp(0.0, 1.0))
+        self.first
+            .min(self.most)
+            .mul_f64(0.5 + 0.5 * (self.random)().clamp(0.0, 1.0))
     }
 
     /// Begins anew after a success.

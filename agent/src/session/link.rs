@@ -63,7 +63,8 @@ impl Link {
     /// Goes on with the next one. `true` when each of them had its turn since one said welcome: then there is time to wait.
     pub(crate) fn move_on(&self) -> bool {
         let count = self.controllers.len();
-        self.at.store((self.at.load(Ordering::Relaxed) + 1) % count, Ordering::Relaxed);
+        self.at
+            .store((self.at.load(Ordering::Relaxed) + 1) % count, Ordering::Relaxed);
         let left = self.left.fetch_add(1, Ordering::Relaxed) + 1;
         left.is_multiple_of(count)
     }

@@ -75,7 +75,11 @@ impl Options {
                     .application_name("syncferry-controller")
                     .statement_cache_capacity(256)
                     // What the URL says itself counts: `?options[statement_timeout]=60s`.
-                    .options(told.iter().filter(|(k, _)| !url.contains(*k)).map(|(k, v)| (*k, v.as_str()))))
+                    .options(
+                        told.iter()
+                            .filter(|(k, _)| !url.contains(*k))
+                            .map(|(k, v)| (*k, v.as_str())),
+                    ))
             })
             .collect()
     }

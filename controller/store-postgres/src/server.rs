@@ -54,7 +54,12 @@ impl Server {
         let made = tokio::task::spawn_blocking(move || {
             let folder = new_folder();
             let copied = as_unprivileged(&bin.join("pg_basebackup"))
-                .args(["--host=127.0.0.1", "--username=syncferry", "--checkpoint=fast", "--write-recovery-conf"])
+                .args([
+                    "--host=127.0.0.1",
+                    "--username=syncferry",
+                    "--checkpoint=fast",
+                    "--write-recovery-conf",
+                ])
                 .arg(format!("--port={from}"))
                 .arg("-D")
                 .arg(folder.join("data"))
@@ -182,6 +187,8 @@ impl Server {
                 std::thread::sleep(Duration::from_millis(20));
             }
         }
+        // One whose process nobody asked about yet counts as running for PostgreSQL.
+        let _ = std::fs::remove_file(self.folder.join("data/postmaster.pid"));
     }
 
     fn postmaster(&self) -> Option<String> {
@@ -310,6 +317,11 @@ fn programs() -> PathBuf {
     let on_path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&on_path)
         .find(|p| p.join("postgres").is_file() && p.join("initdb").is_file())
+        // Where only some are linked to, the others are beside what they are linked to.
+        .map(|p| match p.join("postgres").canonicalize() {
+            Ok(real) => real.parent().map_or(p, Path::to_path_buf),
+            Err(_) => p,
+        })
         .or(newest.filter(|p| p.join("postgres").is_file()))
         .unwrap_or_else(|| {
             panic!(
@@ -320,7 +332,8 @@ fn programs() -> PathBuf {
 
 /// Below the ports that systems give to outgoing connections, so that nobody takes it while the server is started again.
 fn free_port() -> u16 {
-    let low = (0..100).find_map(|_| std::net::TcpListener::bind(("127.0.0.1", rand::random_range(15_000..32_000))).ok());
+    let low =
+        (0..100).find_map(|_| std::net::TcpListener::bind(("127.0.0.1", rand::random_range(15_000..32_000))).ok());
     if let Some(address) = low.and_then(|l| l.local_addr().ok()) {
         return address.port();
     }

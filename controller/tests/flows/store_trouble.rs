@@ -27,7 +27,10 @@ trait Trouble {
 async fn say(url: &str, sql: &str) {
     let mut conn = PgConnection::connect(url).await.unwrap();
     // A lock that somebody else has is had sooner or later.
-    sqlx::raw_sql(AssertSqlSafe(sql.to_string())).execute(&mut conn).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(sql.to_string()))
+        .execute(&mut conn)
+        .await
+        .unwrap();
     conn.close().await.unwrap();
 }
 
@@ -80,7 +83,10 @@ async fn goes_on(url: &str, says: &str, health_says: bool, mut trouble: impl Tro
     .await;
     if health_says {
         until("health says it too", async || {
-            healthy(&w).await.is_err_and(|e| e.message().contains(says)).then_some(())
+            healthy(&w)
+                .await
+                .is_err_and(|e| e.message().contains(says))
+                .then_some(())
         })
         .await;
     }
@@ -100,7 +106,10 @@ async fn goes_on(url: &str, says: &str, health_says: bool, mut trouble: impl Tro
     w.verify().await;
     let done = w.operator.rests(&id).await;
     assert_eq!(done.state, "succeeded", "{says}");
-    assert!(done.jobs.iter().all(|j| j.attempt == 1), "{says}: something was begun twice");
+    assert!(
+        done.jobs.iter().all(|j| j.attempt == 1),
+        "{says}: something was begun twice"
+    );
     w.operator.history(&id).await;
     w.controller.stop_and_audit().await;
 }
@@ -120,7 +129,13 @@ impl Trouble for Killed {
 async fn the_connection_is_lost() {
     let server = Server::own().await;
     let url = server.database().await;
-    goes_on(&url, "the connection to PostgreSQL is lost or refused", true, Killed(server)).await;
+    goes_on(
+        &url,
+        "the connection to PostgreSQL is lost or refused",
+        true,
+        Killed(server),
+    )
+    .await;
 }
 
 struct FailedOver {
@@ -153,7 +168,13 @@ async fn the_primary_dies_and_its_standby_is_promoted() {
     let both = format!("{},{}", place(&url), place(&second.url("x")));
     let both = url.replace(&place(&url), &both);
     // The first host is asked first, and what is wrong with it is said.
-    goes_on(&both, "the connection to PostgreSQL is lost or refused", true, FailedOver { first, second }).await;
+    goes_on(
+        &both,
+        "the connection to PostgreSQL is lost or refused",
+        true,
+        FailedOver { first, second },
+    )
+    .await;
 }
 
 struct ReadOnly {
@@ -163,7 +184,10 @@ struct ReadOnly {
 
 impl ReadOnly {
     async fn set(&self, to: &str) {
-        let set = format!("ALTER DATABASE {} SET default_transaction_read_only = {to}", self.database);
+        let set = format!(
+            "ALTER DATABASE {} SET default_transaction_read_only = {to}",
+            self.database
+        );
         say(&self.admin, &set).await;
     }
 }

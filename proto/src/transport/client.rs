@@ -131,7 +131,10 @@ fn client_config(verifier: PeerVerifier, identity: Option<&Identity>) -> Result<
 
 fn channel(list: &str, config: Arc<ClientConfig>, profile: Profile) -> Result<Channel, DialError> {
     let endpoints = endpoints(list)?;
-    let addresses = endpoints.iter().map(|e| Address::parse(e)).collect::<Result<Vec<_>, _>>()?;
+    let addresses = endpoints
+        .iter()
+        .map(|e| Address::parse(e))
+        .collect::<Result<Vec<_>, _>>()?;
     let invalid = |_| DialError::Endpoint(list.to_string());
     // "http" only tells tonic to leave TLS to us; requests go out with the https origin. Which of several is dialled is up to
     // the connector, and controllers look at neither.

@@ -26,7 +26,9 @@ const SIDE_BY_SIDE: [usize; 3] = [1, 4, 16];
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let seconds = std::env::var("SYNCFERRY_BENCH_SECONDS").ok().and_then(|s| s.parse().ok());
+    let seconds = std::env::var("SYNCFERRY_BENCH_SECONDS")
+        .ok()
+        .and_then(|s| s.parse().ok());
     let time = Duration::from_secs(seconds.unwrap_or(4));
     let server = Server::own().await;
     let peers = pgbench::Peers::prepare(&server).await?;
@@ -39,8 +41,7 @@ async fn main() -> anyhow::Result<()> {
         row.postgres = measure(store, lanes, time).await?;
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("store.db");
-        let store: Arc<dyn Store> =
-            Arc::new(SqliteStore::open(syncferry_store_sqlite::Options::new(file)).await?);
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(syncferry_store_sqlite::Options::new(file)).await?);
         row.sqlite = measure(store, lanes, time).await?;
         eprintln!("{}", row.line());
         rows.push(row);

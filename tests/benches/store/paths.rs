@@ -63,7 +63,9 @@ impl Path {
                 create_plan(core, "operator:bench", typed).await?;
             }
             Path::Accept => {
-                let Some(token) = lane.offers.get(n) else { return Ok(false) };
+                let Some(token) = lane.offers.get(n) else {
+                    return Ok(false);
+                };
                 let refused = accept(core, lane.agent, token, None).await?;
                 anyhow::ensure!(refused.is_none(), "not accepted: {refused:?}");
                 lane.accepted.fetch_add(1, Ordering::Relaxed);
@@ -88,8 +90,7 @@ impl Path {
                 anyhow::ensure!(next.current, "the report was not taken");
             }
             Path::Renew => {
-                let renewed =
-                    renew_lease(core, lane.agent, &lane.resource.0, lane.epoch, lane.session).await?;
+                let renewed = renew_lease(core, lane.agent, &lane.resource.0, lane.epoch, lane.session).await?;
                 anyhow::ensure!(renewed.is_ok(), "not renewed: {renewed:?}");
             }
         }

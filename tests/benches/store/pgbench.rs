@@ -9,7 +9,8 @@ use syncferry_store_postgres::server::Server;
 
 /// At least as many branches as clients, or they wait for one another's rows.
 const SCALE: &str = "16";
-const ONE_ROW: &str = "\\set id random(1, 1600000)\nUPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = :id;\n";
+const ONE_ROW: &str =
+    "\\set id random(1, 1600000)\nUPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = :id;\n";
 
 /// The peers, on a database of their own.
 pub(crate) struct Peers {
@@ -50,7 +51,15 @@ impl Peers {
     async fn rate(&self, clients: usize, time: Duration, more: &[&str]) -> anyhow::Result<f64> {
         let (clients, threads) = (clients.to_string(), clients.min(2).to_string());
         let seconds = time.as_secs().max(1).to_string();
-        let mut words = vec!["--no-vacuum", "--protocol", "prepared", "--client", &clients, "--jobs", &threads];
+        let mut words = vec![
+            "--no-vacuum",
+            "--protocol",
+            "prepared",
+            "--client",
+            &clients,
+            "--jobs",
+            &threads,
+        ];
         words.extend(["--time", &seconds]);
         words.extend(more);
         let said = self.run(&words).await?;

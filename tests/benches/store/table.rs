@@ -51,8 +51,14 @@ pub(crate) fn markdown(rows: &[Row]) -> String {
         let _ = writeln!(text, "{l}");
     };
     for row in rows {
-        line(format!("| {} | `pgbench`, TPC-B-like | {:.0} | | | |", row.lanes, row.tpcb));
-        line(format!("| {} | `pgbench`, one UPDATE | {:.0} | | | |", row.lanes, row.one_row));
+        line(format!(
+            "| {} | `pgbench`, TPC-B-like | {:.0} | | | |",
+            row.lanes, row.tpcb
+        ));
+        line(format!(
+            "| {} | `pgbench`, one UPDATE | {:.0} | | | |",
+            row.lanes, row.one_row
+        ));
         for ((path, postgres), sqlite) in PATHS.iter().zip(&row.postgres).zip(&row.sqlite) {
             line(format!(
                 "| {} | {} | {postgres:.0} | {:.2} | {:.2} | {sqlite:.0} |",

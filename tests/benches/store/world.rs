@@ -69,7 +69,11 @@ impl World {
         let keys = Keys::open(folder.path(), at())?;
         let mut made = Vec::new();
         for n in 0..lanes {
-            made.push(Arc::new(Lane::make(&*store, n, JOBS / lanes).await.with_context(|| format!("lane {n}"))?));
+            made.push(Arc::new(
+                Lane::make(&*store, n, JOBS / lanes)
+                    .await
+                    .with_context(|| format!("lane {n}"))?,
+            ));
         }
         let core = Core {
             id: ControllerId::new(at(), &random()),

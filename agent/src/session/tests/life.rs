@@ -316,7 +316,8 @@ async fn an_agent_that_loses_its_controller_goes_on_with_the_next_one() {
     let agent = process_with(dir.path(), &bench, Link::among("a".into(), a.clone(), others, 1)).await;
     b.until(|h| {
         let last = h.heartbeats.last().map_or(&[][..], |h| &h.progress);
-        last.iter().any(|p| p.progress.as_ref().is_some_and(|p| p.step == "one"))
+        last.iter()
+            .any(|p| p.progress.as_ref().is_some_and(|p| p.step == "one"))
     })
     .await;
     // The second and the third one are lost: the job goes on, presented to the first one.

@@ -54,7 +54,10 @@ impl Controllers {
             let store = Proxy::open(place).await?;
             let address = SocketAddr::from(([127, 0, 0, 1], low_port()?));
             let url = format!("postgres://syncferry@{}/{name}", store.address());
-            fs::write(dir.join("controller.toml"), toml::to_string_pretty(&config(&dir, address, &url))?)?;
+            fs::write(
+                dir.join("controller.toml"),
+                toml::to_string_pretty(&config(&dir, address, &url))?,
+            )?;
             members.push(Member {
                 supervisor: Mutex::new(Supervisor::new(exe, &dir)),
                 dir,
@@ -70,7 +73,11 @@ impl Controllers {
         }
         let credentials = dir.join("operator.toml");
         let mut first = OperatorCredentials::load(&members[0].data().join("operator.toml"))?;
-        first.controller = members.iter().map(|m| m.address.to_string()).collect::<Vec<_>>().join(",");
+        first.controller = members
+            .iter()
+            .map(|m| m.address.to_string())
+            .collect::<Vec<_>>()
+            .join(",");
         first.save(&credentials)?;
         Ok(Controllers {
             members,
@@ -82,8 +89,18 @@ impl Controllers {
     /// Asks the store whether everything that must hold does.
     pub(super) async fn audit(&self) -> anyhow::Result<()> {
         let first = &self.members[0];
-        let arguments = [roles::CONTROLLER.into(), "--config".into(), first.config().into(), "audit".into()];
-        Ok(first.supervisor.lock().await.run_to_end("audit", arguments.to_vec()).await?)
+        let arguments = [
+            roles::CONTROLLER.into(),
+            "--config".into(),
+            first.config().into(),
+            "audit".into(),
+        ];
+        Ok(first
+            .supervisor
+            .lock()
+            .await
+            .run_to_end("audit", arguments.to_vec())
+            .await?)
     }
 
     /// Ends all controllers in order.
@@ -148,7 +165,12 @@ impl Member {
     pub(super) async fn start(&self) -> anyhow::Result<u32> {
         let program = Program {
             name: NAME.into(),
-            arguments: vec![roles::CONTROLLER.into(), "--config".into(), self.config().into(), "run".into()],
+            arguments: vec![
+                roles::CONTROLLER.into(),
+                "--config".into(),
+                self.config().into(),
+                "run".into(),
+            ],
             ready: Some(self.data().join("address")),
         };
         let (began, mut in_vain) = (Instant::now(), 0);
@@ -206,7 +228,9 @@ fn children(parent: i32) -> anyhow::Result<Vec<i32>> {
             continue;
         };
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let of = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse::<i32>().ok());
+        let of = stat
+            .rsplit_once(") ")
+            .and_then(|(_, rest)| rest.split(' ').nth(1)?.parse::<i32>().ok());
         if of == Some(parent) {
             found.push(pid);
         }

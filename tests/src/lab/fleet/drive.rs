@@ -123,11 +123,19 @@ async fn note(
 fn said(m: &v1::Migration) -> anyhow::Result<Vec<String>> {
     let mut findings = Vec::new();
     if m.state == "blocked" {
-        let plan: Plan = m.plan.as_ref().context("a blocked plan that is not there")?.read(schema::PLAN)?;
+        let plan: Plan = m
+            .plan
+            .as_ref()
+            .context("a blocked plan that is not there")?
+            .read(schema::PLAN)?;
         let blocks = |f: &syncferry_shared::Finding| f.severity == syncferry_shared::Severity::Blocker;
         findings.extend(plan.findings.into_iter().filter(blocks));
     }
-    for job in m.jobs.iter().filter(|j| ["failed", "unknown"].contains(&j.state.as_str())) {
+    for job in m
+        .jobs
+        .iter()
+        .filter(|j| ["failed", "unknown"].contains(&j.state.as_str()))
+    {
         if let Some(result) = &job.result {
             let failure: Failure = result.read(schema::FAILURE)?;
             findings.extend(failure.findings);
@@ -135,7 +143,11 @@ fn said(m: &v1::Migration) -> anyhow::Result<Vec<String>> {
     }
     let mut said = Vec::new();
     for f in &findings {
-        anyhow::ensure!(!f.title.is_empty() && !f.next_step.is_empty(), "{}: a finding says too little", f.rule);
+        anyhow::ensure!(
+            !f.title.is_empty() && !f.next_step.is_empty(),
+            "{}: a finding says too little",
+            f.rule
+        );
         said.push(format!("{}: {} {}", f.rule, f.title, f.next_step));
     }
     if m.state == "stuck" {

@@ -121,7 +121,10 @@ impl Hands {
     }
 
     async fn kill_postgres(&self, mut dice: StdRng) -> anyhow::Result<()> {
-        while self.pause(self.args.postgres_every_s * dice.random_range(0.6..1.4)).await {
+        while self
+            .pause(self.args.postgres_every_s * dice.random_range(0.6..1.4))
+            .await
+        {
             let from = OffsetDateTime::now_utc();
             self.controllers.kill_postgres().await?;
             self.count("kill -9 of PostgreSQL");
@@ -147,13 +150,21 @@ impl Hands {
             while cuts.try_join_next().is_some() {}
             let (site, agent, wire) = (dice.random::<u32>(), dice.random::<u32>(), dice.random::<u32>());
             let all = dice.random_bool(0.6);
-            let how = if dice.random_bool(0.5) { Wire::Silent } else { Wire::Broken };
+            let how = if dice.random_bool(0.5) {
+                Wire::Silent
+            } else {
+                Wire::Broken
+            };
             let seconds = Self::length(&mut dice, self.args.longest_cut_s);
             let exposed = self.exposed.lock().await;
-            let Some(site) = pick(&exposed, site).cloned() else { continue };
+            let Some(site) = pick(&exposed, site).cloned() else {
+                continue;
+            };
             drop(exposed);
             let hosts: Vec<&'static str> = site.agents.keys().copied().collect();
-            let Some(host) = pick(&hosts, agent).copied() else { continue };
+            let Some(host) = pick(&hosts, agent).copied() else {
+                continue;
+            };
             if site.spared.is_cancelled() || site.agents[host].busy.swap(true, Ordering::SeqCst) {
                 continue;
             }
@@ -194,7 +205,11 @@ impl Hands {
         while self.pause(self.args.cut_every_s * dice.random_range(1.5..4.0)).await {
             let which = dice.random_range(0..self.controllers.members.len());
             let wire = &self.controllers.members[which].store;
-            let how = if dice.random_bool(0.5) { Wire::Silent } else { Wire::Broken };
+            let how = if dice.random_bool(0.5) {
+                Wire::Silent
+            } else {
+                Wire::Broken
+            };
             let seconds = Self::length(&mut dice, longest);
             self.count("cut of a controller from PostgreSQL");
             let from = OffsetDateTime::now_utc();

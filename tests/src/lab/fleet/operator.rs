@@ -254,7 +254,11 @@ impl Operator {
             migration: m.id.clone(),
             plan_digest: m.plan_digest.clone(),
             accept_warnings: accept,
-            reason: if again { "the fleet goes on".into() } else { String::new() },
+            reason: if again {
+                "the fleet goes on".into()
+            } else {
+                String::new()
+            },
         };
         let asked = self.call(|mut c| {
             let request = request.clone();
@@ -323,7 +327,9 @@ impl Operator {
     /// The leases of the site's databases, with hosts under their own names.
     pub(super) async fn leases(&mut self) -> anyhow::Result<Vec<v1::Lease>> {
         let all = self
-            .insist("lease list", |mut c| async move { c.list_leases(v1::ListLeasesRequest {}).await })
+            .insist("lease list", |mut c| async move {
+                c.list_leases(v1::ListLeasesRequest {}).await
+            })
             .await?;
         let prefix = self.names.prefix();
         let ours = all.leases.into_iter().filter(|l| l.subject.starts_with(&prefix));

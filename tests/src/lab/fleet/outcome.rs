@@ -78,9 +78,21 @@ impl Outcome {
         line(format!("{:<52}{:>6}", "Migrations", "count"));
         let smooth = |s: &Ended| s.problems.is_empty() && s.stops.is_empty();
         let stopped = |s: &Ended| s.problems.is_empty() && !s.stops.is_empty();
-        line(format!("{:<52}{:>6}", "  same final state, without a stop", self.count(smooth)));
-        line(format!("{:<52}{:>6}", "  same final state, after an explained stop", self.count(stopped)));
-        line(format!("{:<52}{:>6}", "  failures", self.count(|s| !s.problems.is_empty())));
+        line(format!(
+            "{:<52}{:>6}",
+            "  same final state, without a stop",
+            self.count(smooth)
+        ));
+        line(format!(
+            "{:<52}{:>6}",
+            "  same final state, after an explained stop",
+            self.count(stopped)
+        ));
+        line(format!(
+            "{:<52}{:>6}",
+            "  failures",
+            self.count(|s| !s.problems.is_empty())
+        ));
         line(String::new());
         line(format!("{:<52}{:>6}", "Fault", "times"));
         for (kind, count) in &self.faults {
@@ -88,9 +100,16 @@ impl Outcome {
         }
         line(String::new());
         let head = "From a controller's death until";
-        line(format!("{head:<52}{:>6}{:>8}{:>8}{:>8}", "times", "p50 s", "p95 s", "max s"));
+        line(format!(
+            "{head:<52}{:>6}{:>8}{:>8}{:>8}",
+            "times", "p50 s", "p95 s", "max s"
+        ));
         for (what, times) in self.rows() {
-            let of = |p| times.percentile(p).map_or("-".to_string(), |d| format!("{:.1}", d.as_secs_f64()));
+            let of = |p| {
+                times
+                    .percentile(p)
+                    .map_or("-".to_string(), |d| format!("{:.1}", d.as_secs_f64()))
+            };
             line(format!(
                 "  {what:<50}{:>6}{:>8}{:>8}{:>8}",
                 times.count(),

@@ -26,7 +26,11 @@ const NEVER_SAID: [&str; 2] = ["panicked at", "a request failed for an internal 
 /// The whole run.
 pub(in crate::lab) async fn run(args: &FleetArgs) -> anyhow::Result<ExitCode> {
     let dir = std::path::absolute(&args.dir)?;
-    anyhow::ensure!(!dir.exists(), "{} is there already; delete it, or name another with --dir", dir.display());
+    anyhow::ensure!(
+        !dir.exists(),
+        "{} is there already; delete it, or name another with --dir",
+        dir.display()
+    );
     std::fs::create_dir_all(&dir)?;
     let outcome = tokio::select! {
         biased;
@@ -59,7 +63,10 @@ async fn fleet(args: &FleetArgs, dir: &Path) -> anyhow::Result<Outcome> {
     let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     let exe = std::env::current_exe().context("where this program is")?;
     let controllers = Arc::new(Controllers::start(&exe, dir, args.controllers).await?);
-    say(&format!("{} controllers are up; seed {seed}", controllers.members.len()));
+    say(&format!(
+        "{} controllers are up; seed {seed}",
+        controllers.members.len()
+    ));
     let hands = Hands {
         controllers: Arc::clone(&controllers),
         exposed: Exposed::default(),
@@ -78,7 +85,8 @@ async fn fleet(args: &FleetArgs, dir: &Path) -> anyhow::Result<Outcome> {
     if let Err(e) = working.await.map_err(anyhow::Error::from).and_then(|worked| worked) {
         problems.push(format!("a hand could not do what was drawn: {e:#}"));
     }
-    let (mut sites, failed) = sites.with_context(|| format!("not all came to their ends within {} min", args.minutes))?;
+    let (mut sites, failed) =
+        sites.with_context(|| format!("not all came to their ends within {} min", args.minutes))?;
     problems.extend(failed);
     sites.sort_by_key(|s| s.number);
     if let Err(e) = controllers.audit().await {
@@ -116,12 +124,7 @@ fn ended(site: SiteOutcome) -> Ended {
 }
 
 /// Works all sites off, so many side by side; those that ended, and what kept others from it.
-async fn all_sites(
-    args: &FleetArgs,
-    exe: &Path,
-    dir: &Path,
-    hands: &Hands,
-) -> (Vec<SiteOutcome>, Vec<String>) {
+async fn all_sites(args: &FleetArgs, exe: &Path, dir: &Path, hands: &Hands) -> (Vec<SiteOutcome>, Vec<String>) {
     let waiting = Arc::new(Mutex::new((0..args.migrations).collect::<VecDeque<usize>>()));
     let mut lanes = JoinSet::new();
     for _ in 0..args.side_by_side() {
@@ -157,6 +160,8 @@ async fn all_sites(
 fn never_said(log: &Path) -> Vec<String> {
     let text = std::fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
-    let lines = text.lines().filter(|line| NEVER_SAID.iter().any(|never| line.contains(never)));
+    let lines = text
+        .lines()
+        .filter(|line| NEVER_SAID.iter().any(|never| line.contains(never)));
     lines.map(|line| format!("{}: {line}", log.display())).collect()
 }

@@ -31,7 +31,9 @@ impl Times {
     /// The time within which so many of a hundred were; `None` where there is none.
     pub(super) fn percentile(&self, percent: usize) -> Option<Duration> {
         let last = self.0.len().checked_sub(1)?;
-        self.0.get((self.0.len() * percent).div_ceil(100).saturating_sub(1).min(last)).copied()
+        self.0
+            .get((self.0.len() * percent).div_ceil(100).saturating_sub(1).min(last))
+            .copied()
     }
 }
 
@@ -64,7 +66,11 @@ pub(super) fn measure(done: &Done, traces: &[AgentTrace], logs: &[std::path::Pat
             let Some(again) = taken_over(&lived, *controller, *at).filter(|m| m.at <= agent.until) else {
                 continue;
             };
-            let own = done.agents.iter().filter(|(name, _)| *name == agent.name).map(|(_, span)| span);
+            let own = done
+                .agents
+                .iter()
+                .filter(|(name, _)| *name == agent.name)
+                .map(|(_, span)| span);
             let wrong = own.chain(&done.postgres).any(|s| overlaps(s, *at, again.at));
             let took = (again.at - *at).unsigned_abs();
             if wrong { &mut troubled } else { &mut clean }.push(took);
@@ -78,7 +84,11 @@ pub(super) fn measure(done: &Done, traces: &[AgentTrace], logs: &[std::path::Pat
     let (mut duties, mut duties_troubled) = (Vec::new(), Vec::new());
     for (controller, at) in &done.kills {
         if let Some(next) = taken_over(&led, *controller, *at) {
-            let wrong = done.postgres.iter().chain(&done.stores).any(|s| overlaps(s, *at, next.at));
+            let wrong = done
+                .postgres
+                .iter()
+                .chain(&done.stores)
+                .any(|s| overlaps(s, *at, next.at));
             let took = (next.at - *at).unsigned_abs();
             if wrong { &mut duties_troubled } else { &mut duties }.push(took);
         }
@@ -122,7 +132,9 @@ fn moments<'a>(log: &'a str, words: &'a str) -> impl Iterator<Item = (OffsetDate
 
 fn read(log: &Path) -> String {
     // One that was never written says nothing.
-    std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    std::fs::read(log)
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -144,7 +156,10 @@ mod tests {
         let died = at(4);
         assert_eq!(died, OffsetDateTime::parse("2027-01-15T08:00:04Z", &Rfc3339).unwrap());
         let again = taken_over(&lived, 0, died).unwrap();
-        assert_eq!((again.controller, again.at - died), (1, time::Duration::milliseconds(3_500)));
+        assert_eq!(
+            (again.controller, again.at - died),
+            (1, time::Duration::milliseconds(3_500))
+        );
         assert_eq!(taken_over(&lived, 1, died), None, "it was not attached to that one");
         assert_eq!(taken_over(&lived, 1, at(9)), None, "nobody has welcomed it yet");
         assert_eq!(taken_over(&lived, 0, at(0)), None, "it was nowhere yet");
