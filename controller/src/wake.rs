@@ -15,6 +15,8 @@ pub enum Reason {
     Migration(MigrationId),
     /// An inspection was answered.
     Inspection,
+    /// An agent called and could not be heard, because the store could not be used. Said here only.
+    Unheard,
 }
 
 /// Why an agent should look.
@@ -36,6 +38,7 @@ impl Reason {
         match self {
             Reason::Work => "work".to_string(),
             Reason::Inspection => "inspection".to_string(),
+            Reason::Unheard => "unheard".to_string(),
             Reason::Migration(id) => format!("migration {id}"),
             Reason::Host(id, why) => format!("host {id} {}", why.as_str()),
         }

@@ -25,11 +25,11 @@ fn migrations_survive_the_deaths_of_controllers_and_of_postgresql() {
         ])
         .args([
             "--kill-every-s",
-            "5",
+            "6",
             "--postgres-every-s",
-            "9",
+            "20",
             "--cut-every-s",
-            "3",
+            "4",
             "--longest-cut-s",
             "8",
         ])

@@ -60,6 +60,14 @@ fn document<'a>(d: Option<&'a Document>, field: &'static str) -> Result<&'a Docu
 }
 
 impl Service {
+    /// An agent that called while the store could not be used is not silent.
+    fn unheard(&self, problem: Problem) -> Problem {
+        if problem.is_unavailable() || problem.is_busy() {
+            self.0.wake.ring_from_afar(Reason::Unheard);
+        }
+        problem
+    }
+
     async fn host_of(&self, id: AgentId) -> Result<HostId, Status> {
         let mut tx = self.0.store.read("agent.session").await.map_err(Problem::from)?;
         let agent = tx.agent(id).await.map_err(Problem::from)?;
@@ -182,7 +190,8 @@ impl Agent for Service {
             facts,
             computer_name: r.computer_name,
         };
-        let welcome = hello::hello(&self.0, id, greeting).await?;
+        let greeted = hello::hello(&self.0, id, greeting).await;
+        let welcome = greeted.map_err(|p| self.unheard(p))?;
         let agents = &self.0.config.agents;
         Ok(Response::new(v1::HelloResponse {
             controller_version: env!("CARGO_PKG_VERSION").to_string(),
@@ -338,7 +347,8 @@ impl Agent for Service {
             let of = p.progress.as_ref().ok_or(InvalidMessage::Missing("progress"))?;
             progress.push((token(p.token.as_ref())?, Progress::try_from(of)?));
         }
-        let stale = heartbeat::heartbeat(&self.0, id, session(&r.session_id)?, r.journal_seq, progress).await?;
+        let heard = heartbeat::heartbeat(&self.0, id, session(&r.session_id)?, r.journal_seq, progress).await;
+        let stale = heard.map_err(|p| self.unheard(p))?;
         Ok(Response::new(v1::HeartbeatResponse {
             stale: stale.iter().map(Into::into).collect(),
             pull: false,

@@ -58,10 +58,28 @@ pub struct Watch {
     pub connect: bool,
 }
 
-/// What the agent should be doing.
+/// What the agent should be doing. Agents pull all the time and there is seldom a new offer in it, so it is read first, which keeps
+/// nobody from writing; only an offer that must be made is a transaction that writes.
 pub async fn pull(core: &Core, id: AgentId, session: SessionId) -> Result<Desired, Problem> {
-    let mut tx = core.store.begin("dispatch.pull").await?;
-    let (agent, host) = known_agent(&mut *tx, id).await?;
+    let mut tx = core.store.read("dispatch.pull").await?;
+    if let Some(desired) = desired(&mut *tx, id, session, false).await? {
+        return Ok(desired);
+    }
+    drop(tx);
+    let mut tx = core.store.begin("dispatch.offer").await?;
+    let offered = desired(&mut *tx, id, session, true).await?;
+    tx.commit().await?;
+    Ok(offered.unwrap_or_default())
+}
+
+/// What the agent should be doing; `None` when an offer would have to be written for that, and may not be.
+async fn desired(
+    tx: &mut dyn Tx,
+    id: AgentId,
+    session: SessionId,
+    may_write: bool,
+) -> Result<Option<Desired>, Problem> {
+    let (agent, host) = known_agent(tx, id).await?;
     if agent.session != Some(session) || agent.state == AgentState::Silent {
         return Err(Problem::Stale(
             "say hello first: this is not the session that the controller knows, or it was called silent meanwhile"
@@ -101,8 +119,13 @@ pub async fn pull(core: &Core, id: AgentId, session: SessionId) -> Result<Desire
                     .filter(syncferry_store::Attempt::is_open);
                 desired.cancels.extend(attempt.map(|a| a.token()));
             }
-            JobState::Running => claims(&mut *tx, &job, &mut desired).await?,
-            _ => desired.offers.extend(offer(&mut *tx, id, &host, job).await?),
+            JobState::Running => claims(tx, &job, &mut desired).await?,
+            _ if may_write => desired.offers.extend(offer(tx, id, &host, job).await?),
+            _ => match standing_offer(tx, id, &job).await? {
+                Standing::Offer(offer) => desired.offers.push(offer),
+                Standing::Nothing => {}
+                Standing::ToBeMade => return Ok(None),
+            },
         }
     }
     for lease in tx.leases().await? {
@@ -114,9 +137,8 @@ pub async fn pull(core: &Core, id: AgentId, session: SessionId) -> Result<Desire
             });
         }
     }
-    desired.watch = watch(&mut *tx, &host).await?;
-    tx.commit().await?;
-    Ok(desired)
+    desired.watch = watch(tx, &host).await?;
+    Ok(Some(desired))
 }
 
 /// Databases that are there and leased are watched by the agent that reaches them; Connect by the one on its own host.
@@ -142,18 +164,43 @@ async fn claims(tx: &mut dyn Tx, job: &Job, desired: &mut Desired) -> Result<(),
     Ok(())
 }
 
-async fn offer(tx: &mut dyn Tx, id: AgentId, host: &Host, job: Job) -> Result<Option<Offer>, Problem> {
+/// What stands of an offer.
+enum Standing {
+    /// It was made, and is made again.
+    Offer(Offer),
+    /// There is none to be made to this agent now.
+    Nothing,
+    /// One may have to be made.
+    ToBeMade,
+}
+
+async fn standing_offer(tx: &mut dyn Tx, id: AgentId, job: &Job) -> Result<Standing, Problem> {
     let current = tx
         .current_attempt(job.id)
         .await?
         .filter(syncferry_store::Attempt::is_open);
-    if let Some(attempt) = current {
-        let again = attempt.state == AttemptState::Offered && attempt.agent == id;
-        return Ok(job.spec.filter(|_| again).map(|spec| Offer {
+    let Some(attempt) = current else {
+        return Ok(match job.state {
+            JobState::Ready | JobState::UndoReady => Standing::ToBeMade,
+            _ => Standing::Nothing,
+        });
+    };
+    let again = attempt.state == AttemptState::Offered && attempt.agent == id;
+    Ok(match job.spec.clone().filter(|_| again) {
+        Some(spec) => Standing::Offer(Offer {
             token: attempt.token(),
             spec,
             undo: attempt.undo,
-        }));
+        }),
+        None => Standing::Nothing,
+    })
+}
+
+async fn offer(tx: &mut dyn Tx, id: AgentId, host: &Host, job: Job) -> Result<Option<Offer>, Problem> {
+    match standing_offer(tx, id, &job).await? {
+        Standing::Offer(offer) => return Ok(Some(offer)),
+        Standing::Nothing => return Ok(None),
+        Standing::ToBeMade => {}
     }
     let Some(m) = tx.migration(job.migration).await? else {
         return Ok(None);

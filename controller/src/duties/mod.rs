@@ -10,32 +10,47 @@ mod term;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
 use crate::problem::Problem;
+use crate::wake::Reason;
+
+const TICK: Duration = Duration::from_secs(1);
 
 /// Runs every duty until told to stop.
+///
+/// After a start, and after the store was away, agents get time to come back before anybody is called silent or lost: while the
+/// store cannot be used nobody can be heard, and that is nobody's silence. Duties alone would not always notice: it may be that
+/// what they ask for is answered and what agents ask for is not.
 pub async fn run(core: Arc<Core>, stop: CancellationToken) {
-    let mut tick = tokio::time::interval(Duration::from_secs(1));
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    // After a start, agents get time to come back before anybody is called silent or lost.
-    let mut grace = core.config.agents.silent_after_s;
+    let mut ear = core.wake.listen();
+    let grace = Duration::from_secs(core.config.agents.silent_after_s);
+    let mut ends = Instant::now() + grace;
     loop {
-        tokio::select! {
+        let heard = tokio::select! {
             () = stop.cancelled() => break,
-            _ = tick.tick() => {}
-        }
-        if grace > 0 {
-            grace -= 1;
-            continue;
-        }
-        if look(&core).await.is_err() {
-            // While the store was away nobody could be heard of: that is nobody's silence.
-            grace = core.config.agents.silent_after_s;
+            heard = ear.wait(TICK, |r| r == Reason::Unheard) => heard,
+        };
+        let away = match heard {
+            Some(_) => true,
+            None if Instant::now() < ends => probe(&core).await.is_err(),
+            None => look(&core).await.is_err(),
+        };
+        if away {
+            ends = Instant::now() + grace;
         }
     }
     term::resign(&core).await;
+}
+
+/// Whether the store takes writes.
+async fn probe(core: &Core) -> Result<(), Away> {
+    match core.store.begin("duty.probe").await.map_err(Problem::from) {
+        Ok(_) => Ok(()),
+        Err(problem) => tell(problem, "the store could not be looked at; trying again"),
+    }
 }
 
 /// The store cannot be used now.

@@ -26,6 +26,8 @@ const OLDEST: i32 = 140_000;
 /// Held by the one transaction that writes, in whichever controller. Two numbers of ours in the database's own space of
 /// advisory locks: "SYNC", 1.
 pub(crate) const WRITE_LOCK: &str = "SELECT pg_advisory_xact_lock(1398361667, 1)";
+/// With the lock in the same message: what is waited for while it is held is what all others wait for.
+const BEGIN_TO_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(1398361667, 1)";
 
 /// A connection is replaced after this, so that new certificates count and a failed-over name is looked up again.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
@@ -197,7 +199,9 @@ impl PgStore {
                 .max_connections(max)
                 .acquire_timeout(options.busy_timeout)
                 .max_lifetime(LIFETIME)
-                .test_before_acquire(true)
+                // The writer's one connection is tried by beginning on it, and another is taken where that fails. Of several,
+                // all may be dead.
+                .test_before_acquire(max > 1)
                 .after_connect(|conn, _| Box::pin(durable(conn)))
                 .connect_lazy_with(place.clone())
         };
@@ -291,14 +295,11 @@ impl PgStore {
     async fn try_start(&self, how: How, name: &'static str) -> Result<PgTx, Failed> {
         let writes = !matches!(how, How::Read);
         let (pool, begin) = if writes {
-            (&self.writer, "BEGIN ISOLATION LEVEL READ COMMITTED")
+            (&self.writer, BEGIN_TO_WRITE)
         } else {
             (&self.readers, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         };
         let mut line = Line::begin(pool, begin, self.patience).await?;
-        if writes {
-            line.simple(WRITE_LOCK).await?;
-        }
         // After the lock, so that it sees what the writer before did; and it fixes the snapshot of a reader.
         let first = sqlx::query(
             "SELECT incarnation, now_ms, pg_is_in_recovery() AS standby,

@@ -187,6 +187,8 @@ impl Server {
                 std::thread::sleep(Duration::from_millis(20));
             }
         }
+        // One whose process nobody asked about yet counts as running for PostgreSQL.
+        let _ = std::fs::remove_file(self.folder.join("data/postmaster.pid"));
     }
 
     fn postmaster(&self) -> Option<String> {
@@ -315,6 +317,11 @@ fn programs() -> PathBuf {
     let on_path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&on_path)
         .find(|p| p.join("postgres").is_file() && p.join("initdb").is_file())
+        // Where only some are linked to, the others are beside what they are linked to.
+        .map(|p| match p.join("postgres").canonicalize() {
+            Ok(real) => real.parent().map_or(p, Path::to_path_buf),
+            Err(_) => p,
+        })
         .or(newest.filter(|p| p.join("postgres").is_file()))
         .unwrap_or_else(|| {
             panic!(

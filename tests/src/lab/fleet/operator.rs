@@ -332,11 +332,12 @@ impl Operator {
             })
             .await?;
         let prefix = self.names.prefix();
-        let ours = all.leases.into_iter().filter(|l| l.subject.starts_with(&prefix));
+        // What a lease is about is said as the SQL Server calls itself: machines of other sites have the same names.
+        let database = format!("/ {}", self.names.database());
+        let ours = all.leases.into_iter().filter(|l| l.subject.ends_with(&database));
         let bare = |name: &str| name.replacen(&prefix, "", 1);
         Ok(ours
             .map(|l| v1::Lease {
-                subject: bare(&l.subject),
                 holder: bare(&l.holder),
                 renewer: bare(&l.renewer),
                 ..l

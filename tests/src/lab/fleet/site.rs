@@ -26,7 +26,7 @@ use crate::lab::world::{HOSTS, NEW_SERVER, WorldOptions};
 /// How often an agent is tried to be enrolled: an answer that is lost uses its token up.
 const MOST_ENROLMENTS: u32 = 20;
 /// A few heartbeats.
-const SETTLING: Duration = Duration::from_secs(4);
+const SETTLING: Duration = Duration::from_secs(7);
 /// How often the agents are let settle until nothing is open in their journals.
 const MOST_SETTLINGS: u32 = 15;
 
