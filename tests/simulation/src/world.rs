@@ -134,6 +134,8 @@ pub(crate) struct World {
     pub(crate) sql_ready: AtomicBool,
     /// Everything is registered; faults may begin. The moment, or 0.
     pub(crate) begun_at: AtomicI64,
+    /// The controller's clock was wrong by more than certificates bear.
+    pub(crate) clock_far_off: AtomicBool,
     /// Faults are over; persons begin nothing new.
     pub(crate) calming: AtomicBool,
     pub(crate) requests: Mutex<Vec<Request>>,
@@ -217,6 +219,7 @@ impl World {
             ],
             sql_ready: AtomicBool::new(false),
             begun_at: AtomicI64::new(0),
+            clock_far_off: AtomicBool::new(false),
             calming: AtomicBool::new(false),
             requests: Mutex::default(),
             random: Mutex::new(StdRng::seed_from_u64(seed ^ 0x5EED)),
@@ -275,7 +278,8 @@ impl World {
         loop {
             let left = slot.paused_until.load(Ordering::SeqCst) - determinism::now();
             let Ok(left @ 1..) = u64::try_from(left) else { return };
-            tokio::time::sleep(Duration::from_millis(left)).await;
+            // In small parts: it may be over sooner.
+            tokio::time::sleep(Duration::from_millis(left.min(100))).await;
         }
     }
 }
