@@ -97,17 +97,13 @@ impl Faults {
                 break;
             }
             // Most faults pass soon; some outlast a lease.
-            let long = r.random_range(0..100) < 30;
+            let long = r.random_range(0..100) < 45;
             let lasts = if long {
                 r.random_range(25_000..70_000)
             } else {
                 r.random_range(300..9_000)
             };
-            let agent = if r.random_range(0..100) < 50 {
-                0
-            } else {
-                r.random_range(1..3)
-            };
+            let agent = r.random_range(0..3);
             let whose = if r.random_range(0..2) == 0 { None } else { Some(agent) };
             let fault = match r.random_range(0..100) {
                 0..12 => Fault::Cut(agent),

@@ -82,7 +82,7 @@ pub(crate) struct Slot {
     pub(crate) sql_ms: AtomicI64,
     pub(crate) boot: AtomicU32,
     pub(crate) generation: AtomicU32,
-    /// Its journal was put back, and it has not enrolled anew since.
+    /// Its journal was put back once.
     pub(crate) reverted: AtomicBool,
     pub(crate) backup: Mutex<Option<Vec<u8>>>,
     /// Until when a step may begin, by what the controller answered.
