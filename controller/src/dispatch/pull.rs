@@ -62,18 +62,19 @@ pub struct Watch {
 /// nobody from writing; only an offer that must be made is a transaction that writes.
 pub async fn pull(core: &Core, id: AgentId, session: SessionId) -> Result<Desired, Problem> {
     let mut tx = core.store.read("dispatch.pull").await?;
-    if let Some(desired) = desired(&mut *tx, id, session, false).await? {
+    if let Some(desired) = desired(core, &mut *tx, id, session, false).await? {
         return Ok(desired);
     }
     drop(tx);
     let mut tx = core.store.begin("dispatch.offer").await?;
-    let offered = desired(&mut *tx, id, session, true).await?;
+    let offered = desired(core, &mut *tx, id, session, true).await?;
     tx.commit().await?;
     Ok(offered.unwrap_or_default())
 }
 
 /// What the agent should be doing; `None` when an offer would have to be written for that, and may not be.
 async fn desired(
+    core: &Core,
     tx: &mut dyn Tx,
     id: AgentId,
     session: SessionId,
@@ -86,7 +87,7 @@ async fn desired(
                 .to_string(),
         ));
     }
-    if !core.greeted.knows(id) || !recovery::heard(&mut *tx, host.id).await? {
+    if !core.greeted.knows(id) || !recovery::heard(tx, host.id).await? {
         return Err(Problem::Stale(
             "say hello first: what your journal knows decides what goes on".to_string(),
         ));

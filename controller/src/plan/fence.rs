@@ -11,7 +11,7 @@ use syncferry_shared::fence::{
 };
 use syncferry_shared::fence::{MARK_EPOCH, MARK_OWNER, MARK_UID};
 use syncferry_shared::fence_case::FenceCase;
-use syncferry_shared::plan::{LeaseRun, LeaseTask, Plan, PlannedJob, ProveTask, Scenario, Stage};
+use syncferry_shared::plan::{LeaseRun, LeaseTask, LeaseUse, Plan, PlannedJob, ProveTask, Scenario, Stage};
 use syncferry_shared::spec::JobKind;
 use syncferry_shared::{DatabaseId, Finding, HostId, JobId, MigrationId};
 
@@ -244,6 +244,7 @@ fn rendezvous(input: &FenceInput, run: &LeaseRun, t: &ProveTask) -> Vec<Stage> {
                 resource: run.resource.clone(),
                 steps: vec![step],
                 changes,
+                lease: LeaseUse::default(),
             }],
         })
         .collect()

@@ -139,7 +139,6 @@ async fn papers(world: &Arc<World>, agent: usize) -> Papers {
                 Ok(papers) => {
                     *lock(&slot.papers) = Some(papers);
                     *lock(&slot.token) = None;
-                    slot.reverted.store(false, Ordering::SeqCst);
                     world.say(format!("agent {} enrolled", slot.host));
                 }
                 Err(error) => world.say(format!("agent {} could not enrol: {error}", slot.host)),

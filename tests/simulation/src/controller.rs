@@ -25,6 +25,7 @@ pub(crate) async fn run(world: Arc<World>) -> turmoil::Result {
     };
     let ended = run_on(ground, port, CancellationToken::new()).await;
     // A store that is away at the start ends it; its service manager starts it again.
-    world.say(format!("controller ended: {ended:?}"));
+    let why = ended.map_or_else(|e| format!("{e:#}"), |()| "it was told to".into());
+    world.say(format!("controller ended: {why}"));
     Ok(())
 }

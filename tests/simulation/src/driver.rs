@@ -95,7 +95,7 @@ fn seeds(args: &Args, mutant: Option<Mutant>) -> anyhow::Result<All> {
 
 fn one(me: &std::path::Path, args: &Args, seed: u64, mutant: Option<Mutant>) -> anyhow::Result<Verdict> {
     let mut command = Command::new(me);
-    command.arg("--one").arg(seed.to_string());
+    command.env("RUST_BACKTRACE", "0").arg("--one").arg(seed.to_string());
     command.arg("--seconds").arg(args.seconds.to_string());
     command.arg("--out").arg(&args.out);
     if args.calm {

@@ -74,6 +74,8 @@ pub(crate) struct Faults {
     backup: Option<Backup>,
     down: Vec<bool>,
     controller_down: bool,
+    /// When the controller ended by itself.
+    ended_at: Option<i64>,
 }
 
 impl Faults {
@@ -95,17 +97,13 @@ impl Faults {
                 break;
             }
             // Most faults pass soon; some outlast a lease.
-            let long = r.random_range(0..100) < 30;
+            let long = r.random_range(0..100) < 45;
             let lasts = if long {
                 r.random_range(25_000..70_000)
             } else {
                 r.random_range(300..9_000)
             };
-            let agent = if r.random_range(0..100) < 50 {
-                0
-            } else {
-                r.random_range(1..3)
-            };
+            let agent = r.random_range(0..3);
             let whose = if r.random_range(0..2) == 0 { None } else { Some(agent) };
             let fault = match r.random_range(0..100) {
                 0..12 => Fault::Cut(agent),
@@ -143,6 +141,7 @@ impl Faults {
             backup: None,
             down: vec![false; 3],
             controller_down: false,
+            ended_at: None,
         }
     }
 
@@ -157,7 +156,11 @@ impl Faults {
         }
         // A controller that ended, because its store was away, is started again as a service manager does.
         if !self.controller_down && !sim.is_host_running(CONTROLLER) {
-            sim.bounce(CONTROLLER);
+            let since = *self.ended_at.get_or_insert(ms);
+            if ms - since >= 2_000 {
+                self.ended_at = None;
+                sim.bounce(CONTROLLER);
+            }
         }
         while let Some(entry) = self.due.first_entry().filter(|e| e.key().0 <= ms) {
             let fault = entry.remove();
@@ -191,7 +194,10 @@ impl Faults {
             }
             Fault::SqlCut(a) => world.slots[a].sql_cut.store(true, Ordering::SeqCst),
             Fault::SqlSlow(a) => world.slots[a].sql_ms.store(8_000, Ordering::SeqCst),
-            Fault::ClockStep(None, ms) => world.store_clock.step(ms),
+            Fault::ClockStep(None, ms) => {
+                world.store_clock.step(ms);
+                world.clock_far_off.fetch_or(ms.abs() > 240_000, Ordering::SeqCst);
+            }
             Fault::ClockStep(Some(a), ms) => world.slots[a].clock.step(ms),
             Fault::ClockRate(None, rate) => world.store_clock.rate(rate),
             Fault::ClockRate(Some(a), rate) => world.slots[a].clock.rate(rate),

@@ -37,7 +37,7 @@ struct Args {
     #[arg(long)]
     until_caught: bool,
     /// For how many simulated seconds faults happen.
-    #[arg(long, default_value_t = 240)]
+    #[arg(long, default_value_t = 150)]
     seconds: u64,
     /// No faults at all.
     #[arg(long)]

@@ -17,9 +17,9 @@ use crate::world::{Violation, World, lock};
 use crate::{Args, agent, bot, controller, datacentre, determinism, observer};
 
 /// How much simulated time passes per tick.
-const TICK: Duration = Duration::from_millis(20);
+const TICK: Duration = Duration::from_millis(40);
 /// How long everything has to be well again.
-const CALM_MS: i64 = 90_000;
+const CALM_MS: i64 = 50_000;
 /// How long registering may take.
 const SET_UP_MS: i64 = 120_000;
 

@@ -82,7 +82,7 @@ pub(crate) struct Slot {
     pub(crate) sql_ms: AtomicI64,
     pub(crate) boot: AtomicU32,
     pub(crate) generation: AtomicU32,
-    /// Its journal was put back, and it has not enrolled anew since.
+    /// Its journal was put back once.
     pub(crate) reverted: AtomicBool,
     pub(crate) backup: Mutex<Option<Vec<u8>>>,
     /// Until when a step may begin, by what the controller answered.
@@ -134,6 +134,8 @@ pub(crate) struct World {
     pub(crate) sql_ready: AtomicBool,
     /// Everything is registered; faults may begin. The moment, or 0.
     pub(crate) begun_at: AtomicI64,
+    /// The controller's clock was wrong by more than certificates bear.
+    pub(crate) clock_far_off: AtomicBool,
     /// Faults are over; persons begin nothing new.
     pub(crate) calming: AtomicBool,
     pub(crate) requests: Mutex<Vec<Request>>,
@@ -217,6 +219,7 @@ impl World {
             ],
             sql_ready: AtomicBool::new(false),
             begun_at: AtomicI64::new(0),
+            clock_far_off: AtomicBool::new(false),
             calming: AtomicBool::new(false),
             requests: Mutex::default(),
             random: Mutex::new(StdRng::seed_from_u64(seed ^ 0x5EED)),
@@ -275,7 +278,8 @@ impl World {
         loop {
             let left = slot.paused_until.load(Ordering::SeqCst) - determinism::now();
             let Ok(left @ 1..) = u64::try_from(left) else { return };
-            tokio::time::sleep(Duration::from_millis(left)).await;
+            // In small parts: it may be over sooner.
+            tokio::time::sleep(Duration::from_millis(left.min(100))).await;
         }
     }
 }
