@@ -176,7 +176,7 @@ async fn an_hour_old_backup_becomes_the_store_while_jobs_run() {
         .filter(|j| j.attempt > 1_000)
         .map(|j| j.name.as_str())
         .collect();
-    assert!(again.contains(&"restore") && again.contains(&"install"), "{again:?}");
+    assert!(again.contains(&"install"), "{again:?}");
     operator.report(&id, world.dir()).await.unwrap();
 
     // No completed effect came twice: one database under the final name, one installation, one wizard, an untouched source.
