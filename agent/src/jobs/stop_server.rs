@@ -71,14 +71,13 @@ impl Look for LookAtServer {
             }
         }
         if cx.env.host.wizard().await.is_ok_and(|w| w.running) {
-            return Err(Finding::blocker(
-                "wizard-is-open",
-                "The Connect wizard is open on this server",
-            )
-            .saw("AzureADConnect.exe", "it runs")
-            .source("Microsoft Learn: the wizard suspends the scheduler and changes the configuration")
-            .next("Close it, or let whoever works there finish; then apply the migration again.")
-            .into());
+            return Err(
+                Finding::blocker("wizard-is-open", "The Connect wizard is open on this server")
+                    .saw("AzureADConnect.exe", "it runs")
+                    .source("Microsoft Learn: the wizard suspends the scheduler and changes the configuration")
+                    .next("Close it, or let whoever works there finish; then apply the migration again.")
+                    .into(),
+            );
         }
         if let Some(s) = &facts.service {
             cx.saw("service ADSync", format!("{}, start type {}", s.state, s.start));

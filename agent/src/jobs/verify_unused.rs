@@ -65,7 +65,10 @@ impl Look for LookAtSessions {
 /// Without the right to see them, nobody seems to be there.
 fn cannot_see(login: &str) -> Finding {
     Finding::blocker("sessions-not-seen", "Who is connected to the database cannot be seen")
-        .saw("HAS_PERMS_BY_NAME(NULL, NULL, 'VIEW SERVER STATE')", format!("0 for {login}"))
+        .saw(
+            "HAS_PERMS_BY_NAME(NULL, NULL, 'VIEW SERVER STATE')",
+            format!("0 for {login}"),
+        )
         .source(OURS)
         .next(format!(
             "Have a DBA run: GRANT VIEW SERVER STATE TO [{}]; Then apply the migration again.",

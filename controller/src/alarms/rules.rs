@@ -364,7 +364,8 @@ fn old_server(world: &World, host: &HostView, out: &mut Judgement) {
     let service = connect.facts.service.as_ref();
     // A service that SQL Server refuses stops again at once, and starts again with the machine: it is caught running by chance.
     let alive = service.is_some_and(|s| {
-        !s.state.eq_ignore_ascii_case("stopped") || (host.refused.is_some() && s.start.eq_ignore_ascii_case("automatic"))
+        !s.state.eq_ignore_ascii_case("stopped")
+            || (host.refused.is_some() && s.start.eq_ignore_ascii_case("automatic"))
     });
     if holds || host.expected || !host.held_before || !alive {
         return;
@@ -384,18 +385,18 @@ fn old_server(world: &World, host: &HostView, out: &mut Judgement) {
         AlarmKind::OldServerAlive,
         &host.name,
         Finding::blocker("old-server-alive", title)
-        .saw(
-            format!("service ADSync on {}", host.name),
-            service.map_or(String::new(), |s| format!("{}, start type {}", s.state, s.start)),
-        )
-        .saw(
-            r"ADSync\Parameters",
-            uses.map_or("unknown".to_string(), |p| {
-                format!("{} {} {}", p.server, p.instance, p.database)
-            }),
-        )
-        .source(OURS)
-        .next(format!("{}. {refusal}.", how_to_stop(&host.name))),
+            .saw(
+                format!("service ADSync on {}", host.name),
+                service.map_or(String::new(), |s| format!("{}, start type {}", s.state, s.start)),
+            )
+            .saw(
+                r"ADSync\Parameters",
+                uses.map_or("unknown".to_string(), |p| {
+                    format!("{} {} {}", p.server, p.instance, p.database)
+                }),
+            )
+            .source(OURS)
+            .next(format!("{}. {refusal}.", how_to_stop(&host.name))),
     );
 }
 

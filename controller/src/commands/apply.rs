@@ -264,7 +264,10 @@ async fn check_handover(tx: &mut dyn Tx, h: &PlannedHandover) -> Result<(), Prob
         return Err(Problem::refused(
             Finding::blocker(
                 "source-lease-changed",
-                format!("The lease of {} is not what it was when the plan was made", h.lease_name),
+                format!(
+                    "The lease of {} is not what it was when the plan was made",
+                    h.lease_name
+                ),
             )
             .saw(
                 format!("lease {}", h.resource),
@@ -282,7 +285,10 @@ async fn check_handover(tx: &mut dyn Tx, h: &PlannedHandover) -> Result<(), Prob
     match other {
         Some(other) => Err(Problem::refused(
             Finding::blocker("lease-held", format!("{} holds another database now", h.to_name))
-                .saw(format!("lease {}", other.resource), format!("{}, epoch {}", other.state, other.epoch))
+                .saw(
+                    format!("lease {}", other.resource),
+                    format!("{}, epoch {}", other.state, other.epoch),
+                )
                 .source("Syncferry: one Connect server uses one database")
                 .next("Use another host, or hand that lease over first."),
         )),

@@ -32,10 +32,13 @@ pub async fn cancel(core: &Core, actor: &str, migration: &str, reason: &str) -> 
         .find(|j| j.kind == JobKind::Install && j.state == JobState::Succeeded)
     {
         return Err(Problem::refused(
-            Finding::blocker("past-point-of-no-return", "The new Connect server uses the database already")
-                .saw(format!("job {}", done.name), "succeeded: the wizard was completed")
-                .source("Syncferry: the plan's rollback ends at the wizard")
-                .next(way_back(m.scenario)),
+            Finding::blocker(
+                "past-point-of-no-return",
+                "The new Connect server uses the database already",
+            )
+            .saw(format!("job {}", done.name), "succeeded: the wizard was completed")
+            .source("Syncferry: the plan's rollback ends at the wizard")
+            .next(way_back(m.scenario)),
         ));
     }
     tx.transition_migration(m.id, m.state, to).await?;

@@ -61,10 +61,7 @@ pub async fn authorize(
             }
             Ok(long)
         }
-        (JobKind::Fence, _) => tx
-            .authorize_run(&job.resource, attempt.epoch)
-            .await
-            .map(|()| long),
+        (JobKind::Fence, _) => tx.authorize_run(&job.resource, attempt.epoch).await.map(|()| long),
         _ => tx.authorize(&job.resource, attempt.epoch, None, needed).await,
     };
     let left = match permitted {

@@ -6,13 +6,11 @@ use syncferry_shared::lease::LeaseState;
 use syncferry_shared::state::{AttemptState, GateState, JobEvent, JobState, MigrationState};
 use syncferry_shared::token::AttemptToken;
 use syncferry_shared::{AgentId, DatabaseId, GateId, JobId, SessionId};
-use syncferry_store::{
-    AgentState, Host, HostRole, IdentityState, Inspection, Job, JobFilter, NewAttempt, Tx,
-};
+use syncferry_store::{AgentState, Host, HostRole, IdentityState, Inspection, Job, JobFilter, NewAttempt, Tx};
 
 use super::{actor, known_agent};
-use crate::core::{Core, migration_event};
 use crate::commands::apply::plan_of;
+use crate::core::{Core, migration_event};
 use crate::problem::Problem;
 use crate::{lease_use, scheduler};
 

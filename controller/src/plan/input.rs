@@ -152,10 +152,7 @@ impl PlanInput {
     /// What a login is in the database, where the agent was asked.
     pub fn principal(&self, login: &str) -> Option<&PrincipalFacts> {
         let preview = self.source_host.inventory.as_ref()?.preview.as_ref()?;
-        preview
-            .principals
-            .iter()
-            .find(|p| p.login.eq_ignore_ascii_case(login))
+        preview.principals.iter().find(|p| p.login.eq_ignore_ascii_case(login))
     }
     /// The target instance as its agent found it now.
     pub fn target_instance(&self) -> Option<&InstanceFacts> {

@@ -7,9 +7,9 @@ use syncferry_shared::lease::Resource;
 use syncferry_shared::plan::{Plan, PlanValues, Stage};
 use syncferry_shared::spec::{DatabaseIdentity, ExpectedConnect, JobKind};
 
+use super::PlanInput;
 use super::common::{self, Jobs, backup_file, can_compress, instance_field, lines, stage, temporary_name};
 use super::rules::{self, backup_bytes};
-use super::PlanInput;
 
 /// Makes the plan.
 pub fn plan(input: &PlanInput) -> Plan {
@@ -100,7 +100,7 @@ fn values(input: &PlanInput) -> Option<PlanValues> {
         },
         forests: adsync.forests.clone(),
         test: None,
-            old_service: None,
+        old_service: None,
     })
 }
 

@@ -173,7 +173,10 @@ fn stages(input: &PlanInput, v: &PlanValues) -> (Vec<Stage>, PlannedHandover) {
             "compare every table's rows and columns with the original".to_string(),
             format!("drop [{}] again", v.temporary_name),
         ],
-        &[format!("a database [{}] on {test}, dropped at the end", v.temporary_name)],
+        &[format!(
+            "a database [{}] on {test}, dropped at the end",
+            v.temporary_name
+        )],
     ));
     let mut stages = vec![
         stage("verify the database", vec![verify]),
@@ -282,7 +285,9 @@ fn handover(input: &PlanInput, resource: &Resource, stage: usize) -> PlannedHand
         &input.source_host.name,
     );
     let mut steps = match (way, old) {
-        (_, None) => vec![format!("nobody holds {lease}, or {to} does already: there is nothing to take")],
+        (_, None) => vec![format!(
+            "nobody holds {lease}, or {to} does already: there is nothing to take"
+        )],
         (HandoverWay::Host, Some(_)) => vec![
             format!("the agent on {from_name} saw the service ADSync stopped and disabled"),
             format!("the agent on {sql} saw no synchronisation service on {lease} after that"),
@@ -303,7 +308,9 @@ fn handover(input: &PlanInput, resource: &Resource, stage: usize) -> PlannedHand
             format!("another operator, within 15 minutes: {}", attest(lease, &from_name)),
         ],
     };
-    steps.push(format!("{to} holds {lease} under a new epoch; every token of {from_name} is void"));
+    steps.push(format!(
+        "{to} holds {lease} under a new epoch; every token of {from_name} is void"
+    ));
     if way == HandoverWay::Sql && old.is_some() {
         steps.push(format!("{}: SQL Server lets {to} in, and nobody else", open(lease)));
     }
@@ -393,7 +400,9 @@ fn rollback(input: &PlanInput, v: &PlanValues, h: &PlannedHandover) -> Vec<Strin
         format!(
             "Until the hand-over: `syncferry cancel`. The backup file on {sql} is deleted, the test copy is gone; {}",
             if stops_old_server(input) {
-                format!("the service on {old} gets its start type back and is started. {old} held the lease all the time.")
+                format!(
+                    "the service on {old} gets its start type back and is started. {old} held the lease all the time."
+                )
             } else {
                 "nothing else was changed.".to_string()
             }

@@ -199,7 +199,13 @@ fn test_restore(
         .and_then(|o| o.manifest.as_ref())
         .ok_or_else(|| missing(job, "a manifest"))?;
     let test = v.test.as_ref().ok_or_else(|| missing(job, "an instance"))?;
-    let of = |name: &str| known.outcomes.get(name).map(|o| o.sessions.as_slice()).unwrap_or_default();
+    let of = |name: &str| {
+        known
+            .outcomes
+            .get(name)
+            .map(|o| o.sessions.as_slice())
+            .unwrap_or_default()
+    };
     Ok(TestRestoreTask {
         file: manifest.path.clone(),
         original: v.source.clone(),

@@ -30,10 +30,7 @@ pub(crate) enum Standing {
     /// The new server holds the lease, and SQL Server lets it in.
     Passed,
     /// The old server is proven to have given up.
-    Proven {
-        lease: Lease,
-        evidence: Value,
-    },
+    Proven { lease: Lease, evidence: Value },
     /// Nobody holds it, with a proof.
     Free(Lease),
     /// Not yet, and what an operator does about it.
@@ -49,7 +46,12 @@ pub(crate) fn due<'a>(plan: &'a Plan, jobs: &[Job]) -> Option<&'a PlannedHandove
 }
 
 /// Looks, and changes nothing.
-pub(crate) async fn look(tx: &mut dyn Tx, m: &Migration, h: &PlannedHandover, jobs: &[Job]) -> Result<Standing, Problem> {
+pub(crate) async fn look(
+    tx: &mut dyn Tx,
+    m: &Migration,
+    h: &PlannedHandover,
+    jobs: &[Job],
+) -> Result<Standing, Problem> {
     let Some(lease) = tx.lease(&h.resource).await? else {
         return Ok(Standing::Waits(format!("the lease of {} is gone", h.lease_name)));
     };
@@ -125,7 +127,10 @@ async fn host_proof(tx: &mut dyn Tx, h: &PlannedHandover, jobs: &[Job]) -> Resul
         return Ok(Err(format!("nobody saw that the database is unused; {again}")));
     };
     let Some(seen) = stopped.stopped.filter(|s| s.is_out()) else {
-        return Ok(Err(format!("{} was not seen stopped and disabled; {again}", h.from_name)));
+        return Ok(Err(format!(
+            "{} was not seen stopped and disabled; {again}",
+            h.from_name
+        )));
     };
     if unused.sessions.iter().any(SessionFacts::is_sync_service) {
         return Ok(Err(format!("a synchronisation service is on the database; {again}")));
@@ -195,7 +200,10 @@ async fn what_to_do(tx: &mut dyn Tx, h: &PlannedHandover, lease: &Lease) -> Resu
         None => h.from_name.clone(),
     };
     let command = words::command(h.way, &h.lease_name, &holder);
-    let stands = format!("the lease of {} is {} at epoch {}", h.lease_name, lease.state, lease.epoch);
+    let stands = format!(
+        "the lease of {} is {} at epoch {}",
+        h.lease_name, lease.state, lease.epoch
+    );
     let word = tx.waiting_attestation(&h.resource).await?;
     Ok(match lease.state {
         LeaseState::Held | LeaseState::Draining if h.from.is_some() && lease.holder != h.from => format!(
@@ -207,9 +215,9 @@ async fn what_to_do(tx: &mut dyn Tx, h: &PlannedHandover, lease: &Lease) -> Resu
             word.first,
             words::attest(&h.lease_name, &holder)
         ),
-        LeaseState::Held | LeaseState::Draining if h.way != HandoverWay::Attested => format!(
-            "{stands}, still {holder}'s: it is lost when it is not renewed any more. Then: `{command}`"
-        ),
+        LeaseState::Held | LeaseState::Draining if h.way != HandoverWay::Attested => {
+            format!("{stands}, still {holder}'s: it is lost when it is not renewed any more. Then: `{command}`")
+        }
         LeaseState::Fencing | LeaseState::Quarantined if h.way == HandoverWay::Attested => {
             format!("{stands}. Two operators: `{}`", words::attest(&h.lease_name, &holder))
         }
@@ -235,10 +243,7 @@ pub(super) async fn advance(
         Standing::Proven { lease, evidence } => {
             let renewer = lease.renewer;
             let lease = match lease.state {
-                LeaseState::Held => {
-                    tx.request_handover(&h.resource, lease.epoch, Some(h.to), &by)
-                        .await?
-                }
+                LeaseState::Held => tx.request_handover(&h.resource, lease.epoch, Some(h.to), &by).await?,
                 _ => lease,
             };
             let proof = NewProof {
@@ -300,7 +305,10 @@ async fn renewer(tx: &mut dyn Tx, h: &PlannedHandover, server: HostId) -> Result
     Ok(None)
 }
 
-#[expect(clippy::too_many_arguments, reason = "a grant has that many parts, and it is made twice, here")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "a grant has that many parts, and it is made twice, here"
+)]
 async fn acquire(
     core: &Core,
     tx: &mut dyn Tx,

@@ -8,10 +8,10 @@ use syncferry_shared::{HostId, JobId, MigrationId, Millis, token};
 use syncferry_store::{AgentState, IdentityState, Inspection, InspectionState, Migration, MigrationFilter, Tx};
 
 use crate::core::{Core, migration_event};
-use crate::{find, inspect};
 use crate::plan::{self, KnownDatabase, KnownHost, PlanIds, PlanInput};
 use crate::problem::Problem;
 use crate::wake::HostReason;
+use crate::{find, inspect};
 
 /// No scenario has more jobs.
 const MOST_JOBS: usize = 16;

@@ -10,13 +10,13 @@ use syncferry_shared::plan::{LeaseRun, LeaseUse, Plan, PlannedHandover};
 use syncferry_shared::state::{JobEvent, JobState, MigrationEvent, MigrationState};
 use syncferry_store::{Job, LeaseError, Migration, Tx};
 
+use super::handing_over::{self, Standing};
 use crate::commands::apply::plan_of;
 use crate::commands::lease_run;
 use crate::core::{Core, migration_event};
 use crate::plan::specs::{self, Known, SpecError};
 use crate::problem::Problem;
 use crate::wake::HostReason;
-use super::handing_over::{self, Standing};
 use crate::{lease_use, progression, queries};
 
 /// Takes the next step of a running migration. Returns what stands in its way.
@@ -81,7 +81,10 @@ pub(super) async fn advance(core: &Core, id: MigrationId) -> Result<Vec<String>,
 
 /// What an operator is told while a lease does not change hands.
 fn waits(h: &PlannedHandover, why: &str) -> String {
-    format!("an operator: the hand-over from {} to {}: {why}", h.from_name, h.to_name)
+    format!(
+        "an operator: the hand-over from {} to {}: {why}",
+        h.from_name, h.to_name
+    )
 }
 
 fn is_done(job: &Job) -> bool {

@@ -8,12 +8,12 @@ use syncferry_shared::spec::JobKind;
 use syncferry_shared::state::{JobEvent, JobState, MigrationEvent, MigrationState};
 use syncferry_store::{Job, Tx};
 
+use super::handing_over;
 use crate::commands::apply::plan_of;
 use crate::core::{Core, migration_event};
-use super::handing_over;
 use crate::problem::Problem;
-use crate::{lease_use, progression};
 use crate::wake::HostReason;
+use crate::{lease_use, progression};
 
 /// Whether a job left something that its agent can take away again. An agent that failed puts back what its attempt did, and
 /// says whether it could; what an earlier attempt left, or an undoing that failed, is still there.

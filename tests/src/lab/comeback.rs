@@ -43,7 +43,10 @@ impl Lab {
         if flavour.can_be_fenced() {
             let service = host.service().await?;
             let state = service.map_or("not there", |s| s.state.as_str());
-            anyhow::ensure!(state != "running", "the service on {OLD_SERVER} got in although it is fenced");
+            anyhow::ensure!(
+                state != "running",
+                "the service on {OLD_SERVER} got in although it is fenced"
+            );
             let open = operator.alarms().await?;
             anyhow::ensure!(
                 !open.iter().any(|a| a.kind == "foreign-session"),
@@ -60,7 +63,9 @@ impl Lab {
                 foreign.1.as_secs_f64(),
                 title(&foreign.0)?
             );
-            println!("  SQL Server does not refuse it: nothing but the alarm stands between two servers and one database.");
+            println!(
+                "  SQL Server does not refuse it: nothing but the alarm stands between two servers and one database."
+            );
         }
         // Shown as an operator sees it; the exit code says that there are alarms.
         let exit = operator.type_in(&["alarms"]).await;

@@ -36,7 +36,10 @@ pub(super) async fn prepare(world: &World) -> anyhow::Result<()> {
         statements.push(user(OLD_ACCOUNT, &["db_owner"]));
     }
     for sql in statements {
-        session.run(&sql).await.with_context(|| format!("the DBA's statement failed: {sql}"))?;
+        session
+            .run(&sql)
+            .await
+            .with_context(|| format!("the DBA's statement failed: {sql}"))?;
     }
     session.close().await;
     Ok(())

@@ -19,8 +19,8 @@ use tokio::net::TcpStream;
 use super::host::MachineSpec;
 use super::host::dns::Dns;
 use super::host::layout::{KEY_COEXISTENCE, KEY_PARAMETERS, SERVICE, TRACE_DIR, UPGRADE_ENGINE, WIZARD_EXE};
-use super::host::services::ServiceAction;
 use super::host::protocol::{MachineFacts, PORT_FILE, Process, Request, Response, answers};
+use super::host::services::ServiceAction;
 use super::host::wizard::WizardView;
 
 /// How long PowerShell may take: loading the ADSync module alone takes seconds on a real server.

@@ -140,7 +140,13 @@ impl Lab {
         }
         let config = self.world.controller_dir().join("controller.toml");
         let mut arguments = words(&[roles::CONTROLLER, "--config"], Some(&config));
-        arguments.extend(["operator".into(), "add".into(), name.into(), "--out".into(), out.clone().into()]);
+        arguments.extend([
+            "operator".into(),
+            "add".into(),
+            name.into(),
+            "--out".into(),
+            out.clone().into(),
+        ]);
         self.supervisor.stop("controller").await?;
         self.supervisor.run_to_end("operator-add", arguments).await?;
         self.start_controller().await?;

@@ -167,7 +167,10 @@ impl Step for LetIn {
         let folder = staging(cx);
         let target: Value = cx.evidence_as("look-at-target")?;
         let of = |key: &str| target.get(key).and_then(Value::as_str).map(str::to_string);
-        let mut accounts: Vec<String> = of("account_of_source").into_iter().chain(of("service_account")).collect();
+        let mut accounts: Vec<String> = of("account_of_source")
+            .into_iter()
+            .chain(of("service_account"))
+            .collect();
         accounts.dedup();
         cx.env.host.secure_dir(&folder, &accounts).await?;
         Ok(json!({"folder": folder, "accounts": accounts}))

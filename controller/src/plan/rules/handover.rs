@@ -96,16 +96,19 @@ pub(super) fn new_server_is_free(input: &PlanInput, out: &mut Vec<Finding>) {
         .filter(|l| input.source.lease.as_ref().is_none_or(|s| s.resource != l.resource));
     if let Some(lease) = other {
         out.push(
-            Finding::blocker("lease-held", format!("{} holds another database already", input.connect_host.name))
-                .saw(
-                    format!("lease {}", lease.resource),
-                    format!("{} by {}, epoch {}", lease.state, input.connect_host.name, lease.epoch),
-                )
-                .source("Syncferry: one Connect server uses one database")
-                .next(format!(
-                    "Use another host with --connect-host, or hand that lease over first: `syncferry lease show {}`.",
-                    lease.resource
-                )),
+            Finding::blocker(
+                "lease-held",
+                format!("{} holds another database already", input.connect_host.name),
+            )
+            .saw(
+                format!("lease {}", lease.resource),
+                format!("{} by {}, epoch {}", lease.state, input.connect_host.name, lease.epoch),
+            )
+            .source("Syncferry: one Connect server uses one database")
+            .next(format!(
+                "Use another host with --connect-host, or hand that lease over first: `syncferry lease show {}`.",
+                lease.resource
+            )),
         );
     }
 }
@@ -135,10 +138,13 @@ pub(super) fn way_is_open(input: &PlanInput, out: &mut Vec<Finding>) {
     }
     if input.way() != HandoverWay::Host && lease.state == LeaseState::Held && !old.online {
         out.push(
-            Finding::note("lease-not-lost-yet", format!("The lease of {name} is still {}'s", old.name))
-                .saw(format!("lease {}", lease.resource), seen(lease, Some(&old.name)))
-                .source("Syncferry: a lease that was not renewed is lost, and still nobody else's")
-                .next("Nothing: by the time the test restore is done it is lost, or its agent is back."),
+            Finding::note(
+                "lease-not-lost-yet",
+                format!("The lease of {name} is still {}'s", old.name),
+            )
+            .saw(format!("lease {}", lease.resource), seen(lease, Some(&old.name)))
+            .source("Syncferry: a lease that was not renewed is lost, and still nobody else's")
+            .next("Nothing: by the time the test restore is done it is lost, or its agent is back."),
         );
     }
 }
@@ -169,21 +175,20 @@ fn host(input: &PlanInput, out: &mut Vec<Finding>) {
     let connect = old.inventory.as_ref().map(|i| i.connect.as_ref());
     if connect == Some(None) {
         out.push(
-            Finding::blocker("old-server-unseen", format!("The agent on {} does not see Connect", old.name))
-                .saw(format!("agent on {}", old.name), "it does not look at Connect")
-                .source(PROOFS)
-                .next(format!("The agent must run on the old server itself. {OTHER_WAYS}")),
+            Finding::blocker(
+                "old-server-unseen",
+                format!("The agent on {} does not see Connect", old.name),
+            )
+            .saw(format!("agent on {}", old.name), "it does not look at Connect")
+            .source(PROOFS)
+            .next(format!("The agent must run on the old server itself. {OTHER_WAYS}")),
         );
     }
 }
 
 /// A denial must bind the old server's account: by the same rules as when the fence is planned, which looks once more.
 fn sql(input: &PlanInput, out: &mut Vec<Finding>) {
-    let preview = input
-        .source_host
-        .inventory
-        .as_ref()
-        .and_then(|i| i.preview.as_ref());
+    let preview = input.source_host.inventory.as_ref().and_then(|i| i.preview.as_ref());
     let Some(preview) = preview else { return };
     let new = input.request.service_account.as_deref();
     let is_new = |login: &str| new.is_some_and(|n| n.eq_ignore_ascii_case(login));
@@ -263,9 +268,8 @@ pub(super) fn accounts_differ(input: &PlanInput, out: &mut Vec<Finding>) {
         return;
     };
     let sessions = input.source_facts().and_then(|f| f.sessions.as_ref());
-    let uses = |s: &&syncferry_shared::inventory::SessionFacts| {
-        s.is_sync_service() && s.login.eq_ignore_ascii_case(new)
-    };
+    let uses =
+        |s: &&syncferry_shared::inventory::SessionFacts| s.is_sync_service() && s.login.eq_ignore_ascii_case(new);
     let by_session = sessions.and_then(|all| all.iter().find(uses)).map(|s| {
         (
             format!("session {} in sys.dm_exec_sessions", s.id),
@@ -282,9 +286,15 @@ pub(super) fn accounts_differ(input: &PlanInput, out: &mut Vec<Finding>) {
         return;
     };
     let finding = if input.way() == HandoverWay::Sql {
-        Finding::blocker("service-account-shared", format!("{new} is the old server's account as well"))
+        Finding::blocker(
+            "service-account-shared",
+            format!("{new} is the old server's account as well"),
+        )
     } else {
-        Finding::warning("service-account-shared", format!("{new} is the old server's account as well"))
+        Finding::warning(
+            "service-account-shared",
+            format!("{new} is the old server's account as well"),
+        )
     };
     out.push(finding.saw(what, found).source("Syncferry: one service account per server, or a denial shuts out the wrong one").next(
         "Give the new server an account of its own with --service-account. With a shared one SQL Server can never be told to refuse the old server alone.",

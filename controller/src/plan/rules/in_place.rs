@@ -29,8 +29,11 @@ pub(super) fn instance_is_full_sql(input: &PlanInput, out: &mut Vec<Finding>) {
         );
     }
     let seen = |f: Finding| {
-        f.saw(format!("SERVERPROPERTY('ProductVersion') on {}", i.server_name), &i.product_version)
-            .source(PREREQUISITES_PAGE)
+        f.saw(
+            format!("SERVERPROPERTY('ProductVersion') on {}", i.server_name),
+            &i.product_version,
+        )
+        .source(PREREQUISITES_PAGE)
     };
     match i.major {
         16 => {}
@@ -59,18 +62,24 @@ pub(super) fn instance_is_full_sql(input: &PlanInput, out: &mut Vec<Finding>) {
     }
     if !i.can_view_state && !i.is_sysadmin {
         out.push(
-            Finding::blocker("sessions-unseen", format!("Who is connected to {name} could not be seen"))
-                .saw("HAS_PERMS_BY_NAME(NULL, NULL, 'VIEW SERVER STATE')", format!("0 for {}", i.login))
-                .source("Syncferry: between two holders nobody is on the database, and that is looked at")
-                .next(format!(
-                    "Have a DBA run: GRANT {} TO [{}]; Then plan again.",
-                    if i.major >= 16 {
-                        "VIEW SERVER PERFORMANCE STATE, VIEW SERVER SECURITY STATE"
-                    } else {
-                        "VIEW SERVER STATE"
-                    },
-                    i.login.replace(']', "]]")
-                )),
+            Finding::blocker(
+                "sessions-unseen",
+                format!("Who is connected to {name} could not be seen"),
+            )
+            .saw(
+                "HAS_PERMS_BY_NAME(NULL, NULL, 'VIEW SERVER STATE')",
+                format!("0 for {}", i.login),
+            )
+            .source("Syncferry: between two holders nobody is on the database, and that is looked at")
+            .next(format!(
+                "Have a DBA run: GRANT {} TO [{}]; Then plan again.",
+                if i.major >= 16 {
+                    "VIEW SERVER PERFORMANCE STATE, VIEW SERVER SECURITY STATE"
+                } else {
+                    "VIEW SERVER STATE"
+                },
+                i.login.replace(']', "]]")
+            )),
         );
     }
 }
@@ -99,7 +108,10 @@ pub(super) fn only_copy_is_upgraded(input: &PlanInput, out: &mut Vec<Finding>) {
         .parse::<syncferry_shared::ConnectVersion>()
         .is_ok_and(|v| last.is_some_and(|l| v > l));
     let finding = if newer {
-        let title = format!("The wizard upgrades {} in place, and there is no second copy", facts.name);
+        let title = format!(
+            "The wizard upgrades {} in place, and there is no second copy",
+            facts.name
+        );
         Finding::warning("only-copy-changes", title)
     } else {
         let title = format!("The wizard works on {} itself, and there is no second copy", facts.name);
@@ -147,11 +159,14 @@ pub(super) fn test_restore_can_run(input: &PlanInput, out: &mut Vec<Finding>) {
     }
     if let Some(s) = input.source_instance().filter(|s| t.major < s.major) {
         out.push(
-            Finding::blocker("test-instance-older", "The instance for the test restore is older than the database's")
-                .saw(format!("ProductVersion of {}", s.server_name), &s.product_version)
-                .saw(format!("ProductVersion of {}", t.server_name), &t.product_version)
-                .source("SQL Server error 3169: a backup cannot be restored on an older version")
-                .next("Name an instance of the database's version or a newer one with --test-instance, or leave it out."),
+            Finding::blocker(
+                "test-instance-older",
+                "The instance for the test restore is older than the database's",
+            )
+            .saw(format!("ProductVersion of {}", s.server_name), &s.product_version)
+            .saw(format!("ProductVersion of {}", t.server_name), &t.product_version)
+            .source("SQL Server error 3169: a backup cannot be restored on an older version")
+            .next("Name an instance of the database's version or a newer one with --test-instance, or leave it out."),
         );
     }
     room(input, t, out);
@@ -159,7 +174,8 @@ pub(super) fn test_restore_can_run(input: &PlanInput, out: &mut Vec<Finding>) {
 
 /// Backup and test copy on the volumes that they go to; what is on one volume must fit together.
 fn room(input: &PlanInput, t: &syncferry_shared::inventory::InstanceFacts, out: &mut Vec<Finding>) {
-    let (Some(backup), Some(facts), Some(i)) = (backup_bytes(input), input.source_facts(), &input.source_host.inventory)
+    let (Some(backup), Some(facts), Some(i)) =
+        (backup_bytes(input), input.source_facts(), &input.source_host.inventory)
     else {
         return;
     };

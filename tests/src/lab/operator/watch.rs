@@ -129,12 +129,7 @@ impl Operator {
     }
 
     /// The same; and where a lease has to change hands, operators bring that about.
-    pub async fn watch_with(
-        &mut self,
-        id: &str,
-        gate: &AtTheGate,
-        hands: Option<&Hands>,
-    ) -> anyhow::Result<Rest> {
+    pub async fn watch_with(&mut self, id: &str, gate: &AtTheGate, hands: Option<&Hands>) -> anyhow::Result<Rest> {
         let (mut tries, mut seen) = (0, 0);
         loop {
             let after = seen.to_string();
