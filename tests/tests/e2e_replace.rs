@@ -51,7 +51,15 @@ impl Lab {
         let log = self.dir.path().join("output.txt");
         let file = std::fs::File::create(&log).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_lab"))
-            .args(["replace-server", "--fast", "--objects", "1500", "--io-mb-per-s", "0", "--dir"])
+            .args([
+                "replace-server",
+                "--fast",
+                "--objects",
+                "1500",
+                "--io-mb-per-s",
+                "0",
+                "--dir",
+            ])
             .arg(self.path())
             .args(&self.more)
             .stdin(Stdio::null())
@@ -113,7 +121,11 @@ impl Lab {
         let sql = self.sql_effects();
         let count = |what: &str| sql.get(what).copied().unwrap_or(0);
         assert_eq!(
-            (count("BACKUP DATABASE"), count("RESTORE DATABASE"), count("DROP DATABASE")),
+            (
+                count("BACKUP DATABASE"),
+                count("RESTORE DATABASE"),
+                count("DROP DATABASE")
+            ),
             (1, 1, 1),
             "one backup, restored for a test, and the copy dropped: {sql:?}\n{output}"
         );
@@ -132,7 +144,10 @@ impl Lab {
             let fits = |e: &&Value| e["type"] == kind && (job.is_empty() || e["payload"]["job"] == job);
             events.iter().find(fits).unwrap()["seq"].as_i64().unwrap()
         };
-        assert!(at("job.succeeded", "test-restore") < at("lease.handed-over", ""), "{output}");
+        assert!(
+            at("job.succeeded", "test-restore") < at("lease.handed-over", ""),
+            "{output}"
+        );
         assert!(at("lease.handed-over", "") < at("job.offered", "install"), "{output}");
         assert!(output.contains("old-server-alive after"), "{output}");
         assert!(Supervisor::leftovers(&self.path()).is_empty(), "nothing runs on");
@@ -254,7 +269,10 @@ async fn a_machine_that_is_off_and_an_interruption_in_the_hand_over() {
     kill(running.child.id(), Signal::INT).unwrap();
     let (exit, output) = tokio::task::spawn_blocking(|| running.wait()).await.unwrap();
     assert_eq!(exit, INTERRUPTED, "{output}");
-    assert!(Supervisor::leftovers(&lab.path()).is_empty(), "everything that it started has ended");
+    assert!(
+        Supervisor::leftovers(&lab.path()).is_empty(),
+        "everything that it started has ended"
+    );
     let (exit, output) = tokio::task::block_in_place(|| lab.run());
     assert_eq!(exit, 0, "{output}");
     assert!(output.contains("going on with migration"), "{output}");
@@ -289,7 +307,10 @@ fn nothing_can_be_proven_and_two_people_give_their_word() {
     assert_eq!(exit, 0, "{output}");
     lab.assert_replaced(&output, "operator_attested");
     assert!(output.contains("The second operator:"), "{output}");
-    assert!(output.contains("break-glass"), "the weakest proof raises an alarm\n{output}");
+    assert!(
+        output.contains("break-glass"),
+        "the weakest proof raises an alarm\n{output}"
+    );
     assert!(output.contains("foreign-session after"), "{output}");
 }
 
@@ -309,17 +330,27 @@ async fn a_cancellation_at_the_wizard_gives_everything_back() {
     let (exit, output) = tokio::task::spawn_blocking(|| running.wait()).await.unwrap();
     assert_eq!(exit, CANCELLED, "{output}");
     let new = lab.effects(NEW_SERVER);
-    assert_eq!((new.msi_installs, new.msi_uninstalls, new.wizards_completed), (1, 1, 0), "{output}");
+    assert_eq!(
+        (new.msi_installs, new.msi_uninstalls, new.wizards_completed),
+        (1, 1, 0),
+        "{output}"
+    );
     let old = lab.effects(OLD_SERVER);
     assert_eq!((old.service_stops, old.service_starts), (1, 1), "{output}");
     let state = State::load(&lab.world().host_dir(OLD_SERVER)).unwrap();
     let service = state.service("ADSync").unwrap();
-    assert_eq!((service.state, service.start), (ServiceState::Running, StartType::Automatic), "{output}");
+    assert_eq!(
+        (service.state, service.start),
+        (ServiceState::Running, StartType::Automatic),
+        "{output}"
+    );
     let report = lab.report();
     assert_eq!(report["state"], "cancelled", "{output}");
-    let given_back = report["events"].as_array().unwrap().iter().any(|e| {
-        e["type"] == "lease.given-back" && e["payload"]["title"].as_str().unwrap().ends_with(OLD_SERVER)
-    });
+    let given_back = report["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .any(|e| e["type"] == "lease.given-back" && e["payload"]["title"].as_str().unwrap().ends_with(OLD_SERVER));
     assert!(given_back, "{output}");
     assert_eq!(lab.backups(), 1, "the backup is kept\n{output}");
     lab.assert_audit(&output);

@@ -1,21 +1,16 @@
-//! `docs/WALKTHROUGH.md` and `docs/WALKTHROUGH-replace-server.md` are real runs: these tests run the lab as README says, and compare
-//! what happened with what stands there. `UPDATE_DOCS=1` writes the files anew. Ids, hashes and times differ from run to run and stand there as such.
+//! `docs/WALKTHROUGH.md` is a real run: this test runs the lab as README says, and compares what happened with what stands
+//! there. `UPDATE_DOCS=1` writes the file anew. Ids, hashes and times differ from run to run and stand there as such.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-const MOVE: &str = "# A whole run\n\n\
+const INTRODUCTION: &str = "# A whole run\n\n\
 This is what `cargo lab move-to-full-sql` prints, from nothing to the evidence, when its output is no terminal (in a terminal,\n\
 progress is shown as bars). A test made it and holds it against the code; ids, hashes and times are replaced by words.\n\n```text\n";
 
-const REPLACE: &str = "# A whole replacement\n\n\
-This is what `cargo lab replace-server --flavour sql-fence` prints: the Connect server is dead, SQL Server is told to refuse it, a new\n\
-one is seated on its database, and the old one comes back. A test made it and holds it against the code; ids, hashes and times are\n\
-replaced by words.\n\n```text\n";
-
-fn document(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name)
+fn document() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/WALKTHROUGH.md")
 }
 
 /// The same text for every run: what differs is replaced by words.
@@ -72,24 +67,10 @@ fn happened(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_walkthrough_is_what_happens() {
-    compare("WALKTHROUGH.md", MOVE, &["move-to-full-sql"]);
-}
-
-#[test]
-fn the_walkthrough_of_a_replacement_is_what_happens() {
-    compare(
-        "WALKTHROUGH-replace-server.md",
-        REPLACE,
-        &["replace-server", "--flavour", "sql-fence"],
-    );
-}
-
-fn compare(name: &str, introduction: &str, words: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("lab");
     let output = Command::new(env!("CARGO_BIN_EXE_lab"))
-        .args(words)
-        .args(["--fast", "--io-mb-per-s", "0", "--dir"])
+        .args(["move-to-full-sql", "--fast", "--io-mb-per-s", "0", "--dir"])
         .arg(&dir)
         .stdin(Stdio::null())
         .output()
@@ -103,11 +84,10 @@ fn compare(name: &str, introduction: &str, words: &[&str]) {
     let text = plain(&String::from_utf8_lossy(&output.stdout), &dir);
     let now = happened(&text);
     assert!(now.len() > 40, "the run tells what happens: {now:#?}");
-    let document = document(name);
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&document, format!("{introduction}{}\n```\n", text.trim_end())).unwrap();
+        std::fs::write(document(), format!("{INTRODUCTION}{}\n```\n", text.trim_end())).unwrap();
     }
-    let written = std::fs::read_to_string(&document).unwrap();
+    let written = std::fs::read_to_string(document()).unwrap();
     assert_eq!(
         happened(&written),
         now,

@@ -18,11 +18,17 @@ async fn beside_the_original_and_gone_again() {
     let before = site.databases(&site.source).await;
     let outcome = done(site.run(site.test_restore(&backup, "localdb", false).await).await);
     assert_eq!(outcome.levels, [Level::L2, Level::L3, Level::L4]);
-    assert!(outcome.restored.is_none(), "nothing becomes known by a copy that is gone");
+    assert!(
+        outcome.restored.is_none(),
+        "nothing becomes known by a copy that is gone"
+    );
     assert_eq!(outcome.counts, backup.counts);
     assert_eq!(site.databases(&site.source).await, before);
     assert_eq!(
-        (site.source.completed("RESTORE DATABASE"), site.source.completed("DROP DATABASE")),
+        (
+            site.source.completed("RESTORE DATABASE"),
+            site.source.completed("DROP DATABASE")
+        ),
         (1, 1)
     );
     let file = backup.manifest.unwrap().path;

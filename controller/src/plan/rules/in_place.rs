@@ -108,7 +108,10 @@ pub(super) fn only_copy_is_upgraded(input: &PlanInput, out: &mut Vec<Finding>) {
         .parse::<syncferry_shared::ConnectVersion>()
         .is_ok_and(|v| last.is_some_and(|l| v > l));
     let finding = if newer {
-        let title = format!("The wizard upgrades {} in place, and there is no second copy", facts.name);
+        let title = format!(
+            "The wizard upgrades {} in place, and there is no second copy",
+            facts.name
+        );
         Finding::warning("only-copy-changes", title)
     } else {
         let title = format!("The wizard works on {} itself, and there is no second copy", facts.name);

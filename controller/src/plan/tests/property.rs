@@ -57,9 +57,16 @@ fn holds(input: &PlanInput) -> Result<(), TestCaseError> {
     let blocker = plan.findings.iter().any(Finding::blocks);
     prop_assert_eq!(plan.blocked(), blocker, "{:?}", plan.findings);
     prop_assert_eq!(plan.values.is_some(), !blocker);
-    prop_assert!(plan.findings.windows(2).all(|w| w[0].severity >= w[1].severity), "the worst comes first");
+    prop_assert!(
+        plan.findings.windows(2).all(|w| w[0].severity >= w[1].severity),
+        "the worst comes first"
+    );
     for f in &plan.findings {
-        prop_assert!(!f.evidence.is_empty() && !f.source.is_empty() && !f.title.is_empty(), "{:?}", f);
+        prop_assert!(
+            !f.evidence.is_empty() && !f.source.is_empty() && !f.title.is_empty(),
+            "{:?}",
+            f
+        );
     }
     if blocker {
         prop_assert!(plan.stages.is_empty() && plan.handover.is_none());
@@ -70,7 +77,10 @@ fn holds(input: &PlanInput) -> Result<(), TestCaseError> {
     for job in plan.jobs() {
         let known = Known {
             outcomes: &outcomes,
-            lease: LeaseRef { resource: job.resource.clone(), epoch: 1 },
+            lease: LeaseRef {
+                resource: job.resource.clone(),
+                epoch: 1,
+            },
             source_agent: Some(AgentId(Uuid::from_u128(1))),
             source_address: Some("sync01:7444".to_string()),
         };
@@ -79,7 +89,10 @@ fn holds(input: &PlanInput) -> Result<(), TestCaseError> {
         let made = made.unwrap();
         // What travels is what was meant.
         let bytes = serde_json::to_vec(&made).unwrap();
-        prop_assert_eq!(&serde_json::from_slice::<syncferry_shared::spec::JobSpec>(&bytes).unwrap(), &made);
+        prop_assert_eq!(
+            &serde_json::from_slice::<syncferry_shared::spec::JobSpec>(&bytes).unwrap(),
+            &made
+        );
         prop_assert_eq!(made.task.kind(), job.kind);
         outcomes.insert(job.name.clone(), facts::outcome(&made));
     }

@@ -125,7 +125,10 @@ fn shown(plan: &Plan) -> String {
     for (number, stage) in plan.stages.iter().enumerate() {
         text += &format!("## {} {}\n", number + 1, stage.name);
         for job in &stage.jobs {
-            text += &format!("{} ({:?}) on {}, lease {:?}\n", job.name, job.kind, job.host_name, job.lease);
+            text += &format!(
+                "{} ({:?}) on {}, lease {:?}\n",
+                job.name, job.kind, job.host_name, job.lease
+            );
             for step in &job.steps {
                 text += &format!("  - {step}\n");
             }
@@ -204,7 +207,14 @@ fn every_job_of_a_replacement_gets_its_specification() {
         let made = spec(&plan, job, &known).unwrap();
         outcomes.insert(job.name.clone(), facts::outcome(&made));
         // What the other scenario has as well is in its own snapshot.
-        if ["test-restore", "stop-old-server", "verify-unused", "verify-old-server-out"].contains(&job.name.as_str()) {
+        if [
+            "test-restore",
+            "stop-old-server",
+            "verify-unused",
+            "verify-old-server-out",
+        ]
+        .contains(&job.name.as_str())
+        {
             all.push(made.task);
         }
     }

@@ -366,10 +366,7 @@ fn no_rule_lacks_a_case() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/plan");
     let mut ids = BTreeSet::new();
     let rules = std::fs::read_dir(folder.join("rules")).unwrap();
-    for path in rules
-        .map(|f| f.unwrap().path())
-        .chain([folder.join("common.rs")])
-    {
+    for path in rules.map(|f| f.unwrap().path()).chain([folder.join("common.rs")]) {
         let text = std::fs::read_to_string(&path).unwrap();
         for word in ["Finding::blocker(", "Finding::warning(", "Finding::note("] {
             for rest in text.split(word).skip(1) {

@@ -117,7 +117,15 @@ impl Operator {
             Flavour::TwoPeople => {
                 println!("\nThe first operator:");
                 let word = [
-                    "lease", "break-glass", &name, "--server", OLD_SERVER, "--ticket", TICKET, "--reason", "the rack burnt",
+                    "lease",
+                    "break-glass",
+                    &name,
+                    "--server",
+                    OLD_SERVER,
+                    "--ticket",
+                    TICKET,
+                    "--reason",
+                    "the rack burnt",
                 ];
                 self.until_not_contradicted(&word).await?;
                 self.type_in(&with(&word, "--yes")).await
@@ -143,7 +151,9 @@ impl Operator {
                 return Ok(());
             }
             if !told {
-                println!("  {OLD_SERVER} was seen alive too lately; a word against that is refused. The operator waits.");
+                println!(
+                    "  {OLD_SERVER} was seen alive too lately; a word against that is refused. The operator waits."
+                );
                 told = true;
             }
             anyhow::ensure!(Instant::now() < until, "{OLD_SERVER} is seen alive:\n{said}");

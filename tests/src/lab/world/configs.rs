@@ -8,9 +8,9 @@ use syncferry_proto::transport::private_file;
 use super::sql::AGENT_LOGIN;
 use super::{HOSTS, INSTANCE, OLD_SERVER, SQL_HOST, SQL_PORT, STAGING, TargetEngine, World};
 use crate::lab::host::layout::VIRTUAL_ACCOUNT;
+use crate::lab::host::sql::WINDOWS_PASSWORD;
 use crate::lab::power::OLD_MACHINE;
 use crate::lab::roles;
-use crate::lab::host::sql::WINDOWS_PASSWORD;
 
 pub(super) fn write(world: &World) -> anyhow::Result<()> {
     fs::create_dir_all(world.controller_dir())?;
