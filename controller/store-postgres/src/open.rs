@@ -31,6 +31,9 @@ const BEGIN_TO_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_ad
 /// A connection is replaced after this, so that new certificates count and a failed-over name is looked up again.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
 
+/// For how long a transaction may do nothing. Less than others wait for it.
+const STILL: Duration = Duration::from_secs(5);
+
 /// How often a transaction is begun anew on another connection when the first one turns out to be dead.
 const TRIES: usize = 3;
 
@@ -63,8 +66,11 @@ impl Options {
         let told = [
             ("lock_timeout", ms(self.busy_timeout)),
             ("statement_timeout", ms(self.statement_timeout)),
-            // A controller that stands still in a transaction must not hold up the others for ever.
-            ("idle_in_transaction_session_timeout", ms(self.statement_timeout)),
+            // A controller that stands still in a transaction, or that was cut off in one, holds up all others.
+            (
+                "idle_in_transaction_session_timeout",
+                ms(self.statement_timeout.min(STILL)),
+            ),
             ("tcp_keepalives_idle", "10".into()),
             ("tcp_keepalives_interval", "5".into()),
             ("tcp_keepalives_count", "3".into()),
