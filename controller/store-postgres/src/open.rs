@@ -36,6 +36,8 @@ const LIFETIME: Duration = Duration::from_secs(30 * 60);
 pub(crate) const NAME: &str = "syncferry-controller";
 /// How the sessions of operations on the whole store are called, so that controllers can be told from them.
 pub(crate) const OPERATIONS: &str = "syncferry-store";
+/// For how long a transaction may do nothing. Less than others wait for it.
+const STILL: Duration = Duration::from_secs(5);
 
 /// How often a transaction is begun anew on another connection when the first one turns out to be dead.
 const TRIES: usize = 3;
@@ -72,8 +74,11 @@ impl Options {
         let told = [
             ("lock_timeout", ms(self.busy_timeout)),
             ("statement_timeout", ms(self.statement_timeout)),
-            // A controller that stands still in a transaction must not hold up the others for ever.
-            ("idle_in_transaction_session_timeout", ms(self.statement_timeout)),
+            // A controller that stands still in a transaction, or that was cut off in one, holds up all others.
+            (
+                "idle_in_transaction_session_timeout",
+                ms(self.statement_timeout.min(STILL)),
+            ),
             ("tcp_keepalives_idle", "10".into()),
             ("tcp_keepalives_interval", "5".into()),
             ("tcp_keepalives_count", "3".into()),

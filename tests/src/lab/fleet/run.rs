@@ -1,14 +1,15 @@
 //! A fleet's run: PostgreSQL and the controllers come up, sites are worked off side by side while faults are done to all of them,
 //! then everything is whole again and looked at.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex as Blocking, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use tokio::sync::Mutex;
 use tokio::task::{JoinSet, LocalSet};
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +18,7 @@ use super::faults::{Done, Hands};
 use super::outcome::{Ended, Outcome};
 use super::site::{self, AgentTrace, Exposed, SiteOutcome};
 use super::{AGENTS_OF_A_SITE, FleetArgs, say, takeover};
+use crate::lab::processes::Supervisor;
 use crate::lab::roles;
 
 const EXIT_INTERRUPTED: u8 = 130;
@@ -36,10 +38,14 @@ pub(in crate::lab) async fn run(args: &FleetArgs) -> anyhow::Result<ExitCode> {
         biased;
         () = roles::stop_signal() => {
             eprintln!("Interrupted. What there is stays in {}.", dir.display());
+            end_all(&dir);
             return Ok(ExitCode::from(EXIT_INTERRUPTED));
         }
-        outcome = fleet(args, &dir) => outcome?,
+        outcome = fleet(args, &dir) => outcome,
     };
+    // Whatever happened, nothing runs on.
+    end_all(&dir);
+    let outcome = outcome?;
     match args.json {
         true => println!("{}", serde_json::to_string_pretty(&outcome.json())?),
         false => println!("\n{}", outcome.table()),
@@ -56,6 +62,13 @@ pub(in crate::lab) async fn run(args: &FleetArgs) -> anyhow::Result<ExitCode> {
         std::fs::remove_dir_all(&dir)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Ends what a site or a controller left running.
+fn end_all(dir: &Path) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        Supervisor::end_leftovers(&entry.path());
+    }
 }
 
 async fn fleet(args: &FleetArgs, dir: &Path) -> anyhow::Result<Outcome> {
@@ -78,15 +91,30 @@ async fn fleet(args: &FleetArgs, dir: &Path) -> anyhow::Result<Outcome> {
     let limit = Duration::from_secs(args.minutes * 60);
     // The command line inside a lane stays in one thread.
     let local = LocalSet::new();
-    let sites = local.run_until(all_sites(args, &exe, dir, &hands));
-    let sites = tokio::time::timeout(limit, sites).await;
+    let endings = Endings::default();
+    let all = local.run_until(all_sites(args, &exe, dir, &hands, Rc::clone(&endings)));
+    let in_time = tokio::time::timeout(limit, all).await.is_ok();
+    // What did not come to its end ends here, with its processes.
+    drop(local);
     hands.enough.cancel();
     let mut problems = Vec::new();
     if let Err(e) = working.await.map_err(anyhow::Error::from).and_then(|worked| worked) {
         problems.push(format!("a hand could not do what was drawn: {e:#}"));
     }
-    let (mut sites, failed) =
-        sites.with_context(|| format!("not all came to their ends within {} min", args.minutes))?;
+    let (mut sites, mut failed) = (Vec::new(), Vec::new());
+    for site in endings.take() {
+        match site {
+            Ok(outcome) => sites.push(outcome),
+            Err(e) => failed.push(format!("{e:#}")),
+        }
+    }
+    if !in_time {
+        let (came, all) = (sites.len() + failed.len(), args.migrations);
+        problems.push(format!(
+            "{came} of {all} came to their ends within {} min",
+            args.minutes
+        ));
+    }
     problems.extend(failed);
     sites.sort_by_key(|s| s.number);
     if let Err(e) = controllers.audit().await {
@@ -123,37 +151,33 @@ fn ended(site: SiteOutcome) -> Ended {
     }
 }
 
-/// Works all sites off, so many side by side; those that ended, and what kept others from it.
-async fn all_sites(args: &FleetArgs, exe: &Path, dir: &Path, hands: &Hands) -> (Vec<SiteOutcome>, Vec<String>) {
-    let waiting = Arc::new(Mutex::new((0..args.migrations).collect::<VecDeque<usize>>()));
+/// Those that ended, and what kept others from it.
+type Endings = Rc<RefCell<Vec<anyhow::Result<SiteOutcome>>>>;
+
+/// Works all sites off, so many side by side.
+async fn all_sites(args: &FleetArgs, exe: &Path, dir: &Path, hands: &Hands, ended: Endings) {
+    let waiting = Rc::new(RefCell::new((0..args.migrations).collect::<VecDeque<usize>>()));
     let mut lanes = JoinSet::new();
     for _ in 0..args.side_by_side() {
         let (args, exe, dir) = (args.clone(), exe.to_path_buf(), dir.to_path_buf());
-        let (waiting, hands) = (Arc::clone(&waiting), hands.clone());
+        let (waiting, hands, ended) = (Rc::clone(&waiting), hands.clone(), Rc::clone(&ended));
         lanes.spawn_local(async move {
-            let mut ended = Vec::new();
             loop {
-                let Some(number) = waiting.lock().await.pop_front() else {
-                    return ended;
-                };
+                let next = waiting.borrow_mut().pop_front();
+                let Some(number) = next else { return };
                 let site = site::run(number, &exe, &dir, &args, &hands.controllers, &hands.exposed).await;
                 if let Err(e) = &site {
                     say(&format!("a site failed: {e:#}"));
                 }
-                ended.push(site);
+                ended.borrow_mut().push(site);
             }
         });
     }
-    let (mut good, mut bad) = (Vec::new(), Vec::new());
     while let Some(lane) = lanes.join_next().await {
-        for site in lane.unwrap_or_else(|e| vec![Err(e.into())]) {
-            match site {
-                Ok(outcome) => good.push(outcome),
-                Err(e) => bad.push(format!("{e:#}")),
-            }
+        if let Err(e) = lane {
+            ended.borrow_mut().push(Err(e.into()));
         }
     }
-    (good, bad)
 }
 
 /// What a log says that none may say.
