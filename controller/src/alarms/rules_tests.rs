@@ -310,7 +310,10 @@ fn a_lease_that_waits_since_a_restore_is_told_apart_from_one_in_doubt() {
     world.leases[0].state = LeaseState::Quarantined;
     let told = |w: &World| {
         let judgement = judge(w);
-        let alarm = judgement.alarming.into_iter().find(|a| a.kind == AlarmKind::LeaseQuarantined);
+        let alarm = judgement
+            .alarming
+            .into_iter()
+            .find(|a| a.kind == AlarmKind::LeaseQuarantined);
         alarm.unwrap().finding.next_step
     };
     assert!(told(&world).contains("Find out what happened"));

@@ -348,7 +348,9 @@ async fn a_server_that_forgot_takes_no_writes_before_a_new_incarnation() {
     assert_eq!(store.begin("test").await.err().unwrap().cause, Cause::WentBack);
     let mut tx = store.begin_recovery().await.unwrap();
     let by = syncferry_store::By::new("controller");
-    tx.begin_incarnation(&syncferry_store::Highest::default(), &by).await.unwrap();
+    tx.begin_incarnation(&syncferry_store::Highest::default(), &by)
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     assert_eq!(store.begin("test").await.unwrap().incarnation(), 2);
 }

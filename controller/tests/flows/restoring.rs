@@ -283,7 +283,10 @@ async fn by_a_failover_that_lost_the_newest_commit() {
     let report = w.old.try_report(&job.token, succeeded_of(&job)).await.unwrap();
     assert!(!report.current);
     until("every agent said hello", async || {
-        w.agents().iter().all(|a| a.journal(|j| j.incarnation) == 2).then_some(())
+        w.agents()
+            .iter()
+            .all(|a| a.journal(|j| j.incarnation) == 2)
+            .then_some(())
     })
     .await;
     w.controller.stop_and_audit().await;
