@@ -363,6 +363,7 @@ impl People {
                 .map(|s| s.account.clone())
                 .collect(),
             reason: "it must be".into(),
+            ..v1::PlanFenceRequest::default()
         };
         let answer = self.admin.plan_fence(call(request)).await;
         let what = if opens { "lease open" } else { "lease fence --sql" };

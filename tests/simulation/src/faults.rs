@@ -83,7 +83,11 @@ impl Faults {
     pub(crate) fn draw(seed: u64, seconds: u64, calm: bool) -> Self {
         let mut r = StdRng::seed_from_u64(seed ^ 0xFA017);
         let mut due = BTreeMap::new();
-        let end = i64::try_from(seconds * 1000).unwrap_or(i64::MAX);
+        let end = if calm {
+            0
+        } else {
+            i64::try_from(seconds * 1000).unwrap_or(i64::MAX)
+        };
         let mut put = |at: i64, fault: Fault| {
             let n = due.len();
             due.insert((at, n), fault);
@@ -91,7 +95,7 @@ impl Faults {
         let mut at = 0;
         // Some seeds are stormy and some are nearly quiet.
         let pace = [6_000, 12_000, 20_000, 40_000][r.random_range(0..4)];
-        while !calm {
+        loop {
             at += r.random_range(pace / 4..pace * 2);
             if at >= end {
                 break;
@@ -262,15 +266,13 @@ impl Faults {
                 world.slots[*a].paused_until.store(0, Ordering::SeqCst);
                 sim.release(node(*a), CONTROLLER);
             }
-            Fault::Crash(a) | Fault::Reboot(a) | Fault::Tear(a) | Fault::Revert(a, _) => {
-                if std::mem::take(&mut self.down[*a]) {
-                    sim.bounce(node(*a));
-                }
+            Fault::Crash(a) | Fault::Reboot(a) | Fault::Tear(a) | Fault::Revert(a, _)
+                if std::mem::take(&mut self.down[*a]) =>
+            {
+                sim.bounce(node(*a));
             }
-            Fault::CrashController | Fault::RestoreStore => {
-                if std::mem::take(&mut self.controller_down) {
-                    sim.bounce(CONTROLLER);
-                }
+            Fault::CrashController | Fault::RestoreStore if std::mem::take(&mut self.controller_down) => {
+                sim.bounce(CONTROLLER);
             }
             Fault::SqlCut(a) => world.slots[*a].sql_cut.store(false, Ordering::SeqCst),
             Fault::SqlSlow(a) => world.slots[*a].sql_ms.store(10, Ordering::SeqCst),
@@ -318,7 +320,8 @@ fn restored(world: &World) -> anyhow::Result<()> {
     );
     let done = runtime.block_on(async {
         let mut tx = world.store.begin("store.restored").await?;
-        tx.begin_incarnation(&syncferry_store::Highest::default(), &By::new("restore")).await?;
+        tx.begin_incarnation(&syncferry_store::Highest::default(), &By::new("restore"))
+            .await?;
         tx.commit().await
     });
     world.weather.refuse.store(refuse, Ordering::SeqCst);
