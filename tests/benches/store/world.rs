@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicUsize;
 use anyhow::Context as _;
 use serde_json::json;
 use syncferry_controller::config::Config;
-use syncferry_controller::core::Core;
+use syncferry_controller::core::{Core, Greeted};
 use syncferry_controller::identity::Keys;
 use syncferry_controller::wake::Wake;
 use syncferry_shared::catalogue::Catalogue;
@@ -75,6 +75,10 @@ impl World {
                     .with_context(|| format!("lane {n}"))?,
             ));
         }
+        let greeted = Greeted::default();
+        for lane in &made {
+            greeted.note(lane.agent);
+        }
         let core = Core {
             id: ControllerId::new(at(), &random()),
             store,
@@ -83,6 +87,7 @@ impl World {
             authority: Arc::new(keys.authority),
             tickets: keys.tickets,
             catalogue: Catalogue::embedded(),
+            greeted,
             stop: CancellationToken::new(),
         };
         Ok(World {
