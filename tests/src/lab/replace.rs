@@ -32,7 +32,8 @@ impl Lab {
         operator.wait_for_controller().await?;
         phase.next("The database, and who uses it");
         let begun = operator.unfinished().await?;
-        if begun.is_none() {
+        // In a folder where it was replaced already, the old server is out.
+        if operator.newest().await?.is_none() {
             self.until_service_runs().await?;
             operator.add_database_on(SQL_HOST, &options.database).await?;
         }
