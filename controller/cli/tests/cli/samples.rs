@@ -131,6 +131,7 @@ fn planned_job(n: u128, name: &str, kind: JobKind, host: &str, steps: &[&str], c
         host: HostId(id(2)),
         host_name: host.into(),
         resource: syncferry_shared::lease::Resource::database(DatabaseId(id(5))),
+        lease: Default::default(),
         steps: steps.iter().map(|s| s.to_string()).collect(),
         changes: changes.iter().map(|s| s.to_string()).collect(),
     }
@@ -183,6 +184,8 @@ pub(crate) fn plan(findings: Vec<Finding>) -> Plan {
             data_dir: None,
             log_dir: None,
             keep_backup: false,
+            handover: None,
+            test_instance: None,
         }),
         stages: if blocked { vec![] } else { stages },
         findings,
@@ -197,6 +200,7 @@ pub(crate) fn plan(findings: Vec<Finding>) -> Plan {
         },
         values: None,
         lease_run: None,
+        handover: None,
     }
 }
 
