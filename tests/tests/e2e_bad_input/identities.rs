@@ -140,7 +140,7 @@ async fn a_token_that_was_used_enrols_nobody_else() {
     let mut operator = Operator::open(lab.world().credentials()).unwrap();
     operator.wait_for_controller().await.unwrap();
     operator.add_site().await.unwrap();
-    let tokens = operator.add_hosts().await.unwrap();
+    let tokens = operator.add_hosts(false).await.unwrap();
     for (host, token) in &tokens {
         lab.enrol(host, token).await.unwrap();
     }

@@ -342,6 +342,10 @@ pub(crate) fn name_of(task: &Task) -> &'static str {
         Task::FenceDatabase(_) => "fence-database",
         Task::RemoveMarks(_) => "remove-marks",
         Task::ProbeIdentity(_) => "probe-identity",
+        Task::TestRestore(_) => "test-restore",
+        Task::StopServer(_) => "stop-old-server",
+        Task::VerifyUnused(_) => "verify-unused",
+        Task::VerifyStopped(_) => "verify-old-server-out",
     }
 }
 
