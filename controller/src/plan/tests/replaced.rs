@@ -62,7 +62,7 @@ pub(super) fn replaced() -> PlanInput {
             instance: String::new(),
             database: "ADSync".to_string(),
         });
-        for service in &mut connect.service {
+        if let Some(service) = &mut connect.service {
             service.account = OLD.to_string();
         }
     }
