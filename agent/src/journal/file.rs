@@ -92,6 +92,10 @@ pub(crate) struct JournalFile {
     _lock: File,
 }
 
+/// How often the lock is tried again, and after how long.
+const LOCK_TRIES: u32 = 20;
+const LOCK_AGAIN: std::time::Duration = std::time::Duration::from_millis(25);
+
 impl JournalFile {
     /// Opens the journal in `dir`, makes it when there is none, and cuts a torn last record off.
     pub(crate) fn open(dir: &Path) -> Result<(Self, Read), JournalError> {
@@ -104,10 +108,16 @@ impl JournalFile {
         let lock = options()
             .open(dir.join("journal.lock"))
             .map_err(io("open the lock of"))?;
-        lock.try_lock().map_err(|e| match e {
-            TryLockError::WouldBlock => JournalError::InUse,
-            TryLockError::Error(e) => io("lock")(e),
-        })?;
+        let mut tries = 0..LOCK_TRIES;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                // A program that this very process starts holds all of its files for a moment, ours of a moment ago too.
+                Err(TryLockError::WouldBlock) if tries.next().is_some() => std::thread::sleep(LOCK_AGAIN),
+                Err(TryLockError::WouldBlock) => return Err(JournalError::InUse),
+                Err(TryLockError::Error(e)) => return Err(io("lock")(e)),
+            }
+        }
         let path = dir.join("journal");
         let mut file = options().open(&path).map_err(io("open"))?;
         let mut bytes = Vec::new();

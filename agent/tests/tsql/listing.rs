@@ -125,8 +125,8 @@ fn statements_are_made_and_issued_in_one_way() {
         .find(|(path, _)| ends(path, "sql/session.rs"))
         .unwrap()
         .1;
-    assert_eq!(session.matches("self.client.execute").count(), 1);
-    assert!(session.contains("self.client.execute(statement.sql.clone(), options)"));
+    assert_eq!(session.matches("?.execute(").count(), 1);
+    assert!(session.contains("self.tds()?.execute(statement.sql.clone(), options)"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use syncferry_shared::inventory::ConnectParameters;
 use syncferry_shared::spec::{StopServerTask, Task, VerifyStoppedTask};
 
 use super::world::{Site, done, stopped};
+use crate::journal::End;
 
 fn stop() -> Task {
     Task::StopServer(StopServerTask {
@@ -51,7 +52,11 @@ async fn it_is_stopped_disabled_and_seen_so() {
 async fn what_does_not_stop_gets_its_start_type_back() {
     let site = site("ADSync").await;
     site.machine.stops.store(false, Ordering::SeqCst);
-    stopped(site.run(stop()).await, "stop-service", "host-refused");
+    let End::Failed { failure } = site.run(stop()).await else {
+        panic!("it did not fail");
+    };
+    assert_eq!(failure.findings[0].rule, "host-refused");
+    assert!(failure.undone, "{failure:?}");
     assert_eq!(service(&site), ("running".into(), "automatic".into()));
     site.machine.stops.store(true, Ordering::SeqCst);
     done(site.run(stop()).await);
