@@ -97,7 +97,7 @@ impl Inspect for Inspector {
 impl Inspector {
     /// What a run at SQL Server would say. Nothing of it is run.
     async fn preview(&self, request: &FencePreviewRequest, inventory: &mut Inventory) {
-        let (FencePreviewRequest::Fence { database, .. } | FencePreviewRequest::RemoveMarks { database, .. }) = request;
+        let database = request.database();
         let subject = format!("database {} on {}", database.database, database.instance);
         let instance = match self.sql.get(&database.instance) {
             Ok(instance) => instance.sql.for_purpose("preview"),

@@ -66,6 +66,13 @@ pub struct ProbeIdentityTask {
     pub nonce: String,
 }
 
+/// Reads what a database says of itself, through whatever way leads to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadIdentityTask {
+    /// Where the agent is to look.
+    pub database: DatabaseAddress,
+}
+
 /// What is to be previewed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "run", rename_all = "kebab-case")]
@@ -84,6 +91,15 @@ pub enum FencePreviewRequest {
         deny: Vec<String>,
         /// The login that gets it.
         grant: Option<String>,
+    },
+    /// A [`ProbeIdentityTask`] and the removal of its nonce.
+    Nonce {
+        /// The database.
+        database: DatabaseAddress,
+        /// Our id for it.
+        uid: DatabaseId,
+        /// The nonce.
+        nonce: String,
     },
     /// A [`RemoveMarksTask`].
     RemoveMarks {
@@ -192,6 +208,17 @@ pub struct MarksReadBack {
     pub allowed: Vec<String>,
     /// When, by SQL Server's clock in UTC.
     pub at: Millis,
+}
+
+impl FencePreviewRequest {
+    /// The database that it is about.
+    pub fn database(&self) -> &DatabaseAddress {
+        match self {
+            FencePreviewRequest::Fence { database, .. }
+            | FencePreviewRequest::Nonce { database, .. }
+            | FencePreviewRequest::RemoveMarks { database, .. } => database,
+        }
+    }
 }
 
 impl MarksReadBack {

@@ -175,6 +175,8 @@ pub fn verdict(candidate: Option<&Registered>, seen: &IdentityFacts, old: OldPla
         OldPlace::SamePlace if same_group => Verdict::Joined,
         // The name is the same and the database is not.
         OldPlace::SamePlace if same_guid => Verdict::Moved,
+        // Another GUID, and the marks that were put on this very one: its content was put back.
+        OldPlace::SamePlace if marked => Verdict::RestoredInPlace,
         OldPlace::SamePlace => Verdict::Replaced,
         OldPlace::Gone if marked || same_guid || same_group => Verdict::Moved,
         OldPlace::AnotherDatabase | OldPlace::NonceNotSeen if marked => Verdict::Copy,
@@ -358,6 +360,12 @@ mod tests {
             |s| s.database_guid = guid(97),
             OldPlace::SamePlace,
             Verdict::Replaced,
+        ),
+        (
+            "restored over itself with a new GUID, and its own marks",
+            |s| (s.database_guid, s.marks) = (guid(97), marked("3")),
+            OldPlace::SamePlace,
+            Verdict::RestoredInPlace,
         ),
         (
             "a marked copy restored elsewhere",

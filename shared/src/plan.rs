@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::connect_version::ConnectVersion;
-use crate::fence::{FenceDatabaseTask, PreviewStatement, RemoveMarksTask};
+use crate::fence::{FenceDatabaseTask, PreviewStatement, ProbeIdentityTask, ReadIdentityTask, RemoveMarksTask};
 use crate::finding::Finding;
 use crate::ids::{ArtifactId, DatabaseId, HostId, JobId, MigrationId, SiteId};
 use crate::inventory::{DatabaseAddress, ServiceFacts};
@@ -25,6 +25,8 @@ pub enum Scenario {
     OpenDatabase,
     /// Every mark and denial of ours is removed from a database.
     RemoveMarks,
+    /// Whether two ways lead to one database: what is written through one is read through the other.
+    ProveIdentity,
 }
 
 impl Scenario {
@@ -35,6 +37,7 @@ impl Scenario {
         Scenario::FenceDatabase,
         Scenario::OpenDatabase,
         Scenario::RemoveMarks,
+        Scenario::ProveIdentity,
     ];
     /// Those that are planned with `syncferry plan`; the others belong to a lease.
     pub const PLANNED: &'static [Scenario] = &[Scenario::MoveToFullSql, Scenario::ReplaceServer];
@@ -46,6 +49,7 @@ impl Scenario {
             Scenario::FenceDatabase => "fence-database",
             Scenario::OpenDatabase => "open-database",
             Scenario::RemoveMarks => "remove-marks",
+            Scenario::ProveIdentity => "prove-identity",
         }
     }
     /// Reads the name.
@@ -215,12 +219,47 @@ pub enum LeaseTask {
     Open(FenceDatabaseTask),
     /// Marks and denials go.
     RemoveMarks(RemoveMarksTask),
+    /// A nonce is written one way, read another way, and removed.
+    Prove(ProveTask),
+}
+
+/// Whether another way leads to a database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProveTask {
+    /// What is written, and removed afterwards.
+    pub write: ProbeIdentityTask,
+    /// The other way.
+    pub read: ReadIdentityTask,
+    /// The host whose agent goes it.
+    pub reader: HostId,
+    /// That host's name.
+    pub reader_name: String,
+}
+
+impl ProveTask {
+    /// The job that writes. Undoing it removes what was written.
+    pub const WRITE: &'static str = "write-nonce";
+    /// The job that reads.
+    pub const READ: &'static str = "read-nonce";
+    /// The job that removes what was written.
+    pub const REMOVE: &'static str = "remove-nonce";
+
+    /// The other way's name: `SQL02/default/ADSync`.
+    pub fn other(&self) -> String {
+        format!(
+            "{}/{}/{}",
+            self.reader_name, self.read.database.instance, self.read.database.database
+        )
+    }
 }
 
 impl LeaseTask {
-    /// The specification's task.
-    pub fn task(&self) -> Task {
+    /// The specification's task of one of its jobs.
+    pub fn task(&self, job: &str) -> Task {
         match self {
+            LeaseTask::Prove(t) if job == ProveTask::WRITE => Task::ProbeIdentity(t.write.clone()),
+            LeaseTask::Prove(t) if job == ProveTask::READ => Task::ReadIdentity(t.read.clone()),
+            LeaseTask::Prove(t) => Task::RemoveNonce(t.write.clone()),
             LeaseTask::Fence(t) | LeaseTask::Open(t) => Task::FenceDatabase(t.clone()),
             LeaseTask::RemoveMarks(t) => Task::RemoveMarks(t.clone()),
         }

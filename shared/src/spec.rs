@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::artifact::{Counts, SetHeader};
 use crate::card::Card;
 use crate::connect_version::ConnectVersion;
-pub use crate::fence::{FenceDatabaseTask, ProbeIdentityTask, RemoveMarksTask};
+pub use crate::fence::{FenceDatabaseTask, ProbeIdentityTask, ReadIdentityTask, RemoveMarksTask};
 use crate::ids::{AgentId, ArtifactId, DatabaseId, HostId, JobId, MigrationId};
 use crate::inventory::{DatabaseAddress, ServiceFacts};
 use crate::lease::LeaseRef;
@@ -106,6 +106,10 @@ pub enum Task {
     VerifyUnused(VerifyUnusedTask),
     /// Look whether Connect's service on a server is stopped and disabled.
     VerifyStopped(VerifyStoppedTask),
+    /// Read what a database says of itself, nonces included.
+    ReadIdentity(ReadIdentityTask),
+    /// Remove that nonce, and prove it removed.
+    RemoveNonce(ProbeIdentityTask),
 }
 
 impl Task {
@@ -122,7 +126,11 @@ impl Task {
             | Task::VerifyOldServer(_)
             | Task::VerifyUnused(_)
             | Task::VerifyStopped(_) => JobKind::Verify,
-            Task::FenceDatabase(_) | Task::RemoveMarks(_) | Task::ProbeIdentity(_) => JobKind::Fence,
+            Task::FenceDatabase(_)
+            | Task::RemoveMarks(_)
+            | Task::ProbeIdentity(_)
+            | Task::ReadIdentity(_)
+            | Task::RemoveNonce(_) => JobKind::Fence,
         }
     }
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::sql::ops::principals::{OwnRights, own_rights, principal, user_behind};
 use crate::sql::ops::{fence, identity_facts};
-use crate::sql::statements::fence::{Bound, Order, clean, end_sessions, write};
+use crate::sql::statements::fence::{Bound, Order, clean, end_sessions, remove_nonce, write, write_nonce};
 use crate::sql::{SqlError, SqlSession, Statement};
 
 /// A run that denies or opens a database.
@@ -74,6 +74,9 @@ pub async fn preview(
             };
             let run = fence_run(session, &database.database, ask).await?;
             Ok(run.map(|r| r.preview))
+        }
+        FencePreviewRequest::Nonce { database, uid, nonce } => {
+            nonce_preview(session, &database.database, &uid.to_string(), nonce).await
         }
         FencePreviewRequest::RemoveMarks { database, allow } => {
             let run = removal_run(session, &database.database, allow).await?;
@@ -218,6 +221,37 @@ pub async fn removal_run(
         clean,
         allow: users,
         findings,
+    }))
+}
+
+/// What a rendezvous would say; `None` when no database has the name.
+async fn nonce_preview(
+    session: &mut SqlSession,
+    database: &str,
+    uid: &str,
+    nonce: &str,
+) -> Result<Option<FencePreview>, SqlError> {
+    let Some(ground) = ground(session, database).await? else {
+        return Ok(None);
+    };
+    let mut rights = ground.rights;
+    // Nobody's session is ended, and nobody is denied anything.
+    rights.lacks.retain(|l| l.starts_with("ALTER on"));
+    Ok(Some(FencePreview {
+        statements: vec![
+            shown(
+                "write a nonce, in one transaction in the database",
+                &write_nonce(ground.guid, uid, nonce),
+            ),
+            shown(
+                "after it was read the other way: remove it",
+                &remove_nonce(ground.guid, nonce),
+            ),
+        ],
+        principals: vec![],
+        marks: ground.identity.marks,
+        lacks: rights.lacks,
+        updateability: rights.updateability,
     }))
 }
 

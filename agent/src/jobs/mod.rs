@@ -7,6 +7,7 @@ mod fence_database;
 mod install;
 mod look;
 mod probe_identity;
+mod read_identity;
 mod remove_marks;
 mod restore;
 mod steps;
@@ -55,6 +56,8 @@ pub fn build(spec: &JobSpec) -> Result<Job, Box<Finding>> {
         Task::StopServer(task) => stop_server::job(task),
         Task::VerifyUnused(task) => verify_unused::job(task),
         Task::VerifyStopped(task) => verify_stopped::job(task),
+        Task::ReadIdentity(task) => read_identity::job(task),
+        Task::RemoveNonce(task) => probe_identity::removal(task),
     })
 }
 
@@ -68,6 +71,7 @@ pub fn capabilities() -> Vec<String> {
         "job.fence.v1",
         "job.test-restore.v1",
         "job.stop.v1",
+        "job.prove-identity.v1",
         "watch.v1",
     ]
     .map(str::to_string)

@@ -25,6 +25,55 @@ pub(super) fn job(task: &ProbeIdentityTask) -> Job {
     })
 }
 
+/// The job that removes the nonce again, and proves it removed.
+pub(super) fn removal(task: &ProbeIdentityTask) -> Job {
+    let steps: Vec<Box<dyn Step>> = vec![Box::new(RemoveNonce(WriteNonce { task: task.clone() }))];
+    Job::new(steps, |cx| Outcome {
+        probed: cx.evidence_as("remove-nonce").ok(),
+        ..Outcome::default()
+    })
+}
+
+struct RemoveNonce(WriteNonce);
+
+#[async_trait]
+impl Step for RemoveNonce {
+    fn name(&self) -> &'static str {
+        "remove-nonce"
+    }
+    fn destructive(&self) -> bool {
+        true
+    }
+    fn budget(&self) -> Duration {
+        minutes(2)
+    }
+    async fn probe(&self, cx: &mut Cx) -> Result<Probe, StepError> {
+        let mut server = Server::open(cx, &self.0.task.database.address.instance).await?;
+        let facts = self.0.read(cx, &mut server).await?;
+        server.close().await;
+        Ok(if self.0.is_ours(&facts) {
+            Probe::NotStarted
+        } else {
+            Probe::Done(json!(facts))
+        })
+    }
+    async fn act(&self, cx: &mut Cx) -> Result<Value, StepError> {
+        self.0.undo(cx, &Value::Null).await?;
+        let mut server = Server::open(cx, &self.0.task.database.address.instance).await?;
+        let facts = self.0.read(cx, &mut server).await?;
+        server.close().await;
+        if self.0.is_ours(&facts) {
+            return Err(Finding::blocker("nonce-left", "The nonce is still on the database")
+                .saw(MARK_NONCE, &self.0.task.nonce)
+                .source(OURS)
+                .next("Somebody writes it at the same time. Find out which agent, let it end, and run this again; `syncferry lease marks remove` takes every mark away.")
+                .into());
+        }
+        cx.saw(MARK_NONCE, facts.marks.get(MARK_NONCE).map_or("none", String::as_str));
+        Ok(json!(facts))
+    }
+}
+
 struct WriteNonce {
     task: ProbeIdentityTask,
 }

@@ -16,7 +16,7 @@ use super::guard::{self, Shared};
 use super::lease::{self as lease_api, ask};
 use crate::alarms;
 use crate::commands::lease::{self, Typed};
-use crate::commands::{add_database, add_host, add_site, apply, cancel, complete_gate, create_plan, lease_run};
+use crate::commands::{add_database, add_host, add_site, apply, cancel, complete_gate, create_plan, lease_run, prove};
 use crate::core::Core;
 use crate::problem::Problem;
 use crate::queries::migration::Detail;
@@ -413,6 +413,10 @@ impl Operator for Service {
             v1::FenceRun::Fence => lease_run::Run::Fence,
             v1::FenceRun::Open => lease_run::Run::Open,
             v1::FenceRun::RemoveMarks => lease_run::Run::RemoveMarks,
+            v1::FenceRun::Prove => {
+                let m = prove(&self.0, &actor, &r.lease, &r.other, &r.reason).await?;
+                return Ok(Response::new(migration_message(&self.0, m.id, Detail::Full).await?));
+            }
             v1::FenceRun::Unspecified => return Err(Status::invalid_argument("what the run is for must be said")),
         };
         let m = lease_run::plan(&self.0, &actor, &r.lease, run, &r.logins, &r.reason).await?;

@@ -30,32 +30,23 @@ pub(super) async fn identify(
     facts: &DatabaseFacts,
 ) -> Result<Identified, Problem> {
     let mut tx = core.store.read("database.identify").await?;
-    let (mut rows, mut registered, mut at_place) = (Vec::new(), Vec::new(), None);
+    let (mut rows, mut all, mut at_place) = (Vec::new(), Vec::new(), None);
     for d in tx.databases(None).await? {
         if matches!(d.identity_state, IdentityState::Retired | IdentityState::Provisional) {
             continue;
         }
-        let lease = tx.lease(&Resource::database(d.id)).await?;
         if d.host == host.id
             && d.address.instance == address.instance
             && d.address.database.eq_ignore_ascii_case(&address.database)
         {
             at_place = Some(d.id);
         }
-        registered.push(Registered {
-            id: d.id,
-            key: d.physical_key.clone(),
-            database_guid: d.guids.database,
-            recovery_fork_guid: d.guids.recovery_fork,
-            group_database_id: d.guids.group_database,
-            fenced_epoch: lease.as_ref().map_or(0, |l| l.fenced_epoch),
-            free: lease.is_none_or(|l| l.state == LeaseState::Free),
-        });
+        all.push(registered(&mut *tx, &d).await?);
         rows.push(d);
     }
     drop(tx);
     let seen = IdentityFacts::from(facts);
-    let Some(known) = identity::candidate(&registered, at_place, &seen) else {
+    let Some(known) = identity::candidate(&all, at_place, &seen) else {
         let verdict = identity::verdict(None, &seen, OldPlace::SamePlace);
         return Ok(Identified {
             known: None,
@@ -75,6 +66,20 @@ pub(super) async fn identify(
         free: known.free,
         known: Some(row),
         verdict,
+    })
+}
+
+/// A row as the table sees it.
+pub(super) async fn registered(tx: &mut dyn Tx, d: &Database) -> Result<Registered, Problem> {
+    let lease = tx.lease(&Resource::database(d.id)).await?;
+    Ok(Registered {
+        id: d.id,
+        key: d.physical_key.clone(),
+        database_guid: d.guids.database,
+        recovery_fork_guid: d.guids.recovery_fork,
+        group_database_id: d.guids.group_database,
+        fenced_epoch: lease.as_ref().map_or(0, |l| l.fenced_epoch),
+        free: lease.is_none_or(|l| l.state == LeaseState::Free),
     })
 }
 
@@ -126,7 +131,7 @@ impl Identified {
             Verdict::RestoredInPlace | Verdict::Replaced if self.free => {}
             Verdict::Moved | Verdict::Joined => {}
             Verdict::RestoredInPlace | Verdict::Replaced | Verdict::Twin | Verdict::Undecidable => {
-                quarantine(tx, actor, &known, self.verdict, facts).await?;
+                quarantine(tx, actor, &known, self.verdict, &IdentityFacts::from(facts)).await?;
                 return Ok(Err(Box::new(refusal(self.verdict, &name, facts))));
             }
             // The original answers at its place: it is in no doubt, and the copy is not let in.
@@ -152,12 +157,12 @@ impl Identified {
 }
 
 /// Nothing is granted on it until a person cleared it up.
-async fn quarantine(
+pub(super) async fn quarantine(
     tx: &mut dyn Tx,
     actor: &str,
     known: &Database,
     verdict: Verdict,
-    facts: &DatabaseFacts,
+    seen: &IdentityFacts,
 ) -> Result<(), Problem> {
     let resource = Resource::database(known.id);
     if let Some(lease) = tx
@@ -166,7 +171,7 @@ async fn quarantine(
         .filter(|l| l.state != LeaseState::Quarantined)
     {
         let by = By::new(actor).detail(serde_json::json!({
-            "reason": "its identity came into doubt", "verdict": verdict.as_str(), "seen": IdentityFacts::from(facts),
+            "reason": "its identity came into doubt", "verdict": verdict.as_str(), "seen": seen,
         }));
         tx.quarantine_lease(&resource, lease.epoch, &by).await?;
     }
@@ -177,6 +182,11 @@ async fn quarantine(
     Ok(())
 }
 
+/// The address that `lease marks remove` takes, without the host that the operator named.
+fn place_of(facts: &DatabaseFacts) -> String {
+    format!("<host>/{}/{}", facts.instance, facts.name)
+}
+
 fn refusal(verdict: Verdict, name: &str, facts: &DatabaseFacts) -> Finding {
     let guid = facts.database_guid.map_or("unknown".to_string(), |g| g.to_string());
     let fork = facts
@@ -185,27 +195,41 @@ fn refusal(verdict: Verdict, name: &str, facts: &DatabaseFacts) -> Finding {
     let (title, next) = match verdict {
         Verdict::RestoredInPlace => (
             format!("{name} was restored over itself"),
-            format!("Its lease is quarantined. Find out who restored it and why; then `syncferry lease fence {name}`, and register it again."),
+            format!(
+                "Its lease is quarantined. Find out who restored it and why; then `syncferry lease fence {name}`, and register it again."
+            ),
         ),
         Verdict::Replaced => (
             format!("Under the name of {name} there is another database now"),
-            format!("Its lease is quarantined. Find out what became of the other one; then `syncferry lease fence {name}`, and register it again."),
+            format!(
+                "Its lease is quarantined. Find out what became of the other one; then `syncferry lease fence {name}`, and register it again."
+            ),
         ),
         Verdict::Undecidable => (
             format!("It cannot be told whether this is {name} or a copy of it"),
-            format!("Its lease is quarantined. Bring the agent that reaches {name} back and register again; until then nothing is granted."),
+            format!(
+                "Its lease is quarantined. Bring the agent that reaches {name} back and register again; until then nothing is granted."
+            ),
         ),
         Verdict::Twin => (
             format!("Two databases answer with the key of {name}"),
-            format!("Its lease is quarantined: what is said to one may reach the other. Rename one of the instances, or take the copy away; then `syncferry lease fence {name}`, and register it again."),
+            format!(
+                "Its lease is quarantined: what is said to one may reach the other. Rename one of the instances, or take the copy away; then `syncferry lease fence {name}`, and register it again."
+            ),
         ),
         Verdict::Copy => (
             format!("This is a copy of {name}, and carries its marks"),
-            "Remove the marks from the copy before anything uses it: the extended properties named syncferry.*, and DENY CONNECT.".to_string(),
+            format!(
+                "Remove them from the copy before anything uses it: `syncferry lease marks remove {}`.",
+                place_of(facts)
+            ),
         ),
         Verdict::ForeignMarks => (
             format!("{} carries the marks of a database that nobody knows here", facts.name),
-            "Find out whether another controller leases it. If it is a restored copy, remove the extended properties named syncferry.* and DENY CONNECT from it first.".to_string(),
+            format!(
+                "Find out whether another controller leases it. If it is a restored copy: `syncferry lease marks remove {}`.",
+                place_of(facts)
+            ),
         ),
         _ => (
             format!("{} cannot be written here", facts.name),

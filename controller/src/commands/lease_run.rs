@@ -12,7 +12,9 @@ use syncferry_shared::spec::{DatabaseIdentity, JobSpec, Task};
 use syncferry_shared::state::{MigrationEvent, MigrationState};
 use syncferry_shared::watch::WatchReport;
 use syncferry_shared::{Finding, JobId, MigrationId, token};
-use syncferry_store::{AgentState, By, Database, Host, Job, Migration, MigrationFilter, NewMigration, NewProof, Tx};
+use syncferry_store::{
+    AgentState, By, Database, Host, IdentityState, Job, Migration, MigrationFilter, NewMigration, NewProof, Tx,
+};
 
 use super::apply::plan_of;
 use crate::core::{Core, migration_event};
@@ -20,6 +22,8 @@ use crate::dispatch::report::End;
 use crate::plan::fence::{self, FenceInput};
 use crate::problem::Problem;
 use crate::{find, inspect, queries};
+
+use super::{prove, stray};
 
 /// What a run is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +34,8 @@ pub enum Run {
     Open,
     /// Marks and denials go.
     RemoveMarks,
+    /// A nonce goes one way and is read the other way.
+    Prove,
 }
 
 impl Run {
@@ -38,27 +44,37 @@ impl Run {
             Run::Fence => Scenario::FenceDatabase,
             Run::Open => Scenario::OpenDatabase,
             Run::RemoveMarks => Scenario::RemoveMarks,
+            Run::Prove => Scenario::ProveIdentity,
         }
     }
-    fn fits(self, state: LeaseState) -> bool {
+    pub(super) fn fits(self, state: LeaseState) -> bool {
         match self {
             Run::Fence => matches!(state, LeaseState::Lost | LeaseState::Quarantined | LeaseState::Fencing),
             Run::Open => state == LeaseState::Held,
-            Run::RemoveMarks => matches!(state, LeaseState::Free | LeaseState::Held | LeaseState::Draining),
+            Run::RemoveMarks | Run::Prove => {
+                matches!(state, LeaseState::Free | LeaseState::Held | LeaseState::Draining)
+            }
         }
     }
 }
 
 /// What a run is planned for.
-struct Scene {
-    lease: Lease,
-    name: String,
+pub(super) struct Scene {
+    pub(super) lease: Lease,
+    pub(super) name: String,
     database: Database,
-    identity: DatabaseIdentity,
-    host: Host,
+    pub(super) identity: DatabaseIdentity,
+    pub(super) host: Host,
     holder: Option<Host>,
     /// Logins by the server that was seen to use them.
     servers: Vec<(String, String)>,
+}
+
+impl Scene {
+    /// The lease and what it is about, as they stand.
+    pub(super) async fn of(tx: &mut dyn Tx, lease: &str) -> Result<Self, Problem> {
+        scene(tx, lease).await
+    }
 }
 
 /// Plans a run. Nothing is changed by it.
@@ -75,8 +91,18 @@ pub async fn plan(
             "a reason must be given: it stands in the lease's history".to_string(),
         ));
     }
+    // A copy that was refused has no lease of its own yet; its marks are removed under one.
+    let stray = match run {
+        Run::RemoveMarks => stray::adopt(core, actor, lease).await?,
+        _ => None,
+    };
+    let lease = stray.as_ref().map_or(lease, |s| s.0.as_str());
     let mut tx = core.store.read("lease-run.look").await?;
     let mut scene = scene(&mut *tx, lease).await?;
+    if let Some((_, name)) = stray {
+        // Whoever works at the site is nobody's business in a copy: only those who are named get in again.
+        (scene.name, scene.servers) = (name, vec![]);
+    }
     let online = tx
         .agent_of_host(scene.host.id)
         .await?
@@ -92,7 +118,9 @@ pub async fn plan(
         )));
     }
     let facts = look(core, &scene).await?;
-    learn_logins(&mut scene, &facts);
+    if scene.database.identity_state != IdentityState::Retired {
+        learn_logins(&mut scene, &facts);
+    }
     let task = task(&scene, run, logins, &facts);
     let preview = preview(core, &scene, &task).await?;
     let (migration, job) = (
@@ -106,6 +134,7 @@ pub async fn plan(
     let input = FenceInput {
         migration,
         job,
+        more_jobs: vec![],
         run: LeaseRun {
             resource: scene.lease.resource.clone(),
             seen_state: scene.lease.state,
@@ -282,7 +311,8 @@ fn task(scene: &Scene, run: Run, typed: &[String], facts: &DatabaseFacts) -> Lea
             let owner = scene.holder.as_ref().map(|h| fence::owner(h.id));
             LeaseTask::Open(fence(scene.lease.epoch, owner, others.collect(), grant))
         }
-        Run::RemoveMarks => LeaseTask::RemoveMarks(RemoveMarksTask {
+        // A rendezvous is planned in `prove.rs`; whoever asked for it here is shown a removal and nothing else.
+        Run::RemoveMarks | Run::Prove => LeaseTask::RemoveMarks(RemoveMarksTask {
             database: scene.identity.clone(),
             allow: logins.into_iter().collect(),
             preview_digest: String::new(),
@@ -291,7 +321,7 @@ fn task(scene: &Scene, run: Run, typed: &[String], facts: &DatabaseFacts) -> Lea
 }
 
 /// What the agent would run, or why it does not say.
-async fn preview(
+pub(super) async fn preview(
     core: &Core,
     scene: &Scene,
     task: &LeaseTask,
@@ -310,6 +340,11 @@ async fn preview(
             database,
             allow: t.allow.clone(),
         },
+        LeaseTask::Prove(t) => FencePreviewRequest::Nonce {
+            database,
+            uid: scene.database.id,
+            nonce: t.write.nonce.clone(),
+        },
     };
     let request = InspectionRequest {
         instances: vec![scene.database.address.instance.clone()],
@@ -326,7 +361,13 @@ async fn preview(
         .ok_or_else(|| why.unwrap_or_else(|| "it knows no previews".to_string())))
 }
 
-async fn write(core: &Core, actor: &str, run: Run, scene: &Scene, input: &FenceInput) -> Result<Migration, Problem> {
+pub(super) async fn write(
+    core: &Core,
+    actor: &str,
+    run: Run,
+    scene: &Scene,
+    input: &FenceInput,
+) -> Result<Migration, Problem> {
     let plan = fence::plan(input);
     let json = serde_json::to_value(&plan).map_err(|e| Problem::Internal(e.to_string()))?;
     let digest = token::digest(json.to_string().as_bytes());
@@ -371,7 +412,7 @@ async fn write(core: &Core, actor: &str, run: Run, scene: &Scene, input: &FenceI
     Ok(m)
 }
 
-fn wrong_state(scene: &Scene, run: Run) -> Problem {
+pub(super) fn wrong_state(scene: &Scene, run: Run) -> Problem {
     let next = match run {
         Run::Fence => {
             "A fence is for a lease that is lost, quarantined or being fenced. A holder that is alive hands over: `syncferry lease handover`. When it never can: `syncferry lease break-glass`."
@@ -379,6 +420,9 @@ fn wrong_state(scene: &Scene, run: Run) -> Problem {
         Run::Open => "A database is opened to a lease's holder: seat one with `syncferry lease handover --to`.",
         Run::RemoveMarks => {
             "Marks are removed while the lease is held or free. End the fence first: `syncferry lease fence`."
+        }
+        Run::Prove => {
+            "A nonce is written while the lease is held or free. End the fence or the doubt first: `syncferry lease fence`."
         }
     };
     Problem::refused(
@@ -399,7 +443,7 @@ fn wrong_state(scene: &Scene, run: Run) -> Problem {
 pub(crate) fn epoch(run: &LeaseRun) -> i64 {
     match &run.task {
         LeaseTask::Fence(t) | LeaseTask::Open(t) => t.epoch,
-        LeaseTask::RemoveMarks(_) => run.seen_epoch,
+        LeaseTask::RemoveMarks(_) | LeaseTask::Prove(_) => run.seen_epoch,
     }
 }
 
@@ -452,6 +496,9 @@ pub(crate) async fn judged(
     let Some(spec) = spec else {
         return Err(Problem::Internal(format!("job {} has no specification", job.name)));
     };
+    if let Task::RemoveNonce(t) = &spec.task {
+        return prove::settle(tx, actor, m, t, outcome).await;
+    }
     let judged = match &spec.task {
         Task::FenceDatabase(t) => fence::fenced(t, outcome.fenced.as_ref()).map(|e| t.owner.is_none().then_some(e)),
         Task::RemoveMarks(_) => fence::cleaned(outcome.cleaned.as_ref()).map(|_| None),

@@ -10,3 +10,7 @@ pub mod create_plan;
 mod identify;
 pub mod lease;
 pub mod lease_run;
+mod prove;
+mod stray;
+
+pub use prove::prove;

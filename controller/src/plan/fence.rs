@@ -11,7 +11,7 @@ use syncferry_shared::fence::{
 };
 use syncferry_shared::fence::{MARK_EPOCH, MARK_OWNER, MARK_UID};
 use syncferry_shared::fence_case::FenceCase;
-use syncferry_shared::plan::{LeaseRun, LeaseTask, Plan, PlannedJob, Scenario, Stage};
+use syncferry_shared::plan::{LeaseRun, LeaseTask, Plan, PlannedJob, ProveTask, Scenario, Stage};
 use syncferry_shared::spec::JobKind;
 use syncferry_shared::{DatabaseId, Finding, HostId, JobId, MigrationId};
 
@@ -22,6 +22,8 @@ pub struct FenceInput {
     pub migration: MigrationId,
     /// The job's id.
     pub job: JobId,
+    /// The ids of the jobs of a rendezvous, which has three.
+    pub more_jobs: Vec<JobId>,
     /// The run, with its task.
     pub run: LeaseRun,
     /// The database's name for people.
@@ -46,7 +48,7 @@ pub fn not_this_way(scenario: Scenario) -> Finding {
     )
     .saw("the scenario", scenario.as_str())
     .source("Syncferry: a run at SQL Server belongs to a lease")
-    .next("Use `syncferry lease fence --sql`, `syncferry lease open` or `syncferry lease marks remove`.")
+    .next("Use `syncferry lease fence --sql`, `syncferry lease open`, `syncferry lease marks remove` or `syncferry database prove`.")
 }
 
 /// The plan of a run.
@@ -59,6 +61,8 @@ pub fn plan(input: &FenceInput) -> Plan {
             match &mut run.task {
                 LeaseTask::Fence(t) | LeaseTask::Open(t) => t.preview_digest = digest,
                 LeaseTask::RemoveMarks(t) => t.preview_digest = digest,
+                // Its statements are made of the nonce, which is fixed here.
+                LeaseTask::Prove(_) => {}
             }
             findings(input, preview)
         }
@@ -66,7 +70,11 @@ pub fn plan(input: &FenceInput) -> Plan {
     };
     let blocked = findings.iter().any(Finding::blocks);
     Plan {
-        stages: if blocked { vec![] } else { vec![stage(input, &run)] },
+        stages: match &run.task {
+            _ if blocked => vec![],
+            LeaseTask::Prove(t) => rendezvous(input, &run, t),
+            _ => vec![stage(input, &run)],
+        },
         rollback: rollback(&run.task, &input.name),
         lease_run: (!blocked).then_some(run),
         findings,
@@ -93,6 +101,18 @@ fn findings(input: &FenceInput, preview: &FencePreview) -> Vec<Finding> {
         LeaseTask::Fence(t) | LeaseTask::Open(t) => {
             let mut out = case.verdict();
             marks(t, preview, &mut out);
+            out
+        }
+        LeaseTask::Prove(t) => {
+            let mut out = case.ground();
+            let ours = t.write.database.id.to_string();
+            if let Some(uid) = preview
+                .marks
+                .get(MARK_UID)
+                .filter(|uid| !uid.eq_ignore_ascii_case(&ours))
+            {
+                out.push(other_database(uid));
+            }
             out
         }
         LeaseTask::RemoveMarks(t) => {
@@ -129,7 +149,7 @@ fn case(input: &FenceInput, preview: &FencePreview) -> FenceCase {
             t.grant.as_ref().map(said),
             t.owner.is_some(),
         ),
-        LeaseTask::RemoveMarks(_) => (vec![], None, false),
+        LeaseTask::RemoveMarks(_) | LeaseTask::Prove(_) => (vec![], None, false),
     };
     let mut servers: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (login, server) in &input.servers {
@@ -153,15 +173,7 @@ fn marks(t: &FenceDatabaseTask, preview: &FencePreview, out: &mut Vec<Finding>) 
         .get(MARK_UID)
         .filter(|uid| !uid.eq_ignore_ascii_case(&ours))
     {
-        out.push(
-            Finding::blocker(
-                "fence-other-database",
-                "The database carries the mark of another one: it is a copy",
-            )
-            .saw(MARK_UID, uid)
-            .source("Syncferry: marks travel with a backup")
-            .next("Remove those marks first: `syncferry lease marks remove`. Then plan again."),
-        );
+        out.push(other_database(uid));
     }
     let Some(text) = preview.marks.get(MARK_EPOCH) else {
         return;
@@ -181,6 +193,61 @@ fn marks(t: &FenceDatabaseTask, preview: &FencePreview, out: &mut Vec<Finding>) 
                 ),
         );
     }
+}
+
+fn other_database(uid: &str) -> Finding {
+    Finding::blocker(
+        "fence-other-database",
+        "The database carries the mark of another one: it is a copy",
+    )
+    .saw(MARK_UID, uid)
+    .source("Syncferry: marks travel with a backup")
+    .next("Remove those marks first: `syncferry lease marks remove`. Then plan again.")
+}
+
+/// Written one way, read the other way, removed the first way.
+fn rendezvous(input: &FenceInput, run: &LeaseRun, t: &ProveTask) -> Vec<Stage> {
+    let (writer, reader) = ((input.host, &input.host_name), (t.reader, &t.reader_name));
+    let jobs = [
+        (
+            ProveTask::WRITE,
+            writer,
+            format!("write a nonce as an extended property of {}", input.name),
+            vec![format!(
+                "{} carries a mark named syncferry.nonce for a moment",
+                input.name
+            )],
+        ),
+        (
+            ProveTask::READ,
+            reader,
+            format!("read what {} says of itself", t.other()),
+            vec![],
+        ),
+        (
+            ProveTask::REMOVE,
+            writer,
+            "remove the nonce, and read that it is removed".to_string(),
+            vec![format!("{} is as it was", input.name)],
+        ),
+    ];
+    let stages = jobs.into_iter().zip(&input.more_jobs);
+    stages
+        .map(|((name, (host, host_name), step, changes), id)| Stage {
+            name: name.to_string(),
+            jobs: vec![PlannedJob {
+                id: *id,
+                name: name.to_string(),
+                kind: JobKind::Fence,
+                host,
+                host_name: host_name.clone(),
+                resource: run.resource.clone(),
+                lease: Default::default(),
+                steps: vec![step],
+                changes,
+            }],
+        })
+        .collect()
 }
 
 fn stage(input: &FenceInput, run: &LeaseRun) -> Stage {
@@ -217,7 +284,8 @@ fn stage(input: &FenceInput, run: &LeaseRun) -> Stage {
                 .map(|l| format!("{l} can connect to {}", input.name))
                 .collect(),
         ),
-        LeaseTask::RemoveMarks(_) => (
+        // A rendezvous has stages of its own.
+        LeaseTask::RemoveMarks(_) | LeaseTask::Prove(_) => (
             "remove-marks",
             vec![
                 "remove marks and denials in one transaction".into(),
@@ -251,6 +319,9 @@ fn rollback(task: &LeaseTask, name: &str) -> Vec<String> {
             "the lease stays as it is: what was freed by proof is not given back by that".to_string(),
         ],
         LeaseTask::RemoveMarks(_) => vec!["plan a fence again: `syncferry lease fence --sql`".to_string()],
+        LeaseTask::Prove(_) => {
+            vec!["syncferry cancel <this run>: removes the nonce when the run stopped in the middle".to_string()]
+        }
     }
 }
 

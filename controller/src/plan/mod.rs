@@ -22,9 +22,12 @@ pub fn plan(input: &PlanInput) -> Plan {
         Scenario::MoveToFullSql => move_to_full_sql::plan(input),
         Scenario::ReplaceServer => replace_server::plan(input),
         // A lease's runs are planned from one preview, not from a request: `fence::plan`.
-        other @ (Scenario::FenceDatabase | Scenario::OpenDatabase | Scenario::RemoveMarks) => Plan {
-            findings: vec![fence::not_this_way(other)],
-            ..Plan::nothing(input.ids.migration)
-        },
+        other
+        @ (Scenario::FenceDatabase | Scenario::OpenDatabase | Scenario::RemoveMarks | Scenario::ProveIdentity) => {
+            Plan {
+                findings: vec![fence::not_this_way(other)],
+                ..Plan::nothing(input.ids.migration)
+            }
+        }
     }
 }

@@ -129,7 +129,7 @@ pub fn of_run(plan: &Plan, run: &LeaseRun, job: &PlannedJob, lease: &LeaseRef) -
         job: job.id,
         host: job.host,
         lease: lease.clone(),
-        task: run.task.task(),
+        task: run.task.task(&job.name),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use syncferry_shared::MigrationId;
 use syncferry_shared::outcome::Failure;
-use syncferry_shared::plan::Scenario;
+use syncferry_shared::plan::{ProveTask, Scenario};
 use syncferry_shared::spec::JobKind;
 use syncferry_shared::state::{JobEvent, JobState, MigrationEvent, MigrationState};
 use syncferry_store::{Job, Tx};
@@ -19,6 +19,8 @@ use crate::{lease_use, progression};
 /// says whether it could; what an earlier attempt left, or an undoing that failed, is still there.
 async fn left_something(tx: &mut dyn Tx, job: &Job) -> Result<bool, Problem> {
     match job.state {
+        // A nonce was shown before it was written, and its removal with it.
+        JobState::Succeeded if job.name == ProveTask::WRITE => Ok(true),
         // Marks and denials are taken away by a run of their own, which shows its T-SQL first.
         _ if matches!(job.kind, JobKind::Verify | JobKind::Fence) => Ok(false),
         JobState::Succeeded => Ok(true),

@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use syncferry_shared::fence::{IdentityFacts, MARK_NONCE, ProbeIdentityTask};
+use syncferry_shared::fence::{IdentityFacts, MARK_NONCE, ProbeIdentityTask, ReadIdentityTask};
+use syncferry_shared::inventory::DatabaseAddress;
 use syncferry_shared::spec::Task;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -270,5 +271,38 @@ async fn where_nobody_answers_nothing_is_decided() {
     // A database of that name that is not there is no database.
     let mut agent = site.agent().await;
     assert!(identity_facts(&mut agent, "Nothing").await.unwrap().is_none());
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_rendezvous_reads_what_is_there_and_leaves_nothing() {
+    let site = Site::start().await;
+    let read = async |instance: &str, database: &str| {
+        let task = ReadIdentityTask {
+            database: DatabaseAddress {
+                instance: instance.into(),
+                database: database.into(),
+            },
+        };
+        succeeded(site.does(Task::ReadIdentity(task)).await).probed
+    };
+    let task = ProbeIdentityTask {
+        database: site.identity().await,
+        nonce: "n-1".into(),
+    };
+    nonce(&site, "n-1").await;
+    assert_eq!(seen(&read("default", "adsync").await.unwrap()), Some("n-1"));
+    // That nothing is there is an answer too: what was written elsewhere is to be removed all the same.
+    assert_eq!(read("default", "Nothing").await, None);
+    assert_eq!(read("elsewhere", "ADSync").await, None);
+    for attempt in 1..=2 {
+        let outcome = succeeded(site.does(Task::RemoveNonce(task.clone())).await);
+        assert_eq!(seen(&outcome.probed.unwrap()), None, "attempt {attempt}");
+    }
+    assert!(here(&site).await.marks.is_empty(), "nothing of ours is left");
+    // Somebody else's newer nonce is not ours to remove.
+    nonce(&site, "n-2").await;
+    succeeded(site.does(Task::RemoveNonce(task)).await);
+    assert_eq!(seen(&here(&site).await), Some("n-2"));
     site.stop().await;
 }

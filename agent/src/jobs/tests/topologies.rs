@@ -241,6 +241,11 @@ async fn every_topology_comes_to_its_verdict() {
     let (site, other) = (Site::start().await, Site::start().await);
     let here = local(&site, "ADSync");
     let known = here.registered(0).await;
+    other
+        .sa(r"BACKUP DATABASE ADSync TO DISK = N'D:\a.bak' WITH COPY_ONLY, FORMAT;")
+        .await;
+    other.sa("DROP DATABASE ADSync;").await;
+    other.sa(&restore("ADSync", "a")).await;
     table.add(
         "another instance with the same name and a database of its own",
         decide(&known, &here, false, &local(&other, "ADSync"), false).await,
@@ -312,14 +317,14 @@ restored as a copy beside it, never marked                     new
 restored as a copy beside it, with our marks                   copy
 the same, while the registered place does not answer           undecidable
 a copy with the marks of another controller                    foreign-marks
-restored in place                                              replaced
+restored in place                                              restored-in-place
 dropped, and restored under its name                           replaced
 the instance was renamed                                       moved
 the instance was renamed, and is asked by another name         moved
 files copied and attached on another instance                  new
 the same, while the registered place does not answer           undecidable
 detached here, attached on another instance                    moved
-another instance with the same name and a database of its own  same
+another instance with the same name and a database of its own  new
 an instance of the same name with an attached copy, by nonce   twin
 it joined an availability group                                joined
 through the group's listener                                   same

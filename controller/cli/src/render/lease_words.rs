@@ -233,6 +233,15 @@ xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
             ),
             proof("operator_attested", both),
         ];
-        insta::assert_snapshot!(told.join("\n"), @"");
+        insta::assert_snapshot!(told.join("\n"), @r#"
+registered by operator:ada; nobody was connected
+the database was still to be restored; nobody was connected
+ADSync is stopped, its start type disabled on SYNC01; 1 session was seen
+in staging mode on SYNC01
+ADSync is not installed on SYNC01
+SQL01 answered; its mark says epoch 4; CONNECT is denied to CONTOSO\svc; 2 looks at its sessions
+HV01 said in 2 looks that SYNC01 (vm-7) is off; its agent was last heard of 2026-11-22T08:54:03Z
+ada (the rack burnt) and bob (I stood before it) gave their word on SYNC01, ticket INC-1
+"#);
     }
 }

@@ -123,6 +123,13 @@ Example:
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Marks {
     /// Remove every mark and denial of ours, and prove the database clean
+    ///
+    /// A copy that was refused, or that nobody registered, is given by its address: HOST/INSTANCE/NAME. Then only the denials of
+    /// the logins that are named are taken back.
+    #[command(after_help = "\
+Examples:
+  syncferry lease marks remove SQL01/default/ADSync --reason 'back to how it was'
+  syncferry lease marks remove SQL02/default/ADSync_copy --login 'CONTOSO\\svc-sync1' --reason 'a test copy'")]
     Remove {
         #[command(flatten)]
         act: Act,
@@ -340,12 +347,28 @@ async fn fence_run(
         lease: a.lease,
         run: run.into(),
         logins,
-        reason: a.reason.clone(),
+        reason: a.reason,
+        ..PlanFenceRequest::default()
     };
+    run_at_sql_server(session, request, a.dry_run, a.yes, cx)
+        .await
+        .map(|(exit, _)| exit)
+}
+
+/// A run: how it ended, and its id.
+pub(super) async fn run_at_sql_server(
+    session: &Session,
+    request: PlanFenceRequest,
+    dry_run: bool,
+    yes: bool,
+    cx: &mut Context<'_, '_>,
+) -> Result<(Exit, String), CliError> {
+    let reason = request.reason.clone();
     let m = session.call(session.service().plan_fence(request)).await?;
-    if a.dry_run || m.state == "blocked" {
+    let id = m.id.clone();
+    if dry_run || m.state == "blocked" {
         plan::show(&m, cx)?;
-        return Ok(if m.state == "blocked" { Exit::Refused } else { Exit::Ok });
+        return Ok((if m.state == "blocked" { Exit::Refused } else { Exit::Ok }, id));
     }
-    apply::planned_run(session, &m, a.reason, a.yes, cx).await
+    Ok((apply::planned_run(session, &m, reason, yes, cx).await?, id))
 }

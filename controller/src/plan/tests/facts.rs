@@ -294,7 +294,12 @@ pub(crate) fn outcome(spec: &JobSpec) -> Outcome {
                 at: NOW,
             });
         }
-        Task::VerifyUnused(_) | Task::FenceDatabase(_) | Task::RemoveMarks(_) | Task::ProbeIdentity(_) => {}
+        Task::VerifyUnused(_)
+        | Task::FenceDatabase(_)
+        | Task::RemoveMarks(_)
+        | Task::ProbeIdentity(_)
+        | Task::ReadIdentity(_)
+        | Task::RemoveNonce(_) => {}
     }
     outcome
 }

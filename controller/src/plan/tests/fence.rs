@@ -58,6 +58,7 @@ fn input() -> FenceInput {
     FenceInput {
         migration: MigrationId(Uuid::from_u128(1)),
         job: JobId(Uuid::from_u128(2)),
+        more_jobs: vec![],
         run: LeaseRun {
             resource: Resource::database(id()),
             seen_state: LeaseState::Lost,
@@ -121,7 +122,7 @@ fn of(i: &mut FenceInput) -> &mut PrincipalFacts {
 fn task_of(i: &mut FenceInput) -> &mut FenceDatabaseTask {
     match &mut i.run.task {
         LeaseTask::Fence(t) | LeaseTask::Open(t) => t,
-        LeaseTask::RemoveMarks(_) => panic!("no fence"),
+        LeaseTask::RemoveMarks(_) | LeaseTask::Prove(_) => panic!("no fence"),
     }
 }
 

@@ -341,11 +341,13 @@ pub(crate) fn name_of(task: &Task) -> &'static str {
         Task::VerifyOldServer(_) => "verify-old-server",
         Task::FenceDatabase(_) => "fence-database",
         Task::RemoveMarks(_) => "remove-marks",
-        Task::ProbeIdentity(_) => "probe-identity",
         Task::TestRestore(_) => "test-restore",
         Task::StopServer(_) => "stop-old-server",
         Task::VerifyUnused(_) => "verify-unused",
         Task::VerifyStopped(_) => "verify-old-server-out",
+        Task::ProbeIdentity(_) => "write-nonce",
+        Task::ReadIdentity(_) => "read-nonce",
+        Task::RemoveNonce(_) => "remove-nonce",
     }
 }
 
