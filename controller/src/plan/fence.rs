@@ -242,6 +242,7 @@ fn rendezvous(input: &FenceInput, run: &LeaseRun, t: &ProveTask) -> Vec<Stage> {
                 host,
                 host_name: host_name.clone(),
                 resource: run.resource.clone(),
+                lease: Default::default(),
                 steps: vec![step],
                 changes,
                 lease: LeaseUse::default(),
