@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
-use syncferry_agent::connect::powershell_json;
+use syncferry_agent::connect::{msi_log, powershell_json, trace_log};
 use syncferry_agent::host::{Host, HostError, MsiExit, WizardSight};
 use syncferry_shared::inventory::{
     ConnectFacts, ConnectParameters, HostFacts, ProductFacts, SchedulerFacts, ServiceFacts,
@@ -203,13 +203,7 @@ impl LabHost {
         let Some(bytes) = self.drives.real_path(log).ok().and_then(|p| std::fs::read(p).ok()) else {
             return Vec::new();
         };
-        let text = utf16(&bytes);
-        let telling = |l: &&str| {
-            let l = l.to_ascii_lowercase();
-            l.contains("return value 3") || l.contains("error") || l.contains("already") || l.contains("note: 1:")
-        };
-        let lines: Vec<String> = text.lines().filter(telling).map(str::to_string).collect();
-        lines[lines.len().saturating_sub(10)..].to_vec()
+        msi_log::excerpt(&msi_log::text(&bytes))
     }
 
     async fn msiexec(&self, arguments: [&str; 6]) -> Result<MsiExit, HostError> {
@@ -375,10 +369,10 @@ impl Host for LabHost {
             .ask("running programs", &Request::Processes, TIMEOUT)
             .await?;
         let process = processes.iter().find(|p| p.name.eq_ignore_ascii_case(WIZARD_EXE));
-        let mut sight = self.trace().map(|t| read_trace(&t)).unwrap_or_default();
+        let mut sight = self.trace().map(|t| trace_log::read(&t)).unwrap_or_default();
         sight.running = process.is_some();
         if let Some(process) = process {
-            sight.existing_database = Some(has_switch(&process.command_line));
+            sight.existing_database = Some(trace_log::has_switch(&process.command_line));
         }
         Ok(sight)
     }
@@ -413,68 +407,5 @@ fn answer(what: &str, reason: &str) -> HostError {
     HostError::Answer {
         what: what.to_string(),
         reason: reason.to_string(),
-    }
-}
-
-fn has_switch(command_line: &str) -> bool {
-    command_line
-        .split_whitespace()
-        .any(|a| a.eq_ignore_ascii_case("/useexistingdatabase"))
-}
-
-/// What a trace log says: the last page, errors, whether it came to the end, how the wizard was started.
-fn read_trace(log: &str) -> WizardSight {
-    let mut sight = WizardSight::default();
-    for line in log.lines() {
-        let Some((head, message)) = line.split_once("] [").and_then(|(_, rest)| {
-            let (_, rest) = rest.split_once("] [")?;
-            rest.split_once("] ")
-        }) else {
-            continue;
-        };
-        if let Some(arguments) = message.strip_prefix("Command line arguments:") {
-            sight.existing_database = Some(has_switch(arguments));
-        }
-        if let Some((_, to)) = message
-            .strip_prefix("Page transition from ")
-            .and_then(|m| m.split_once("] to \""))
-        {
-            sight.page = to.split('"').next().map(str::to_string);
-            sight.completed = to.contains("[FinalPageViewModel]");
-        }
-        if head.trim() == "ERROR" {
-            sight.errors.push(message.to_string());
-        }
-    }
-    sight
-}
-
-fn utf16(bytes: &[u8]) -> String {
-    let units: Vec<u16> = bytes
-        .chunks_exact(2)
-        .map(|c| u16::from_le_bytes([c[0], c[1]]))
-        .collect();
-    String::from_utf16_lossy(&units)
-        .trim_start_matches('\u{feff}')
-        .to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_trace_log_is_read_as_a_hint() {
-        let log = "[09:00:00.000] [  1] [INFO ] Command line arguments: /UseExistingDatabase\n\
-                   [09:00:01.000] [  1] [INFO ] Page transition from \"Welcome\" [WelcomePageViewModel] to \"Install required components\" [X]\n\
-                   [09:00:02.000] [  9] [ERROR] Enter the name of the SQL Server.\n\
-                   garbage";
-        let sight = read_trace(log);
-        assert_eq!(sight.existing_database, Some(true));
-        assert_eq!(sight.page.as_deref(), Some("Install required components"));
-        assert_eq!(sight.errors, ["Enter the name of the SQL Server."]);
-        assert!(!sight.completed);
-        let end = "[09:00:03.000] [  1] [INFO ] Page transition from \"Configuring\" [P] to \"Configuration complete\" [FinalPageViewModel]";
-        assert!(read_trace(&format!("{log}\n{end}")).completed);
     }
 }

@@ -2,7 +2,7 @@
 
 #[cfg(windows)]
 fn main() -> windows_service::Result<()> {
-    windows_service::service_dispatcher::start("ADSync", service::entry)
+    service::serve()
 }
 
 #[cfg(not(windows))]
@@ -20,7 +20,9 @@ mod service {
 
     windows_service::define_windows_service!(entry_of_windows, main);
 
-    pub use entry_of_windows as entry;
+    pub fn serve() -> windows_service::Result<()> {
+        windows_service::service_dispatcher::start("ADSync", entry_of_windows)
+    }
 
     fn main(_arguments: Vec<OsString>) {
         let (order, orders) = std::sync::mpsc::channel();
