@@ -41,7 +41,11 @@ fn migrations_survive_the_deaths_of_controllers_and_of_postgresql() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     let outcome: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    assert!(output.status.success(), "{said}\n{outcome:#}");
+    assert!(
+        output.status.success() && outcome.is_object(),
+        "{said}\n{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
     let sites = outcome["sites"].as_array().unwrap();
     assert_eq!(sites.len(), 2);
     assert!(sites.iter().all(|s| s["state"] == "succeeded"), "{outcome:#}");

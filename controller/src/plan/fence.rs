@@ -242,10 +242,9 @@ fn rendezvous(input: &FenceInput, run: &LeaseRun, t: &ProveTask) -> Vec<Stage> {
                 host,
                 host_name: host_name.clone(),
                 resource: run.resource.clone(),
-                lease: Default::default(),
+                lease: LeaseUse::default(),
                 steps: vec![step],
                 changes,
-                lease: LeaseUse::default(),
             }],
         })
         .collect()
@@ -304,7 +303,7 @@ fn stage(input: &FenceInput, run: &LeaseRun) -> Stage {
             host: input.host,
             host_name: input.host_name.clone(),
             resource: run.resource.clone(),
-            lease: Default::default(),
+            lease: LeaseUse::default(),
             steps,
             changes,
         }],

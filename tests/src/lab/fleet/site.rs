@@ -21,7 +21,7 @@ use crate::lab::proxy::{Proxy, Wire};
 use crate::lab::run::Lab;
 use crate::lab::torture::check::{Seen, check};
 use crate::lab::torture::picture::{Picture, open_in_journals};
-use crate::lab::world::{HOSTS, NEW_SERVER, WorldOptions};
+use crate::lab::world::{HOSTS, NEW_SERVER, World, WorldOptions};
 
 /// How often an agent is tried to be enrolled: an answer that is lost uses its token up.
 const MOST_ENROLMENTS: u32 = 20;
@@ -158,7 +158,12 @@ pub(super) async fn run(
     };
     let lab = {
         let (exe, dir) = (exe.to_path_buf(), dir.join(names.site()));
-        tokio::task::spawn_blocking(move || Lab::open(&exe, &dir, &options)).await??
+        tokio::task::spawn_blocking(move || {
+            // Made here, because a fleet's answer is all that goes to standard output.
+            World::create(&dir, &options, |_| {})?;
+            Lab::open(&exe, &dir, &options)
+        })
+        .await??
     };
     let before = Picture::take(lab.world())?;
     let wires = Arc::new(Wires::open(names.clone(), controllers).await?);
