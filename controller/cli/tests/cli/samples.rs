@@ -131,10 +131,9 @@ fn planned_job(n: u128, name: &str, kind: JobKind, host: &str, steps: &[&str], c
         host: HostId(id(2)),
         host_name: host.into(),
         resource: syncferry_shared::lease::Resource::database(DatabaseId(id(5))),
-        lease: Default::default(),
+        lease: syncferry_shared::plan::LeaseUse::default(),
         steps: steps.iter().map(|s| s.to_string()).collect(),
         changes: changes.iter().map(|s| s.to_string()).collect(),
-        lease: syncferry_shared::plan::LeaseUse::default(),
     }
 }
 
