@@ -77,10 +77,10 @@ enum Command {
     },
     /// Makes the agent a service of this machine, and starts it.
     Install {
-        /// The account that it runs as, DOMAIN\\name; by default the system's own.
+        /// The account that it runs as, DOMAIN\name; by default the system's own.
         #[arg(long)]
         account: Option<String>,
-        /// A file with the account's password. A group managed service account (DOMAIN\\name$) has none.
+        /// A file with the account's password. A group managed service account (DOMAIN\name$) has none.
         #[arg(long, requires = "account")]
         password_file: Option<PathBuf>,
         /// Do not start it yet.
@@ -109,7 +109,7 @@ enum Command {
         /// An installer of Connect to read and to ask Windows about.
         #[arg(long)]
         installer: Option<String>,
-        /// Also try a folder, a secret and processes of its own in the temporary folder. Nothing else is ever written.
+        /// Also try a folder and a secret of its own in the temporary folder. Nothing else is ever written.
         #[arg(long)]
         write: bool,
     },

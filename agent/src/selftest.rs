@@ -1,5 +1,5 @@
 //! `syncferry-agent selftest`: what no build machine can prove, done on a real one. It looks only, unless it is allowed to try
-//! its own folder, secret and processes; it never touches Connect, a service or a database. The report is to be sent back.
+//! a folder and a secret of its own; it never touches Connect, a service or a database. The report is to be sent back.
 
 use std::path::{Path, PathBuf};
 

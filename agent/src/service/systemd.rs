@@ -26,7 +26,6 @@ pub(crate) fn unit(program: &Path, options: &Options, config: &Config) -> String
     format!(
         "[Unit]\n\
          Description=Syncferry agent\n\
-         Documentation=man:syncferry-agent(1)\n\
          Wants=network-online.target\n\
          After=network-online.target mssql-server.service\n\
          \n\
