@@ -139,60 +139,50 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
         }
     };
-    if matches!(args.command, Command::Version) {
-        println!("syncferry-agent {}", env!("CARGO_PKG_VERSION"));
-        return ExitCode::SUCCESS;
-    }
-    // These need no configuration, or read it themselves.
-    match &args.command {
-        Command::Service => return service::run(vec!["--config".into(), args.config.into()]),
-        Command::Uninstall => return told(service::uninstall()),
-        Command::Setup {
-            controller,
-            token,
-            start,
-        } => {
-            let ran = with_runtime_of(set_up(&args.config, controller.as_deref(), token.as_deref(), *start));
-            return ran.unwrap_or_else(|e| failed(&e, 1));
+    run_command(args).unwrap_or_else(|code| code)
+}
+
+/// Runs what was asked for. An error is an exit code; what was wrong is said already.
+fn run_command(args: Args) -> Result<ExitCode, ExitCode> {
+    let path = args.config;
+    // Only some commands need a configuration.
+    let load = || Config::load(&path, |k| std::env::var(k).ok()).map_err(|e| failed(&e, EXIT_CONFIG));
+    Ok(match args.command {
+        Command::Version => {
+            println!("syncferry-agent {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
         }
-        Command::Status { json } => return status(*json),
-        Command::Doctor { json } => return doctor_says(&args.config, *json),
-        Command::Selftest { out, installer, write } => {
-            let ask = selftest::Ask {
-                config: args.config.clone(),
-                installer: installer.clone(),
-                write: *write,
-            };
-            return selftest_says(&ask, out.as_deref());
-        }
-        _ => {}
-    }
-    let config = match Config::load(&args.config, |k| std::env::var(k).ok()) {
-        Ok(config) => config,
-        Err(e) => return failed(&e, EXIT_CONFIG),
-    };
-    let done = match args.command {
-        Command::Run => with_runtime(run(config)),
+        Command::Run => with_runtime(run(load()?))?,
+        Command::Service => service::run(path),
         Command::Install {
             account,
             password_file,
             no_start,
-        } => Ok(install(&args.config, &config, account, password_file, !no_start)),
+        } => install(&path, &load()?, account, password_file, !no_start),
+        Command::Uninstall => told(service::uninstall()),
+        Command::Status { json } => status(json),
+        Command::Setup {
+            controller,
+            token,
+            start,
+        } => with_runtime(set_up(&path, controller.as_deref(), token.as_deref(), start))?,
         Command::Enrol {
             controller,
             token_file,
             token,
-        } => with_runtime(enrol(config, controller, token_file, token)),
-        Command::Config(ConfigCommand::Check) => Ok(check(&args.config, &config)),
-        Command::Service
-        | Command::Uninstall
-        | Command::Setup { .. }
-        | Command::Status { .. }
-        | Command::Doctor { .. }
-        | Command::Selftest { .. }
-        | Command::Version => Ok(ExitCode::SUCCESS),
-    };
-    done.unwrap_or_else(|e| failed(&e, 1))
+        } => with_runtime(enrol(load()?, controller, token_file, token))?,
+        Command::Doctor { json } => doctor_says(with_runtime(doctor::look(&path))?, json),
+        Command::Selftest { out, installer, write } => {
+            let config = path.clone();
+            let ask = selftest::Ask {
+                config,
+                installer,
+                write,
+            };
+            selftest_says(with_runtime(selftest::run(&ask))?, out.as_deref())
+        }
+        Command::Config(ConfigCommand::Check) => check(&path, &load()?),
+    })
 }
 
 fn failed(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
@@ -200,13 +190,11 @@ fn failed(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn with_runtime(future: impl Future<Output = ExitCode>) -> std::io::Result<ExitCode> {
-    with_runtime_of(future)
-}
-
-fn with_runtime_of<T>(future: impl Future<Output = T>) -> std::io::Result<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    Ok(runtime.block_on(future))
+fn with_runtime<T>(future: impl Future<Output = T>) -> Result<T, ExitCode> {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => Ok(runtime.block_on(future)),
+        Err(e) => Err(failed(&e, 1)),
+    }
 }
 
 fn told(done: Result<Vec<String>, ServiceError>) -> ExitCode {
@@ -279,26 +267,16 @@ fn status(json: bool) -> ExitCode {
     }
 }
 
-fn doctor_says(path: &std::path::Path, json: bool) -> ExitCode {
-    let looked = with_runtime_of(doctor::look(path));
-    match looked {
-        Ok(report) => {
-            if json {
-                println!("{}", serde_json::json!(report));
-            } else {
-                print!("{report}");
-            }
-            ExitCode::from(u8::from(report.has_bad()))
-        }
-        Err(e) => failed(&e, 1),
+fn doctor_says(report: doctor::Report, json: bool) -> ExitCode {
+    if json {
+        println!("{}", serde_json::json!(report));
+    } else {
+        print!("{report}");
     }
+    ExitCode::from(u8::from(report.has_bad()))
 }
 
-fn selftest_says(ask: &selftest::Ask, out: Option<&std::path::Path>) -> ExitCode {
-    let report = match with_runtime_of(selftest::run(ask)) {
-        Ok(report) => report,
-        Err(e) => return failed(&e, 1),
-    };
+fn selftest_says(report: selftest::Report, out: Option<&std::path::Path>) -> ExitCode {
     let text = format!("{:#}\n", serde_json::json!(report));
     match out {
         Some(path) => match std::fs::write(path, text) {
@@ -313,18 +291,12 @@ fn selftest_says(ask: &selftest::Ask, out: Option<&std::path::Path>) -> ExitCode
     ExitCode::from(u8::from(report.has_failed()))
 }
 
-/// The configuration that a command line names.
-#[cfg_attr(not(windows), expect(dead_code, reason = "Windows' service calls it"))]
-pub(crate) fn config_path(arguments: &[OsString]) -> PathBuf {
-    let at = arguments.iter().position(|a| a == "--config");
-    let named = at.and_then(|at| arguments.get(at + 1));
-    named.map_or_else(|| PathBuf::from("agent.toml"), PathBuf::from)
-}
-
 /// Runs the agent until `stop`. The error comes with its exit code.
 #[cfg_attr(not(windows), expect(dead_code, reason = "Windows' service calls it"))]
 pub(crate) fn run_until(config: Config, stop: CancellationToken) -> Result<(), (String, u8)> {
-    let ran = with_runtime_of(app::run(config, Arc::new(Native), stop)).map_err(|e| (e.to_string(), 1))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| (e.to_string(), 1))?;
+    let ran = runtime.block_on(app::run(config, Arc::new(Native), stop));
     ran.map_err(|e| (e.to_string(), exit_code(&e)))
 }
 

@@ -8,4 +8,4 @@ mod windows;
 #[cfg(unix)]
 pub use unix::{Native, stop_signal};
 #[cfg(windows)]
-pub use windows::{Native, local_databases, run_script, service_facts, stop_signal};
+pub use windows::{Native, local_databases, make_private, run_script, service_facts, stop_signal};

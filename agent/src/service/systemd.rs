@@ -1,8 +1,7 @@
 //! Linux: a unit of systemd, hardened as far as an agent can be. The state directory and the staging folder are all that it
 //! writes to; SQL Server on the same host reads the staging folder by its group.
 
-use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use super::{Done, Options, ServiceError, Status};
@@ -165,7 +164,7 @@ pub fn status() -> Result<Status, ServiceError> {
 }
 
 /// systemd starts `run`; there is no other entry.
-pub fn run(_arguments: Vec<OsString>) -> ExitCode {
+pub fn run(_config: PathBuf) -> ExitCode {
     eprintln!("syncferry-agent: on Linux systemd starts 'syncferry-agent run'");
     ExitCode::from(2)
 }

@@ -128,6 +128,17 @@ pub fn install(options: &Options, config: &Config) -> Result<Done, ServiceError>
         Err(e) => done.push(format!("event log: NOT set ({})", e.message())),
     }
     drop(service);
+    if let Some(account) = &options.account {
+        for folder in [config.data_dir.as_path(), Path::new(&config.staging_dir)] {
+            // The account may be a stranger to folders that an administrator's enrolment made.
+            crate::os::make_private(folder, std::slice::from_ref(account)).map_err(|e| ServiceError::Refused {
+                what: format!("letting {account} into {}", folder.display()),
+                error: e.to_string(),
+                next: ". The service is there; give the account the folder by hand, then start it",
+            })?;
+            done.push(format!("{account} may use {}", folder.display()));
+        }
+    }
     if options.start {
         done.extend(start(config)?);
     }
@@ -248,8 +259,8 @@ fn log_folder(config: &Config) -> PathBuf {
     config.data_dir.join("logs")
 }
 
-/// The command line that the service manager started this process with.
-static ARGUMENTS: OnceLock<Vec<OsString>> = OnceLock::new();
+/// The configuration that the service manager named when it started this process.
+static CONFIG: OnceLock<PathBuf> = OnceLock::new();
 
 mod entry {
     //! The one function that Windows calls. The macro's body reads the arguments that Windows passes by pointer.
@@ -262,9 +273,9 @@ mod entry {
 }
 
 /// Serves as the service. The service manager starts it; nobody else can.
-pub fn run(arguments: Vec<OsString>) -> ExitCode {
+pub fn run(config: PathBuf) -> ExitCode {
     // Set once per process, before the only reader starts.
-    let _ = ARGUMENTS.set(arguments);
+    let _ = CONFIG.set(config);
     match entry::dispatch() {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
@@ -305,7 +316,7 @@ fn main(_arguments: Vec<OsString>) {
 
 /// From the configuration to the end. The exit code is the one of `syncferry-agent run`.
 fn served(manager: &ServiceStatusHandle, stop: CancellationToken) -> u32 {
-    let path = cli::config_path(ARGUMENTS.get().map(Vec::as_slice).unwrap_or_default());
+    let path = CONFIG.get().cloned().unwrap_or_default();
     let config = match Config::load(&path, |k| std::env::var(k).ok()) {
         Ok(config) => config,
         Err(e) => {

@@ -18,7 +18,7 @@ pub(super) fn free_space(path: &Path) -> Result<u64, HostError> {
 
 /// Full rights for the system, administrators and this agent; reading, writing and deleting for the accounts. Nobody else, and
 /// nothing inherited. Files in it inherit the list.
-pub(super) fn make_private(path: &Path, accounts: &[String]) -> Result<(), HostError> {
+pub fn make_private(path: &Path, accounts: &[String]) -> Result<(), HostError> {
     let what = || format!("making {} private", path.display());
     let own = access::own_sid().map_err(refused(what()))?;
     let mut sddl = format!("D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;{own})");

@@ -22,6 +22,7 @@ use crate::connect::script::Script;
 use crate::connect::{UPGRADE_ENGINE, UPGRADE_WIZARD, powershell_json};
 use crate::host::{Host, HostError, MsiExit, WizardSight};
 
+pub use folders::make_private;
 pub use local_db::local_databases;
 pub use powershell::run as run_script;
 pub use services::facts as service_facts;
