@@ -27,6 +27,11 @@ impl Millis {
         i64::try_from(t.unix_timestamp_nanos() / 1_000_000).ok().map(Millis)
     }
 
+    /// The beginning of a day in UTC, from a date like `2026-11-01`.
+    pub fn of_date(date: &str) -> Option<Self> {
+        Self::parse_rfc3339(&format!("{date}T00:00:00Z"))
+    }
+
     /// This instant `ms` later (or earlier, when negative).
     #[must_use]
     pub fn plus(self, ms: i64) -> Self {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::rule;
+
 /// How much a finding weighs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -73,7 +75,8 @@ impl Finding {
             severity,
             title: title.into(),
             evidence: Vec::new(),
-            source: String::new(),
+            // The rule's own file says where it comes from; a finding may say it more exactly.
+            source: rule::get(rule).and_then(|r| r.sources.first().cloned()).unwrap_or_default(),
             next_step: String::new(),
         }
     }

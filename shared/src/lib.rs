@@ -20,11 +20,13 @@ pub mod plan;
 pub mod power;
 pub mod progress;
 pub mod report;
+pub mod rule;
 pub mod sabotage;
 pub mod secret;
 pub mod spec;
 pub mod state;
 pub mod token;
+pub mod verdict;
 pub mod watch;
 
 pub use clock::{Clock, Millis};

@@ -166,6 +166,9 @@ pub struct Plan {
     /// Where in it one server's lease becomes another one's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handover: Option<PlannedHandover>,
+    /// What became of every rule of the scenario.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verdicts: Vec<crate::verdict::Judged>,
 }
 
 impl Plan {
@@ -180,6 +183,7 @@ impl Plan {
             values: None,
             lease_run: None,
             handover: None,
+            verdicts: vec![],
         }
     }
     /// Whether something blocks it.

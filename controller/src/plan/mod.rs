@@ -9,6 +9,7 @@ pub mod move_to_full_sql;
 pub mod replace_server;
 pub mod rules;
 pub mod specs;
+mod verdicts;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +19,7 @@ use syncferry_shared::plan::{Plan, Scenario};
 
 /// Makes the plan. It always comes back, with everything that was found; whether it can be applied is in it.
 pub fn plan(input: &PlanInput) -> Plan {
-    match input.request.scenario {
+    let mut plan = match input.request.scenario {
         Scenario::MoveToFullSql => move_to_full_sql::plan(input),
         Scenario::ReplaceServer => replace_server::plan(input),
         // A lease's runs are planned from one preview, not from a request: `fence::plan`.
@@ -29,5 +30,7 @@ pub fn plan(input: &PlanInput) -> Plan {
                 ..Plan::nothing(input.ids.migration)
             }
         }
-    }
+    };
+    verdicts::judge(input, &mut plan);
+    plan
 }

@@ -30,6 +30,7 @@ pub fn plan(input: &PlanInput) -> Plan {
         values,
         lease_run: None,
         handover: None,
+        verdicts: vec![],
     }
 }
 

@@ -42,6 +42,7 @@ pub fn plan(input: &PlanInput) -> Plan {
         values,
         lease_run: None,
         handover,
+        verdicts: vec![],
     }
 }
 

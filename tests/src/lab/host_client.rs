@@ -289,7 +289,9 @@ impl Host for LabHost {
         // Without a running service, or when the module does not answer, PowerShell has nothing to say: a fact, no failure.
         let running = service.as_ref().is_some_and(|s| s.state.as_str() == "running");
         let scheduler = if running { self.scheduler().await.ok() } else { None };
+        let auto_upgrade = if running { self.auto_upgrade().await } else { None };
         Ok(ConnectFacts {
+            auto_upgrade,
             products: products
                 .into_iter()
                 .map(|p| ProductFacts {
@@ -395,6 +397,13 @@ impl Host for LabHost {
 }
 
 impl LabHost {
+    /// `Get-ADSyncAutoUpgrade`; no answer is a fact, no failure.
+    async fn auto_upgrade(&self) -> Option<String> {
+        let text = self.client.powershell("Get-ADSyncAutoUpgrade | ConvertTo-Json").await.ok()?;
+        let value: serde_json::Value = serde_json::from_str(&text).ok()?;
+        Some(value.get("AutoUpgradeState")?.as_str()?.to_string())
+    }
+
     async fn scheduler(&self) -> Result<SchedulerFacts, HostError> {
         let script = "Get-ADSyncScheduler | Select-Object SyncCycleEnabled, StagingModeEnabled, SchedulerSuspended, \
                       SyncCycleInProgress, NextSyncCyclePolicyType | ConvertTo-Json";

@@ -144,6 +144,7 @@ impl Host for Native {
                 version: engine_version()?,
                 service_account_type: registry::text(KEY_COEXISTENCE, "ServiceAccountType")?,
                 scheduler: None,
+                auto_upgrade: None,
             })
         })
         .await?;
@@ -152,6 +153,10 @@ impl Host for Native {
             match query(script::SCHEDULER).await {
                 Ok(value) => facts.scheduler = powershell_json::scheduler_of(&value).ok(),
                 Err(e) => tracing::warn!("Get-ADSyncScheduler: {e}"),
+            }
+            match query(script::AUTO_UPGRADE).await {
+                Ok(value) => facts.auto_upgrade = value.get("State").and_then(serde_json::Value::as_str).map(str::to_string),
+                Err(e) => tracing::warn!("Get-ADSyncAutoUpgrade: {e}"),
             }
         }
         Ok(facts)

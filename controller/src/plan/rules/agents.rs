@@ -6,7 +6,8 @@ use syncferry_shared::plan::{HandoverWay, Scenario};
 use super::OURS;
 use crate::plan::{KnownHost, PlanInput};
 
-fn hosts(input: &PlanInput) -> Vec<&KnownHost> {
+/// Every host that takes part, once.
+pub(super) fn hosts(input: &PlanInput) -> Vec<&KnownHost> {
     let mut seen: Vec<&KnownHost> = Vec::new();
     let all = [
         Some(&input.source_host),

@@ -5,12 +5,19 @@
 //! database*; "prerequisites page" is *Microsoft Entra Connect Prerequisites*; "Syncferry" is a rule of our own.
 
 mod agents;
+mod capacity;
+mod carry_over;
+mod catalogue;
 mod connect_host;
 mod database;
+pub(crate) mod facts;
+mod gmsa;
 mod handover;
 mod in_place;
 mod installer;
 mod leases;
+mod leftovers;
+mod naming;
 mod source;
 mod space;
 
@@ -73,6 +80,20 @@ const MOVE_TO_FULL_SQL: &[Rule] = &[
     connect_host::reaches_sql,
     space::on_the_source,
     space::on_the_target,
+    catalogue::is_fresh,
+    catalogue::installer_is_supported_for_a_while,
+    capacity::memory_fits,
+    capacity::express_has_room,
+    naming::is_the_machines_own,
+    naming::port_is_known,
+    leftovers::no_engine_was_left,
+    leftovers::no_other_engine,
+    gmsa::can_be_used,
+    carry_over::ad_account_is_prepared,
+    carry_over::every_forest_can_be_reached,
+    carry_over::nothing_is_flagged,
+    carry_over::owner_is_the_holder,
+    carry_over::source_stays_as_it_is,
 ];
 
 /// Every rule that `replace-server` meets.
@@ -108,6 +129,17 @@ const REPLACE_SERVER: &[Rule] = &[
     handover::what_the_old_server_leaves,
     space::on_the_source,
     in_place::test_restore_can_run,
+    catalogue::is_fresh,
+    catalogue::installer_is_supported_for_a_while,
+    capacity::memory_fits,
+    naming::is_the_machines_own,
+    naming::port_is_known,
+    leftovers::no_engine_was_left,
+    gmsa::can_be_used,
+    carry_over::ad_account_is_prepared,
+    carry_over::every_forest_can_be_reached,
+    carry_over::nothing_is_flagged,
+    carry_over::owner_is_the_holder,
 ];
 
 /// Runs the preflight of `move-to-full-sql`. Blockers come first, then warnings, then notes.

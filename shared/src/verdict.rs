@@ -1,0 +1,50 @@
+//! What became of each rule in a plan: passed, failed, unknown, or it does not apply. Unknown is a verdict of its own.
+
+use serde::{Deserialize, Serialize};
+
+use crate::finding::Evidence;
+
+/// What became of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It spoke: there is a finding.
+    Failed,
+    /// What it depends on was not seen.
+    Unknown,
+    /// Everything that it depends on was seen, and it has nothing to say.
+    Passed,
+    /// What it is about is not part of this plan.
+    DoesNotApply,
+}
+
+impl Verdict {
+    /// Every verdict.
+    pub const ALL: &'static [Verdict] = &[
+        Verdict::Failed,
+        Verdict::Unknown,
+        Verdict::Passed,
+        Verdict::DoesNotApply,
+    ];
+    /// Its words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Failed => "failed",
+            Verdict::Unknown => "unknown",
+            Verdict::Passed => "passed",
+            Verdict::DoesNotApply => "does not apply",
+        }
+    }
+}
+
+/// A rule of a plan and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judged {
+    /// The rule's id.
+    pub rule: String,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// What it looked at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub saw: Vec<Evidence>,
+}
