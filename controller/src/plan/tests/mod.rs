@@ -1,5 +1,6 @@
 //! The plan's tests: the good plan as it is read, every rule with the input that it refuses, and properties of all plans.
 
+mod data;
 pub(crate) mod facts;
 mod fence;
 mod good;

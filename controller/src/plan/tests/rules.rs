@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use syncferry_shared::inventory::{DatabaseName, Problem, ProductFacts, ServiceFacts, SessionFacts};
+use syncferry_shared::inventory::{ConnectParameters, DatabaseName, Problem, ProductFacts, ServiceFacts, SessionFacts};
 use syncferry_shared::lease::LeaseState;
 use syncferry_shared::{ConnectVersion, Finding, Severity};
 use uuid::Uuid;
@@ -250,6 +250,52 @@ cases! {
     };
     // The good world moves from 2019 to 2022, so this note is always there.
     target_engine_newer: Note "target-engine-newer" <- |_| {};
+    gate_unknown: Blocker "gate-unknown" <- |i| i.source_db().collation = None;
+    target_express_full: Blocker "target-express-full" <- |i| {
+        i.target().engine_edition = 4;
+        i.target().edition = "Express Edition (64-bit)".to_string();
+        i.source_db().files[0].bytes = 11 << 30;
+    };
+    target_has_another_engine: Warning "target-has-another-engine" <- |i| i.target().databases.push(DatabaseName {
+        name: "FIMSynchronizationService".to_string(),
+        state: "ONLINE".to_string(),
+        family_guid: Some(Uuid::from_u128(0xf1)),
+    });
+    target_name_is_an_alias: Warning "target-name-is-an-alias" <- |i| {
+        i.target().connect_host = Some("adsync-sql.contoso.example".to_string());
+        i.new_server().reach[0].target = "adsync-sql.contoso.example,1433".to_string();
+    };
+    instance_port_unknown: Warning "instance-port-unknown" <- |i| {
+        i.target().instance_name = Some("SYNC".to_string());
+        i.target().connect_port = None;
+    };
+    installer_support_ends: Warning "installer-support-ends" <- |i| i.msi().product_version = "2.5.79.0".to_string();
+    catalogue_stale: Warning "catalogue-stale" <- |i| i.catalogue.signed_off = "2026-08-01".to_string();
+    connect_leftovers: Warning "connect-leftovers" <- |i| {
+        let connect = i.new_server().connect.get_or_insert_default();
+        connect.parameters = Some(ConnectParameters {
+            server: "(localdb)".to_string(),
+            instance: r".\ADSync".to_string(),
+            database: "ADSync".to_string(),
+        });
+    };
+    connect_host_memory: Warning "connect-host-memory" <- |i| i.new_host().memory_mb = Some(4_096);
+    service_account_gmsa_unusable: Blocker "service-account-gmsa-unusable" <- |i| i.new_server().gmsa_usable = Some(false);
+    ad_account_permissions: Note "ad-account-permissions" <- |i| {
+        i.adsync().features.insert("Microsoft.OptionalFeature.PasswordWriteBack".to_string(), "True".to_string());
+    };
+    many_forests: Note "many-forests" <- |i| {
+        i.adsync().forests = (1..=7).map(|n| format!("forest{n}.example")).collect();
+        i.msi().product_version = "2.6.3.0".to_string();
+    };
+    full_run_required: Note "full-run-required" <- |i| {
+        i.adsync().full_run_required = vec!["contoso.example: full_sync_required".to_string()];
+    };
+    last_owner_differs: Warning "last-owner-differs" <- |i| i.adsync().last_owner = Some("SYNC77".to_string());
+    source_auto_upgrades: Note "source-auto-upgrades" <- |i| {
+        let holder = i.holder.as_mut().and_then(|h| h.inventory.as_mut());
+        holder.and_then(|h| h.connect.as_mut()).unwrap().auto_upgrade = Some("Enabled".to_string());
+    };
     plan_incomplete: Blocker "plan-incomplete" <- |i| {
         // The database's name occurs in a problem that another rule speaks of: nobody says that the database is not there.
         i.old().databases.clear();
@@ -366,7 +412,7 @@ fn no_rule_lacks_a_case() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/plan");
     let mut ids = BTreeSet::new();
     let rules = std::fs::read_dir(folder.join("rules")).unwrap();
-    for path in rules.map(|f| f.unwrap().path()).chain([folder.join("common.rs")]) {
+    for path in rules.map(|f| f.unwrap().path()).chain([folder.join("common.rs"), folder.join("verdicts.rs")]) {
         let text = std::fs::read_to_string(&path).unwrap();
         for word in ["Finding::blocker(", "Finding::warning(", "Finding::note("] {
             for rest in text.split(word).skip(1) {
