@@ -185,6 +185,7 @@ pub(crate) fn plan(findings: Vec<Finding>) -> Plan {
             log_dir: None,
             keep_backup: false,
             handover: None,
+            verdicts: vec![],
             test_instance: None,
         }),
         stages: if blocked { vec![] } else { stages },
