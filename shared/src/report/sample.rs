@@ -199,6 +199,7 @@ fn plan() -> Value {
         }),
         lease_run: None,
         handover: None,
+        verdicts: vec![],
     };
     serde_json::to_value(plan).unwrap()
 }

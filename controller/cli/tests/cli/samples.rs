@@ -185,7 +185,6 @@ pub(crate) fn plan(findings: Vec<Finding>) -> Plan {
             log_dir: None,
             keep_backup: false,
             handover: None,
-            verdicts: vec![],
             test_instance: None,
         }),
         stages: if blocked { vec![] } else { stages },
@@ -202,6 +201,7 @@ pub(crate) fn plan(findings: Vec<Finding>) -> Plan {
         values: None,
         lease_run: None,
         handover: None,
+        verdicts: vec![],
     }
 }
 
