@@ -27,4 +27,5 @@ pub mod report;
 pub mod scheduler;
 pub mod store;
 pub mod storeops;
+pub mod versions;
 pub mod wake;

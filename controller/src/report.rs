@@ -4,11 +4,11 @@ use syncferry_shared::HostId;
 use syncferry_shared::event::{Event, StreamKind};
 use syncferry_shared::outcome::Outcome;
 use syncferry_shared::report::{
-    LeasePoint, Report, ReportAttempt, ReportGate, ReportJob, ReportLease, ReportLeaseChange, ReportOutcome,
+    LeasePoint, Report, ReportAcceptance, ReportAttempt, ReportGate, ReportJob, ReportLease, ReportLeaseChange, ReportOutcome,
     ReportPlan, ReportProof, ReportSite, ReportStep, SCHEMA,
 };
 use syncferry_shared::state::GateState;
-use syncferry_store::{Job, JobFilter, LeaseChange, Migration, Tx};
+use syncferry_store::{Acceptance, Job, JobFilter, LeaseChange, Migration, Tx};
 
 use crate::problem::Problem;
 use crate::queries;
@@ -47,7 +47,7 @@ pub async fn report(tx: &mut dyn Tx, m: &Migration) -> Result<Report, Problem> {
         created_at: m.created_at,
         ended_at: m.state.is_final().then_some(m.updated_at),
         made_at: tx.now(),
-        plan: plan(m, &events),
+        plan: plan(m, &events, tx.acceptances(m.id).await?),
         jobs,
         gates: gates(tx, m, &rows).await?,
         leases,
@@ -69,7 +69,7 @@ async fn all_events(tx: &mut dyn Tx, m: &Migration) -> Result<Vec<Event>, Proble
     }
 }
 
-fn plan(m: &Migration, events: &[Event]) -> Option<ReportPlan> {
+fn plan(m: &Migration, events: &[Event], acceptances: Vec<Acceptance>) -> Option<ReportPlan> {
     let document = m.plan.clone()?;
     let applied = events.iter().find(|e| e.kind == "migration.applied");
     let accepted = applied.and_then(|e| e.payload.get("accepted_warnings")).cloned();
@@ -79,6 +79,16 @@ fn plan(m: &Migration, events: &[Event]) -> Option<ReportPlan> {
         accepted_warnings: accepted
             .and_then(|v| serde_json::from_value(v).ok())
             .unwrap_or_default(),
+        acceptances: acceptances
+            .into_iter()
+            .map(|a| ReportAcceptance {
+                rule: a.rule,
+                by: a.actor,
+                reason: a.reason,
+                at: a.at,
+                until: a.until,
+            })
+            .collect(),
         applied_by: applied.map(|e| e.actor.clone()),
         applied_at: applied.map(|e| e.at),
     })

@@ -17,9 +17,36 @@ pub struct Catalogue {
     pub oldest_that_syncs: ConnectVersion,
     /// The first version that can be installed on an existing database.
     pub first_with_existing_database: ConnectVersion,
+    /// SQL Server by its major version. What is not listed is not supported.
+    #[serde(rename = "sql", default)]
+    pub sql: Vec<SqlVersion>,
     /// Every known version, in ascending order.
     #[serde(rename = "version")]
     pub versions: Vec<CatalogueEntry>,
+}
+
+/// A major version of SQL Server, as Connect sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SqlVersion {
+    /// The first number of `ProductVersion`.
+    pub major: i32,
+    /// Its name, for example `SQL Server 2022`.
+    pub name: String,
+    /// What Connect says of it.
+    pub support: SqlSupport,
+}
+
+/// What Connect says of a version of SQL Server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SqlSupport {
+    /// In mainstream support.
+    Supported,
+    /// Out of mainstream support: Microsoft may not help.
+    Old,
+    /// A new installation is refused.
+    Refused,
 }
 
 /// One version.
@@ -58,15 +85,45 @@ pub enum InvalidCatalogue {
     /// A version stands twice or out of order.
     #[error("version {0} of the catalogue stands twice or out of order")]
     Order(ConnectVersion),
+    /// It does not say when it was signed off.
+    #[error("'{0}' is no date: signed_off must be like 2026-11-01")]
+    Date(String),
+    /// It lists no version that may be installed.
+    #[error("the catalogue lists no version that synchronises and may be installed on an existing database")]
+    Empty,
+    /// A version of SQL Server stands twice.
+    #[error("SQL Server {0} stands twice in the catalogue")]
+    SqlTwice(i32),
 }
 
 impl Catalogue {
     /// Reads a catalogue.
     pub fn parse(text: &str) -> Result<Self, InvalidCatalogue> {
         let c: Catalogue = toml::from_str(text).map_err(|e| InvalidCatalogue::Shape(e.to_string()))?;
-        match c.versions.windows(2).find(|w| w[0].version >= w[1].version) {
-            Some(w) => Err(InvalidCatalogue::Order(w[1].version)),
-            None => Ok(c),
+        if let Some(w) = c.versions.windows(2).find(|w| w[0].version >= w[1].version) {
+            return Err(InvalidCatalogue::Order(w[1].version));
+        }
+        let twice = |(at, s): &(usize, &SqlVersion)| c.sql.iter().take(*at).any(|o| o.major == s.major);
+        if let Some((_, again)) = c.sql.iter().enumerate().find(twice) {
+            return Err(InvalidCatalogue::SqlTwice(again.major));
+        }
+        if crate::Millis::of_date(&c.signed_off).is_none() {
+            return Err(InvalidCatalogue::Date(c.signed_off));
+        }
+        if c.newest().is_none_or(|n| n.version < c.oldest_that_syncs) {
+            return Err(InvalidCatalogue::Empty);
+        }
+        Ok(c)
+    }
+
+    /// What Connect says of a major version of SQL Server. A catalogue without a list knows what this release knows.
+    pub fn sql_support(&self, major: i32) -> SqlSupport {
+        let listed = self.sql.iter().find(|s| s.major == major);
+        match (listed, self.sql.is_empty(), major) {
+            (Some(s), _, _) => s.support,
+            (None, true, 16) => SqlSupport::Supported,
+            (None, true, 14 | 15) => SqlSupport::Old,
+            _ => SqlSupport::Refused,
         }
     }
 
@@ -141,6 +198,29 @@ mod tests {
         assert_eq!(c.changes(v("2.5.79.0"), v("2.5.79.0")), Changes::default());
         let jump = c.changes(v("1.6.4.0"), v("2.6.91.0"));
         assert!(jump.rules && jump.schema);
+    }
+
+    #[test]
+    fn sql_server_is_judged_by_the_list() {
+        let c = Catalogue::embedded();
+        let said: Vec<SqlSupport> = [13, 14, 15, 16, 17].map(|m| c.sql_support(m)).to_vec();
+        use SqlSupport::{Old, Refused, Supported};
+        assert_eq!(said, [Refused, Old, Old, Supported, Refused]);
+        let mut newer = c.clone();
+        newer.sql.push(SqlVersion { major: 17, name: "SQL Server 2025".to_string(), support: Supported });
+        assert_eq!(newer.sql_support(17), Supported);
+        let bare = Catalogue { sql: vec![], ..c };
+        assert_eq!([14, 15, 16, 17].map(|m| bare.sql_support(m)), [Old, Old, Supported, Refused]);
+    }
+
+    #[test]
+    fn what_cannot_be_relied_on_is_refused() {
+        let undated = EMBEDDED.replace("signed_off = \"2026-11-01\"", "signed_off = \"soon\"");
+        assert!(matches!(Catalogue::parse(&undated), Err(InvalidCatalogue::Date(_))));
+        let future = EMBEDDED.replace("oldest_that_syncs = \"2.5.79.0\"", "oldest_that_syncs = \"9.0.0.0\"");
+        assert_eq!(Catalogue::parse(&future), Err(InvalidCatalogue::Empty));
+        let twice = format!("{EMBEDDED}\n[[sql]]\nmajor = 16\nname = \"again\"\nsupport = \"refused\"\n");
+        assert_eq!(Catalogue::parse(&twice), Err(InvalidCatalogue::SqlTwice(16)));
     }
 
     #[test]

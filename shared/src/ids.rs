@@ -84,6 +84,8 @@ ids! {
     AlarmId = "alarm id";
     /// The word of a first person that waits for the second one.
     AttestationId = "attestation id";
+    /// A warning that somebody accepted.
+    AcceptanceId = "acceptance id";
     /// One run of a controller: new at every start.
     ControllerId = "controller id";
     /// The identity of a controller's store.

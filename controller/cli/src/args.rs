@@ -6,7 +6,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::exit;
 use crate::verbs::{
-    alarms, apply, cancel, completions, database, events, gate, health, host, lease, plan, report, site, status, watch,
+    alarms, apply, cancel, catalogue, completions, database, events, gate, health, host, lease, plan, report, rules, site, status, watch,
 };
 
 const ABOUT: &str =
@@ -104,6 +104,11 @@ pub(crate) enum Verb {
     Alarms(alarms::Args),
     Cancel(cancel::Args),
     Report(report::Args),
+    Rules(rules::ListArgs),
+    Explain(rules::ExplainArgs),
+    /// The catalogue of versions that rules judge by
+    #[command(subcommand)]
+    Catalogue(catalogue::Verb),
     Completions(completions::Args),
     Health(health::Args),
     /// This command's version

@@ -22,7 +22,7 @@ use crate::problem::Problem;
 use crate::queries::migration::Detail;
 use crate::queries::{self};
 use crate::wake::Reason;
-use crate::{find, report};
+use crate::{find, report, versions};
 
 /// How often a watcher looks although nothing rang.
 const TICK: Duration = Duration::from_millis(500);
@@ -54,11 +54,12 @@ impl Operator for Service {
         // A store that can be read and takes no writes is not well: whoever asks for health must hear of it.
         let mut tx = self.0.store.begin("version").await.map_err(Problem::from)?;
         let meta = tx.meta().await.map_err(Problem::from)?;
+        let signed_off = versions::current(&self.0, &mut *tx).await.map_or(self.0.catalogue.signed_off.clone(), |c| c.signed_off);
         Ok(Response::new(v1::GetVersionResponse {
             version: env!("CARGO_PKG_VERSION").to_string(),
             store_id: meta.id.to_string(),
             incarnation: meta.incarnation,
-            catalogue_signed_off: self.0.catalogue.signed_off.clone(),
+            catalogue_signed_off: signed_off,
         }))
     }
 
@@ -202,9 +203,29 @@ impl Operator for Service {
             plan_digest: r.plan_digest,
             accept_warnings: r.accept_warnings,
             reason: r.reason,
+            until: r.accept_until.as_ref().map(syncferry_proto::millis),
         };
         let m = apply::apply(&self.0, &actor, &r.migration, consent).await?;
         Ok(Response::new(migration_message(&self.0, m.id, Detail::Full).await?))
+    }
+
+    async fn get_catalogue(
+        &self,
+        request: Request<v1::GetCatalogueRequest>,
+    ) -> Result<Response<v1::Catalogue>, Status> {
+        guard::operator(&self.0, &request).await?;
+        let mut tx = reader(&self.0, "catalogue.show").await?;
+        Ok(Response::new(versions::message(&self.0, &mut *tx).await?))
+    }
+
+    async fn import_catalogue(
+        &self,
+        request: Request<v1::ImportCatalogueRequest>,
+    ) -> Result<Response<v1::Catalogue>, Status> {
+        let actor = guard::operator(&self.0, &request).await?;
+        versions::import(&self.0, &actor, request.into_inner().text).await?;
+        let mut tx = reader(&self.0, "catalogue.show").await?;
+        Ok(Response::new(versions::message(&self.0, &mut *tx).await?))
     }
 
     async fn cancel(&self, request: Request<v1::CancelRequest>) -> Result<Response<v1::Migration>, Status> {

@@ -1,7 +1,7 @@
 //! `apply`: runs a plan, or goes on with a migration that stopped. Everything that the plan rests on and that the store
 //! knows is looked at again in the one transaction that starts it.
 
-use syncferry_shared::Finding;
+use syncferry_shared::{Finding, Millis};
 use syncferry_shared::lease::{Lease, LeaseKind, LeaseState, Resource};
 use syncferry_shared::plan::{Plan, PlanRequest, PlanValues, PlannedHandover};
 use syncferry_shared::state::{AttemptEvent, AttemptState, JobEvent, JobState, MigrationEvent, MigrationState};
@@ -10,7 +10,7 @@ use syncferry_store::{
     MigrationFilter, NewDatabase, NewJob, Tx,
 };
 
-use super::lease_run;
+use super::{acceptance, lease_run};
 use crate::core::{Core, migration_event};
 use crate::find;
 use crate::problem::Problem;
@@ -29,6 +29,8 @@ pub struct Consent {
     pub accept_warnings: Vec<String>,
     /// Why.
     pub reason: String,
+    /// Until when the warnings are accepted; `None` for as long as the migration lasts.
+    pub until: Option<Millis>,
 }
 
 /// Runs or goes on.
@@ -37,8 +39,14 @@ pub async fn apply(core: &Core, actor: &str, migration: &str, consent: Consent) 
     let m = find::migration(&mut *tx, migration).await?;
     let hosts = match m.state {
         MigrationState::Planned => start(core, &mut *tx, actor, &m, &consent).await?,
-        MigrationState::Stopped => retry(&mut *tx, actor, &m, &consent).await?,
-        MigrationState::Stuck => unstick(&mut *tx, actor, &m, &consent).await?,
+        MigrationState::Stopped => {
+            acceptance::still_in_force(core, &mut *tx, actor, &m, &consent).await?;
+            retry(&mut *tx, actor, &m, &consent).await?
+        }
+        MigrationState::Stuck => {
+            acceptance::still_in_force(core, &mut *tx, actor, &m, &consent).await?;
+            unstick(&mut *tx, actor, &m, &consent).await?
+        }
         MigrationState::Blocked => {
             let findings = plan_of(&m)?.findings.into_iter().filter(Finding::blocks).collect();
             return Err(Problem::Refused {
@@ -95,10 +103,10 @@ async fn start(
                 .next("Cancel it and plan again."),
         ));
     }
-    check_warnings(&plan, consent)?;
+    let accepted = acceptance::in_force(core, tx, actor, m, &plan, consent).await?;
     if let Some(run) = &plan.lease_run {
         lease_run::begin(tx, actor, m, run).await?;
-        start_jobs(tx, actor, m, &plan, consent).await?;
+        start_jobs(tx, actor, m, &plan, consent, &accepted).await?;
         return Ok(plan.jobs().map(|j| j.host).collect());
     }
     let (Some(values), Some(request)) = (&plan.values, &plan.request) else {
@@ -107,13 +115,13 @@ async fn start(
     check_no_other(tx, m).await?;
     if let Some(h) = &plan.handover {
         check_handover(tx, h).await?;
-        start_jobs(tx, actor, m, &plan, consent).await?;
+        start_jobs(tx, actor, m, &plan, consent, &accepted).await?;
         return Ok(plan.jobs().map(|j| j.host).collect());
     }
     check_name(tx, request, values).await?;
     check_source_lease(tx, values).await?;
     seat(core, tx, actor, m, request, values).await?;
-    start_jobs(tx, actor, m, &plan, consent).await?;
+    start_jobs(tx, actor, m, &plan, consent, &accepted).await?;
     Ok(vec![request.target_host])
 }
 
@@ -124,6 +132,7 @@ async fn start_jobs(
     m: &Migration,
     plan: &Plan,
     consent: &Consent,
+    accepted: &[String],
 ) -> Result<(), Problem> {
     let jobs: Vec<NewJob> = plan
         .stages
@@ -154,31 +163,12 @@ async fn start_jobs(
     tx.transition_migration(m.id, m.state, to).await?;
     let payload = serde_json::json!({
         "plan_digest": m.plan_digest,
-        "accepted_warnings": consent.accept_warnings,
+        "accepted_warnings": accepted,
         "reason": consent.reason,
     });
     tx.append_event(migration_event(m.id, "migration.applied", actor, payload))
         .await?;
     Ok(())
-}
-
-fn check_warnings(plan: &Plan, consent: &Consent) -> Result<(), Problem> {
-    let open: Vec<Finding> = plan
-        .findings
-        .iter()
-        .filter(|f| f.severity == syncferry_shared::Severity::Warning)
-        .filter(|f| !consent.accept_warnings.contains(&f.rule))
-        .cloned()
-        .collect();
-    if open.is_empty() {
-        return Ok(());
-    }
-    let names: Vec<&str> = open.iter().map(|f| f.rule.as_str()).collect();
-    let title = format!(
-        "warnings are not accepted yet; accept them with --accept {}",
-        names.join(",")
-    );
-    Err(Problem::Refused { title, findings: open })
 }
 
 /// One migration of a site at a time: the rule of the plan, looked at again, because another plan may have been applied since.

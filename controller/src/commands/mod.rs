@@ -1,5 +1,6 @@
 //! What operators can command: one file per verb. Each authorises, decides, makes ONE change of the store and wakes.
 
+mod acceptance;
 pub mod add_database;
 pub mod add_host;
 pub mod add_site;

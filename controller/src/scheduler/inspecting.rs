@@ -205,7 +205,7 @@ async fn input(
         connect_host: known_host(tx, inspections, request.connect_host).await?,
         registered_on_target: registered,
         other_migration: other,
-        catalogue: core.catalogue.clone(),
+        catalogue: crate::versions::current(core, tx).await?,
         holder_exports,
         request,
     })

@@ -52,6 +52,9 @@ pub(crate) struct Data {
     pub(crate) artifacts: Table<ArtifactId, Artifact>,
     pub(crate) events: Table<Stream, Arc<Vec<Event>>>,
     pub(crate) attestations: Table<AttestationId, Attestation>,
+    pub(crate) acceptances: Table<syncferry_shared::AcceptanceId, syncferry_store::Acceptance>,
+    /// By the number of the import.
+    pub(crate) catalogues: Table<i64, syncferry_store::ImportedCatalogue>,
     pub(crate) alarms: Table<AlarmId, Alarm>,
     /// One per host.
     pub(crate) watches: Table<HostId, Watch>,
@@ -89,6 +92,8 @@ impl Data {
             artifacts: Arc::default(),
             events: Arc::default(),
             attestations: Arc::default(),
+            acceptances: Arc::default(),
+            catalogues: Arc::default(),
             alarms: Arc::default(),
             watches: Arc::default(),
             term: None,

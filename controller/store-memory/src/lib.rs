@@ -2,12 +2,14 @@
 //! simulations and tests. One file per repository, of the same name as its trait's; it passes the conformance suite of the
 //! real ones.
 
+mod acceptances;
 mod agents;
 mod alarms;
 mod artifacts;
 mod attempts;
 mod attestations;
 mod audit;
+mod catalogues;
 mod data;
 mod databases;
 mod events;

@@ -128,6 +128,7 @@ pub const REFERENCES: &[(&str, &str, &str, &str)] = &[
     ("migration", "site_id", "site", "site_id"),
     ("site", "org_id", "org", "org_id"),
     ("step", "job_id", "job", "job_id"),
+    ("warning_acceptance", "migration_id", "migration", "migration_id"),
     ("store_witness", "host_id", "host", "host_id"),
     ("watch_report", "host_id", "host", "host_id"),
 ];

@@ -5,12 +5,14 @@
 //! One transaction writes at a time, over all controllers: it holds an advisory lock of the database until its end, so that
 //! commands mean here what they mean on the embedded store. See docs/decisions/0012.
 
+mod acceptances;
 mod agents;
 mod alarms;
 mod artifacts;
 mod attempts;
 mod attestations;
 mod audit;
+mod catalogues;
 mod databases;
 mod error;
 mod events;

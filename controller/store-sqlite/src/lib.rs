@@ -2,6 +2,7 @@
 //! SQL stands in full beside the function that runs it. It decides nothing: what a change makes of a lease is
 //! `syncferry_store::lease_rules`, what a state may become is `syncferry_shared::state`.
 
+mod acceptances;
 mod agents;
 mod alarms;
 mod artifacts;
@@ -9,6 +10,7 @@ mod attempts;
 mod attestations;
 mod audit;
 mod clock;
+mod catalogues;
 mod databases;
 mod error;
 mod events;

@@ -22,6 +22,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../migrations/0007_shared_tenants.sql"),
     ),
     (8, "recovery", include_str!("../migrations/0008_recovery.sql")),
+    (9, "rules", include_str!("../migrations/0009_rules.sql")),
 ];
 
 /// The number of this version's newest migration.

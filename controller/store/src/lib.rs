@@ -8,12 +8,14 @@
 //! tx.commit().await?;
 //! ```
 
+pub mod acceptances;
 pub mod agents;
 pub mod alarms;
 pub mod artifacts;
 pub mod attempts;
 pub mod attestations;
 pub mod audit;
+pub mod catalogues;
 pub mod databases;
 pub mod error;
 pub mod events;
@@ -41,11 +43,13 @@ pub mod watches;
 pub mod words;
 
 pub use agents::{Agent, AgentState, Agents, Heard, Hello, NewAgent};
+pub use acceptances::{Acceptance, Acceptances, NewAcceptance};
 pub use alarms::{Alarm, Alarms, NewAlarm};
 pub use artifacts::{Artifact, Artifacts, NewArtifact};
 pub use attempts::{Attempt, Attempts, NewAttempt};
 pub use attestations::{Attestation, AttestationState, Attestations, NewAttestation, Purpose};
 pub use audit::{Audit, AuditFinding};
+pub use catalogues::{Catalogues, ImportedCatalogue, NewCatalogue};
 pub use databases::{Database, DatabaseGuids, Databases, IdentityState, NewDatabase};
 pub use error::{Cause, Result, StoreError};
 pub use events::Events;

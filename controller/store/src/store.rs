@@ -5,7 +5,7 @@ use syncferry_shared::Millis;
 
 use crate::error::Result;
 use crate::{
-    Agents, Alarms, Artifacts, Attempts, Attestations, Audit, Databases, Events, Gates, Hosts, Inspections, Jobs,
+    Acceptances, Agents, Alarms, Artifacts, Attempts, Attestations, Audit, Catalogues, Databases, Events, Gates, Hosts, Inspections, Jobs,
     Leases, Meta, Migrations, Operators, Orgs, Proofs, Recoveries, Sites, Steps, Terms, Tokens, Watches,
 };
 
@@ -73,6 +73,8 @@ pub trait Tx:
     + Leases
     + Proofs
     + Attestations
+    + Acceptances
+    + Catalogues
     + Inspections
     + Migrations
     + Jobs

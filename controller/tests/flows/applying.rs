@@ -82,14 +82,61 @@ async fn warnings_must_be_accepted_by_name() {
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert_eq!(rules(&refused), ["target-is-express"]);
     assert!(
-        refused.message().ends_with("--accept target-is-express"),
+        refused.message().contains("--accept target-is-express --reason"),
         "{}",
         refused.message()
     );
     w.operator.try_apply(&m, &["target-is-express"]).await.unwrap();
     let report = w.operator.report(&m.id).await;
     report.verify().unwrap();
-    assert_eq!(report.plan.unwrap().accepted_warnings, ["target-is-express"]);
+    let plan = report.plan.unwrap();
+    assert_eq!(plan.accepted_warnings, ["target-is-express"]);
+    let told: Vec<(&str, &str)> = plan.acceptances.iter().map(|a| (a.rule.as_str(), a.reason.as_str())).collect();
+    assert_eq!(told, [("target-is-express", "a test accepts it")]);
+    assert!(report.events.iter().any(|e| e.kind == "warning.accepted"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_accepts_says_why_and_until_when() {
+    let w = World::new().await;
+    let m = plan_after(&w, &w.sql, |i| i.instances[0].engine_edition = 4).await;
+    let request = |reason: &str, until: Option<i64>| v1::ApplyRequest {
+        migration: m.id.clone(),
+        plan_digest: m.plan_digest.clone(),
+        accept_warnings: vec!["target-is-express".to_string()],
+        reason: reason.to_string(),
+        accept_until: until.map(|ms| syncferry_proto::timestamp(syncferry_shared::Millis(ms))),
+    };
+    let silent = w.operator.client.clone().apply(request("  ", None)).await.unwrap_err();
+    assert_eq!(silent.code(), Code::InvalidArgument, "{silent:?}");
+    let over = w.operator.client.clone().apply(request("change 4711", Some(1))).await.unwrap_err();
+    assert_eq!(over.code(), Code::InvalidArgument, "{over:?}");
+    assert_eq!(w.operator.migration(&m.id).await.state, "planned");
+    let far = 4_000_000_000_000;
+    w.operator.client.clone().apply(request("change 4711", Some(far))).await.unwrap();
+    let accepted = &w.operator.report(&m.id).await.plan.unwrap().acceptances[0];
+    assert_eq!((accepted.reason.as_str(), accepted.until.map(|u| u.0)), ("change 4711", Some(far)));
+}
+
+/// SQL Server 2022 is what the world has; a catalogue that refuses it blocks the next plan.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_catalogue_that_is_imported_counts_for_the_next_plan() {
+    let w = World::new().await;
+    let mut client = w.operator.client.clone();
+    let text = syncferry_shared::catalogue::EMBEDDED;
+    let release = client.get_catalogue(v1::GetCatalogueRequest {}).await.unwrap().into_inner();
+    assert_eq!((release.origin.as_str(), release.text.as_str()), ("release", text));
+    let import = |text: String| v1::ImportCatalogueRequest { text };
+    for broken in ["x = 1".to_string(), text.replace("2026-11-01", "2020-01-01"), text.replace("2026-11-01", "2999-01-01")] {
+        let refused = client.import_catalogue(import(broken)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{refused:?}");
+    }
+    let refused_2022 = text.replace("name = \"SQL Server 2022\"\nsupport = \"supported\"", "name = \"SQL Server 2022\"\nsupport = \"refused\"");
+    assert_ne!(refused_2022, text);
+    let imported = client.import_catalogue(import(refused_2022)).await.unwrap().into_inner();
+    assert_eq!((imported.origin.as_str(), imported.imported_by.is_empty()), ("imported", false));
+    let m = plan_after(&w, &w.sql, |_| {}).await;
+    assert_eq!(m.state, "blocked");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -81,10 +81,28 @@ pub struct ReportPlan {
     pub document: Value,
     /// Rules whose warnings were accepted.
     pub accepted_warnings: Vec<String>,
+    /// The same with who accepted them, why and until when, oldest first. Empty in reports of earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub acceptances: Vec<ReportAcceptance>,
     /// Who applied it first; `None` while nobody has.
     pub applied_by: Option<String>,
     /// When.
     pub applied_at: Option<Millis>,
+}
+
+/// A warning that somebody took upon them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportAcceptance {
+    /// The rule.
+    pub rule: String,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Millis,
+    /// Until when it counts; `None` for as long as the migration lasts.
+    pub until: Option<Millis>,
 }
 
 impl ReportPlan {

@@ -58,6 +58,13 @@ pub(crate) fn report() -> Report {
             digest,
             document,
             accepted_warnings: vec!["target-engine-old".into()],
+            acceptances: vec![super::ReportAcceptance {
+                rule: "target-engine-old".into(),
+                by: "operator:anna".into(),
+                reason: "change 4711".into(),
+                at: Millis(1_795_168_800_000),
+                until: Some(Millis(1_797_760_800_000)),
+            }],
             applied_by: Some("operator:ada".into()),
             applied_at: Some(at(190)),
         }),

@@ -381,6 +381,7 @@ impl People {
         let apply = v1::ApplyRequest {
             migration: planned.id.clone(),
             plan_digest: planned.plan_digest,
+            accept_until: None,
             accept_warnings: vec![],
             reason: String::new(),
         };

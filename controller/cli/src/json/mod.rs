@@ -7,6 +7,7 @@ mod alarm;
 mod lease;
 mod migration;
 mod registry;
+mod rule;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -20,6 +21,7 @@ pub use alarm::{Alarm, Alarms};
 pub use lease::{Attestation, Change, Lease, LeaseActed, LeaseDetail, LeaseHistory, Leases, Proof};
 pub use migration::{Event, Events, Gate, Gates, Job, Migration, Migrations, Planned, Progress, Step, WatchLine};
 pub use registry::{Database, Databases, Health, Host, Hosts, NewHost, Site, Sites, Token, Version};
+pub use rule::Rules;
 
 /// A failed command.
 #[derive(Debug, Serialize)]

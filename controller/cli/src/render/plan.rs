@@ -6,7 +6,7 @@ use syncferry_shared::{Finding, Severity};
 
 use super::finding::count;
 use super::table::pairs;
-use super::{Look, Tone, at, clean, findings, short, wrap};
+use super::{Look, Tone, at, clean, findings, short, verdict_counts, wrap};
 
 /// How much of a digest the command names.
 const DIGEST_DIGITS: usize = 12;
@@ -32,6 +32,12 @@ pub fn plan_body(m: &Migration, plan: &Plan, look: &Look) -> String {
             look.heading(&count(&plan.findings))
         ));
         text.push_str(&findings(&plan.findings, look));
+        text.push('\n');
+    }
+    if !plan.verdicts.is_empty() {
+        let counts = format!("Of {} rules: {}.", plan.verdicts.len(), verdict_counts(plan));
+        let more = format!("`syncferry plan show {} --rules` says what each looked at.", short(&m.id));
+        text.push_str(&wrap(&format!("{counts} {more}"), look.width, "", ""));
         text.push('\n');
     }
     text.push_str(&stages(plan, look));
@@ -158,7 +164,7 @@ pub fn apply_command(m: &Migration, plan: &Plan) -> String {
     let mut command = format!("syncferry apply {} --digest {}", short(&m.id), clean(&digest));
     let warnings = warnings(plan);
     if !warnings.is_empty() {
-        command.push_str(&format!(" --accept {}", warnings.join(",")));
+        command.push_str(&format!(" --accept {} --reason '<why>'", warnings.join(",")));
     }
     command
 }

@@ -1,8 +1,9 @@
 //! `apply`: shows what will be done, asks, and names to the controller the very plan that was shown.
 
 use syncferry_proto::v1::{ApplyRequest, GetMigrationRequest, Migration};
+use syncferry_proto::timestamp;
 use syncferry_shared::plan::Plan;
-use syncferry_shared::{Finding, Severity};
+use syncferry_shared::{Finding, Millis, Severity};
 
 use super::{events, plan, watch};
 use crate::context::Context;
@@ -21,7 +22,7 @@ const NOBODY: &str = "there is nobody to ask: look at the plan (syncferry plan s
 #[command(after_help = "\
 Examples:
   syncferry apply 0242ac12
-  syncferry apply 0242ac12 --digest 3f2a9c1b2d4e --accept target-engine-old --yes --watch
+  syncferry apply 0242ac12 --digest 3f2a9c1b2d4e --accept target-engine-old --reason 'change 4711' --yes --watch
   syncferry apply 0242ac12 --reason 'looked at SQL01: the restore had not begun'   (when it is stuck)")]
 pub(crate) struct Args {
     /// The migration, by id or the tail of it
@@ -29,9 +30,13 @@ pub(crate) struct Args {
     /// Apply only the plan with this digest (its beginning is enough)
     #[arg(long, value_name = "DIGEST", value_parser = digest)]
     digest: Option<String>,
-    /// Accept these rules' warnings
-    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    /// Accept these rules' warnings; say why with --reason
+    #[arg(long, value_name = "RULE", value_delimiter = ',', requires = "reason")]
     accept: Vec<String>,
+    /// Until when they are accepted: a day (2026-12-01, until it begins in UTC) or an instant [default: as long as the
+    /// migration lasts]
+    #[arg(long, value_name = "TIME", value_parser = moment, requires = "accept")]
+    until: Option<Millis>,
     /// Why, for the audit trail
     #[arg(long, default_value = "", hide_default_value = true)]
     reason: String,
@@ -41,6 +46,12 @@ pub(crate) struct Args {
     /// Then watch until it rests
     #[arg(long)]
     watch: bool,
+}
+
+fn moment(text: &str) -> Result<Millis, String> {
+    Millis::of_date(text)
+        .or_else(|| Millis::parse_rfc3339(text))
+        .ok_or_else(|| "expected a day like 2026-12-01 or an instant like 2026-12-01T18:00:00Z".to_string())
 }
 
 fn digest(text: &str) -> Result<String, String> {
@@ -74,6 +85,7 @@ pub(crate) async fn run(args: Args, cx: &mut Context<'_, '_>) -> Result<Exit, Cl
         plan_digest: m.plan_digest.clone(),
         accept_warnings: args.accept,
         reason: args.reason,
+        accept_until: args.until.map(timestamp),
     };
     let m = session.call(session.service().apply(request)).await?;
     if args.watch {
@@ -106,6 +118,7 @@ pub(super) async fn planned_run(
         plan_digest: m.plan_digest.clone(),
         accept_warnings: vec![],
         reason,
+        accept_until: None,
     };
     let m = session.call(session.service().apply(request)).await?;
     watch::follow(session, watch::Args::all(m.id, seen), cx).await
@@ -158,7 +171,7 @@ fn check_warnings(plan: &Plan, accepted: &[String]) -> Result<(), CliError> {
     }
     let rules: Vec<&str> = open.iter().map(|f| f.rule.as_str()).collect();
     let title = format!(
-        "warnings are not accepted yet; accept them with --accept {}",
+        "warnings are not accepted yet; accept them with --accept {} --reason <why>",
         rules.join(",")
     );
     Err(CliError::Refused { title, findings: open })

@@ -3,6 +3,7 @@
 pub(crate) mod alarms;
 pub(crate) mod apply;
 pub(crate) mod cancel;
+pub(crate) mod catalogue;
 pub(crate) mod completions;
 pub(crate) mod database;
 pub(crate) mod events;
@@ -13,6 +14,7 @@ pub(crate) mod lease;
 pub(crate) mod plan;
 mod replace_server;
 pub(crate) mod report;
+pub(crate) mod rules;
 pub(crate) mod site;
 pub(crate) mod status;
 mod version;
@@ -39,6 +41,9 @@ pub(crate) async fn run(verb: Verb, cx: &mut Context<'_, '_>) -> Result<Exit, Cl
         Verb::Alarms(args) => alarms::run(args, cx).await,
         Verb::Cancel(args) => cancel::run(args, cx).await,
         Verb::Report(args) => report::run(args, cx).await,
+        Verb::Rules(args) => rules::list(&args, cx),
+        Verb::Explain(args) => rules::explain(&args, cx),
+        Verb::Catalogue(verb) => catalogue::run(verb, cx).await,
         Verb::Completions(args) => completions::run(args, cx),
         Verb::Health(args) => health::run(args, cx).await,
         Verb::Version => version::run(cx),

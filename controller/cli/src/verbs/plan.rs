@@ -27,6 +27,9 @@ pub(crate) enum Verb {
     Show {
         /// The migration, by id or the tail of it
         migration: String,
+        /// What became of every rule, with what it looked at
+        #[arg(long)]
+        rules: bool,
     },
 }
 
@@ -113,11 +116,16 @@ pub(crate) async fn run(verb: Verb, cx: &mut Context<'_, '_>) -> Result<Exit, Cl
             let patience = Duration::from_secs(args.timeout);
             make(&session, args.request(), patience, cx).await
         }
-        Verb::Show { migration } => {
+        Verb::Show { migration, rules } => {
             let m = session
                 .call(session.service().get_migration(GetMigrationRequest { migration }))
                 .await?;
-            show(&m, cx)?;
+            if rules && !cx.json() {
+                let plan = read(&m)?;
+                cx.print(&render::verdicts(&plan, &cx.look()))?;
+            } else {
+                show(&m, cx)?;
+            }
             Ok(Exit::Ok)
         }
     }

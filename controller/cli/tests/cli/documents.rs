@@ -69,6 +69,7 @@ pub(crate) fn report() -> Report {
             digest,
             document,
             accepted_warnings: vec!["target-engine-old".into()],
+            acceptances: vec![],
             applied_by: Some("operator:ada".into()),
             applied_at: Some(NOW.plus(-3_000_000)),
         }),

@@ -400,6 +400,20 @@ impl Operator for Fake {
             },
         )
     }
+    async fn get_catalogue(&self, r: Request<GetCatalogueRequest>) -> Answer<Catalogue> {
+        self.answer(r, catalogue())
+    }
+    async fn import_catalogue(&self, r: Request<ImportCatalogueRequest>) -> Answer<Catalogue> {
+        let text = r.get_ref().text.clone();
+        let imported = Catalogue {
+            text,
+            origin: "imported".into(),
+            imported_by: "operator:anna".into(),
+            imported_at: Some(syncferry_proto::timestamp(NOW)),
+            ..catalogue()
+        };
+        self.answer(r, imported)
+    }
     async fn get_report(&self, r: Request<GetReportRequest>) -> Answer<GetReportResponse> {
         let report = self.enter(&r)?.report.clone();
         self.answer(
@@ -422,6 +436,17 @@ pub(crate) fn message(events: Vec<Event>, migration: Migration, rests: bool) -> 
 }
 
 /// A report whose chain holds.
+fn catalogue() -> Catalogue {
+    let text = syncferry_shared::catalogue::EMBEDDED.to_string();
+    Catalogue {
+        signed_off: "2026-11-01".into(),
+        digest: syncferry_shared::token::digest(text.as_bytes()),
+        text,
+        origin: "release".into(),
+        ..Catalogue::default()
+    }
+}
+
 pub(crate) fn report_document() -> Document {
     Document::of(schema::REPORT, &crate::documents::report())
 }

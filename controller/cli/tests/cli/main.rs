@@ -6,6 +6,7 @@ mod documents;
 mod fake;
 mod help;
 mod renders;
+mod rules;
 mod samples;
 mod verbs;
 mod watching;

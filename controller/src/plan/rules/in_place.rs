@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use syncferry_shared::Finding;
+use syncferry_shared::catalogue::SqlSupport;
 
 use super::database::is_case_insensitive;
 use super::space::volume;
@@ -35,16 +36,16 @@ pub(super) fn instance_is_full_sql(input: &PlanInput, out: &mut Vec<Finding>) {
         )
         .source(PREREQUISITES_PAGE)
     };
-    match i.major {
-        16 => {}
-        14 | 15 => out.push(
+    match input.catalogue.sql_support(i.major) {
+        SqlSupport::Supported => {}
+        SqlSupport::Old => out.push(
             seen(Finding::warning(
                 "engine-old",
                 "The SQL Server version of the database is out of mainstream support",
             ))
             .next("Connect supports mainstream-supported versions, up to SQL Server 2022. Accept that Microsoft may not help, or upgrade the SQL Server first."),
         ),
-        _ => out.push(
+        SqlSupport::Refused => out.push(
             seen(Finding::blocker(
                 "engine-unsupported",
                 "Connect does not support the SQL Server version of the database",

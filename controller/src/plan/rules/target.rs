@@ -1,6 +1,7 @@
 //! What the target instance must be like.
 
 use syncferry_shared::Finding;
+use syncferry_shared::catalogue::SqlSupport;
 
 use super::database::is_case_insensitive;
 use super::{ACCOUNTS_PAGE, EXISTING_DATABASE_PAGE, OURS, PREREQUISITES_PAGE};
@@ -57,13 +58,13 @@ pub(super) fn engine_is_supported(input: &PlanInput, out: &mut Vec<Finding>) {
         )
         .source(PREREQUISITES_PAGE)
     };
-    match t.major {
-        16 => {}
-        14 | 15 => out.push(seen(Finding::warning(
+    match input.catalogue.sql_support(t.major) {
+        SqlSupport::Supported => {}
+        SqlSupport::Old => out.push(seen(Finding::warning(
             "target-engine-old",
             "The target's SQL Server version is out of mainstream support",
         )).next("Connect supports mainstream-supported versions, up to SQL Server 2022. Choose 2022, or accept that Microsoft may not help.")),
-        _ => out.push(seen(Finding::blocker(
+        SqlSupport::Refused => out.push(seen(Finding::blocker(
             "target-engine-unsupported",
             "Connect does not support the target's SQL Server version",
         )).next("Choose an instance of SQL Server 2022. Versions before 2017 are out of support, and 2025 is not listed as supported.")),

@@ -440,3 +440,14 @@ fn no_rule_lacks_a_case() {
         assert!(Severity::Note <= case.severity);
     }
 }
+
+/// Before 1.2.65.0 the wizard does not take the sign-in method back, whatever it was: the note says which version it was.
+#[test]
+fn sign_in_method_of_old_versions() {
+    for (version, said) in [([1, 2, 64, 0], true), ([1, 2, 65, 0], false)] {
+        let mut input = good();
+        input.adsync().connect_version = Some(ConnectVersion(version));
+        let found = rules_of(&plan(&input).findings).contains(&"sign-in-not-preserved");
+        assert_eq!(found, said, "{version:?}");
+    }
+}

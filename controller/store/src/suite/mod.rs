@@ -1,6 +1,7 @@
 //! The conformance suite: what every engine must do, written once against `dyn Store`. An engine's tests call
 //! [`run_all`], [`hammer::run`] and [`property::leases`]. It panics where an engine is wrong, so it unwraps freely.
 
+mod acceptances;
 mod agents;
 mod alarms;
 mod artifacts;
@@ -81,6 +82,7 @@ pub const CASES: &[(&str, Case)] = cases! {
     attestations::{
         a_word_waits_for_another_person, a_word_lapses, a_word_is_about_one_epoch_and_one_moment,
     }
+    acceptances::{they_count_until_they_are_over, they_have_a_reason_and_a_future, the_newest_catalogue_counts}
     terms::{one_leads_until_its_term_is_over, a_term_is_checked_where_it_counts}
     alarms::{one_is_open_for_a_subject, the_newest_look_is_kept}
     transactions::{dropped_means_undone, readers_see_one_instant, reading_writes_nothing, writers_take_turns}

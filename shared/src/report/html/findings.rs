@@ -2,7 +2,7 @@
 
 use super::markup::{Html, code, pairs};
 use crate::finding::{Finding, Severity};
-use crate::report::{Report, ReportPlan};
+use crate::report::{Report, ReportAcceptance, ReportPlan};
 
 /// What a reader must know first.
 pub(super) const LEAD: &str = "Each with what it rests on, where the rule comes from, and what to do. A blocker stops everything; a warning \
@@ -52,11 +52,19 @@ fn preflight(plan: &ReportPlan) -> Html {
 fn consent(f: &Finding, plan: &ReportPlan) -> Html {
     match (f.severity, &plan.applied_by) {
         (Severity::Warning, Some(by)) if plan.accepted_warnings.contains(&f.rule) => {
-            Html::says("span", "accepted", format!("accepted by {by}"))
+            let told: Vec<String> = plan.acceptances.iter().filter(|a| a.rule == f.rule).map(taken).collect();
+            let text = if told.is_empty() { format!("accepted by {by}") } else { told.join("; ") };
+            Html::says("span", "accepted", text)
         }
         (Severity::Warning, _) => Html::says("span", "open", "not accepted"),
         _ => Html::new(),
     }
+}
+
+/// Who accepted it, why, and until when.
+fn taken(a: &ReportAcceptance) -> String {
+    let until = a.until.map_or(String::new(), |until| format!(", until {until}"));
+    format!("accepted by {} on {}{until}: {}", a.by, a.at, a.reason)
 }
 
 fn finding(f: &Finding, mark: Html) -> Html {

@@ -253,11 +253,12 @@ impl Operator {
         let request = v1::ApplyRequest {
             migration: m.id.clone(),
             plan_digest: m.plan_digest.clone(),
+            accept_until: None,
             accept_warnings: accept,
             reason: if again {
                 "the fleet goes on".into()
             } else {
-                String::new()
+                "the fleet's plans are read".into()
             },
         };
         let asked = self.call(|mut c| {

@@ -119,6 +119,8 @@ impl Operator {
         }
         if ["stopped", "stuck"].contains(&migration.state.as_str()) {
             words.extend(["--reason", "the lab goes on"]);
+        } else if !accepted.is_empty() {
+            words.extend(["--reason", "whoever runs the lab has read them"]);
         }
         self.must(&words).await
     }
