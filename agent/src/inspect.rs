@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use syncferry_proto::v1;
-use syncferry_shared::Finding;
+use syncferry_shared::artifact::SetHeader;
+use syncferry_shared::{Finding, Millis};
 use syncferry_shared::fence::FencePreviewRequest;
 use syncferry_shared::inventory::{
-    DatabaseAddress, DatabaseFacts, HostFacts, InspectionRequest, InstallerFacts, InstanceFacts, Inventory, Problem,
+    BackupFacts, BackupRequest, DatabaseAddress, DatabaseFacts, HostFacts, InspectionRequest, InstallerFacts, InstanceFacts, Inventory, Problem,
     ReachFacts,
 };
 use syncferry_shared::watch::WatchReport;
@@ -77,6 +78,9 @@ impl Inspect for Inspector {
                 Ok(sight) => inventory.power = Some(sight),
                 Err(problem) => inventory.problems.push(problem),
             }
+        }
+        if let Some(asked) = &request.backup {
+            self.look_at_backup(asked, &mut inventory).await;
         }
         for target in &request.reach {
             inventory.reach.push(self.reach(target).await);
@@ -218,6 +222,55 @@ impl Inspector {
         }
     }
 
+    /// What a backup file is, as an instance here reads it. Nothing is restored.
+    async fn look_at_backup(&self, asked: &BackupRequest, inventory: &mut Inventory) {
+        let subject = format!("backup {}", asked.path);
+        let instance = match self.sql.get(&asked.instance) {
+            Ok(instance) => instance.sql.for_purpose("backup"),
+            Err(finding) => return inventory.problems.push(instance_problem(&asked.instance, &finding)),
+        };
+        let looked = async {
+            let mut session = SqlSession::connect(&instance, Role::Work).await?;
+            let record = ops::header(&mut session, &asked.path).await?;
+            let label = ops::label(&mut session, &asked.path).await?;
+            let files = ops::file_list(&mut session, &asked.path).await?;
+            session.close().await;
+            Ok::<_, SqlError>((record, label, files))
+        };
+        let (record, label, files) = match looked.await {
+            Ok(read) => read,
+            Err(e) => {
+                return inventory.problems.push(Problem {
+                    subject,
+                    error: e.to_string(),
+                    next_step: "The SQL Server itself must be able to read the file: look whether the path is one of the SQL host, and whether its service account may read there. Then plan again.".into(),
+                });
+            }
+        };
+        let size = tokio::fs::metadata(self.host.local_path(&asked.path)).await.ok().map(|m| m.len());
+        let finished = record.raw.get("BackupFinishDate").cloned();
+        let finished_at = finished.as_deref().and_then(|text| {
+            let text = text.trim().replacen(' ', "T", 1);
+            Millis::parse_rfc3339(&format!("{}Z", text.trim_end_matches('Z')))
+        });
+        inventory.backup = Some(BackupFacts {
+            path: asked.path.clone(),
+            size,
+            sets: record.sets,
+            stripes: label.family_count,
+            backup_type: record.backup_type,
+            has_checksums: record.has_checksums,
+            is_damaged: record.is_damaged,
+            encryptor: record.encryptor.clone().or_else(|| files.iter().find_map(|f| f.tde.clone())),
+            finished,
+            finished_at,
+            header: SetHeader {
+                files: files.into_iter().map(|f| f.file).collect(),
+                ..record.header
+            },
+        });
+    }
+
     async fn look_at_installer(&self, path: &str, inventory: &mut Inventory) {
         let subject = format!("installer {path}");
         let local = self.host.local_path(path);
@@ -311,7 +364,7 @@ mod tests {
                 "nonsense".into(),
             ],
             preview: None,
-            power: None,
+            ..InspectionRequest::default()
         };
         let inventory = inspector.inspect(&request).await;
         assert!(!inventory.host.computer_name.is_empty());

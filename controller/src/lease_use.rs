@@ -35,7 +35,10 @@ pub(crate) fn beside(lease: &Lease, epoch: i64) -> bool {
 
 /// Whether the lease is the server's that the job is about: until the hand-over the old one's, afterwards the new one's.
 pub(crate) fn is_its_servers(plan: &Plan, job: &Job, lease: &Lease) -> bool {
-    let Some(h) = &plan.handover else { return true };
+    // Another lease than the one that changes hands is nobody else's all the time.
+    let Some(h) = plan.handover.as_ref().filter(|h| h.resource == job.resource) else {
+        return true;
+    };
     if is_after(h, job.stage) {
         lease.holder == Some(h.to)
     } else {

@@ -4,6 +4,7 @@
 use syncferry_shared::identity::instance_key;
 use syncferry_shared::lease::{Lease, LeaseState, Resource};
 use syncferry_shared::outcome::{Outcome, Restored};
+use syncferry_shared::plan::Scenario;
 use syncferry_shared::spec::{JobKind, JobSpec, Task};
 use syncferry_shared::state::{
     AttemptEvent, AttemptState, GateEvent, JobEvent, JobState, MigrationEvent, MigrationState,
@@ -266,6 +267,12 @@ async fn learn(
     }
     if job.kind == JobKind::Install {
         return hand_renewal_over(core, tx, actor, m, job).await;
+    }
+    // Connect is gone from the server: what it had is nobody's any more, and stays on its SQL Server.
+    if let (Scenario::Decommission, "uninstall", Some(database)) =
+        (m.scenario, job.name.as_str(), job.resource.database_id())
+    {
+        tx.retire_database(database).await?;
     }
     if deletes_artifact(job) {
         for artifact in tx.artifacts_of(m.id).await? {

@@ -28,6 +28,45 @@ pub struct InspectionRequest {
     /// A machine that the program configured there is asked about: whether it is off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub power: Option<PowerRequest>,
+    /// A backup file that is read by an instance there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupRequest>,
+}
+
+/// A backup file, and the instance that reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupRequest {
+    /// The instance, by its name in the agent's configuration.
+    pub instance: String,
+    /// The file, as SQL Server there names it.
+    pub path: String,
+}
+
+/// What RESTORE HEADERONLY, FILELISTONLY and the disk say of a backup file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupFacts {
+    /// Where it is.
+    pub path: String,
+    /// Bytes on the disk, where the agent may look.
+    pub size: Option<u64>,
+    /// The first set's header, with its files.
+    pub header: crate::artifact::SetHeader,
+    /// Sets on the medium.
+    pub sets: usize,
+    /// Files that the set was written to.
+    pub stripes: i64,
+    /// `BackupType`: 1 is a full database backup.
+    pub backup_type: i64,
+    /// `HasBackupChecksums`.
+    pub has_checksums: bool,
+    /// `IsDamaged`.
+    pub is_damaged: bool,
+    /// The thumbprint of the certificate that it is encrypted with, or that the database is.
+    pub encryptor: Option<String>,
+    /// `BackupFinishDate`, as the server wrote it: local time, with no zone.
+    pub finished: Option<String>,
+    /// The same as an instant, taken for UTC: it may be wrong by the server's zone.
+    pub finished_at: Option<Millis>,
 }
 
 /// A database as the agent on its host finds it.
@@ -66,6 +105,9 @@ pub struct Inventory {
     /// told, or nobody asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gmsa_usable: Option<bool>,
+    /// The backup file, where asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupFacts>,
     /// What could not be looked at, with the reason and the next step.
     pub problems: Vec<Problem>,
 }

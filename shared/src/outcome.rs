@@ -36,6 +36,12 @@ pub struct Outcome {
     /// How a server that was stopped was seen afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<StoppedServer>,
+    /// What a database says of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adsync: Option<crate::inventory::AdsyncFacts>,
+    /// How long a rehearsed recovery took, and how much would be lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<Drilled>,
     /// Sessions that were seen on the database.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sessions: Vec<SessionFacts>,
@@ -98,6 +104,25 @@ pub struct Restored {
     pub recovery_fork_guid: Option<Uuid>,
     /// Its `service_broker_guid`.
     pub service_broker_guid: Option<Uuid>,
+}
+
+/// What a rehearsed recovery came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drilled {
+    /// From the order to a database that is restored, checked and counted, in milliseconds: the part of the recovery time that
+    /// the database takes. A person at the wizard comes on top.
+    pub rto_ms: i64,
+    /// From the newest synchronisation in the copy to the moment at which the drill began, in milliseconds: what a recovery from
+    /// this backup would have to find again.
+    pub rpo_ms: Option<i64>,
+    /// Where that moment was found.
+    pub rpo_from: Option<String>,
+    /// How long the fetch took.
+    pub fetch_ms: i64,
+    /// How long RESTORE took.
+    pub restore_ms: i64,
+    /// How long DBCC CHECKDB took.
+    pub check_ms: i64,
 }
 
 /// What Connect was seen with on its host.

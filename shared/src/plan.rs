@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::artifact::{Counts, SetHeader};
+use crate::clock::Millis;
 use crate::connect_version::ConnectVersion;
 use crate::fence::{FenceDatabaseTask, PreviewStatement, ProbeIdentityTask, ReadIdentityTask, RemoveMarksTask};
 use crate::finding::Finding;
@@ -19,6 +21,16 @@ pub enum Scenario {
     MoveToFullSql,
     /// The Connect server is gone or to be retired and its database is not: a new server is seated on that very database.
     ReplaceServer,
+    /// The SQL Server is gone: a backup is restored elsewhere, and a new Connect server is seated on it.
+    RestoreFromBackup,
+    /// A staging server on another SQL Server, seated on a copy of the active one's database.
+    ProvisionStaging,
+    /// Recovery is rehearsed: a backup is restored under a scratch name, checked, and dropped.
+    Drill,
+    /// The active server goes into staging mode, and a staging server out of it.
+    SwitchActive,
+    /// A server that was replaced is retired.
+    Decommission,
     /// A lease is being taken: its holder is denied the database at SQL Server.
     FenceDatabase,
     /// A database that was fenced is opened to the lease's holder.
@@ -34,18 +46,43 @@ impl Scenario {
     pub const ALL: &'static [Scenario] = &[
         Scenario::MoveToFullSql,
         Scenario::ReplaceServer,
+        Scenario::RestoreFromBackup,
+        Scenario::ProvisionStaging,
+        Scenario::Drill,
+        Scenario::SwitchActive,
+        Scenario::Decommission,
         Scenario::FenceDatabase,
         Scenario::OpenDatabase,
         Scenario::RemoveMarks,
         Scenario::ProveIdentity,
     ];
     /// Those that are planned with `syncferry plan`; the others belong to a lease.
-    pub const PLANNED: &'static [Scenario] = &[Scenario::MoveToFullSql, Scenario::ReplaceServer];
+    pub const PLANNED: &'static [Scenario] = &[
+        Scenario::MoveToFullSql,
+        Scenario::ReplaceServer,
+        Scenario::RestoreFromBackup,
+        Scenario::ProvisionStaging,
+        Scenario::Drill,
+        Scenario::SwitchActive,
+        Scenario::Decommission,
+    ];
+    /// Whether a database comes into being, with a seat for the new Connect server.
+    pub fn seats(self) -> bool {
+        matches!(
+            self,
+            Scenario::MoveToFullSql | Scenario::RestoreFromBackup | Scenario::ProvisionStaging
+        )
+    }
     /// Its name in the CLI.
     pub fn as_str(self) -> &'static str {
         match self {
             Scenario::MoveToFullSql => "move-to-full-sql",
             Scenario::ReplaceServer => "replace-server",
+            Scenario::RestoreFromBackup => "restore-from-backup",
+            Scenario::ProvisionStaging => "provision-staging",
+            Scenario::Drill => "drill",
+            Scenario::SwitchActive => "switch-active",
+            Scenario::Decommission => "decommission",
             Scenario::FenceDatabase => "fence-database",
             Scenario::OpenDatabase => "open-database",
             Scenario::RemoveMarks => "remove-marks",
@@ -142,6 +179,22 @@ pub struct PlanRequest {
     /// database's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_instance: Option<String>,
+    /// A backup file on the target host, as SQL Server there names it, where one is restored that somebody has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_file: Option<String>,
+    /// An artifact of ours, where one is restored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<ArtifactId>,
+    /// The Connect server that used the database, where no lease says it; or the one that is retired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_server: Option<HostId>,
+}
+
+impl PlanRequest {
+    /// Whether the database is one that is registered. A backup may be of one that never was.
+    pub fn knows_source(&self) -> bool {
+        !self.source.0.is_nil()
+    }
 }
 
 /// A plan.
@@ -169,6 +222,9 @@ pub struct Plan {
     /// What became of every rule of the scenario.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verdicts: Vec<crate::verdict::Judged>,
+    /// The database of the staging server that is to become active.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staging: Option<DatabaseIdentity>,
 }
 
 impl Plan {
@@ -184,6 +240,7 @@ impl Plan {
             lease_run: None,
             handover: None,
             verdicts: vec![],
+            staging: None,
         }
     }
     /// Whether something blocks it.
@@ -294,6 +351,9 @@ pub struct PlannedHandover {
     pub proves: String,
     /// What happens, and what an operator types.
     pub steps: Vec<String>,
+    /// The lease is only to be freed: nobody takes it, because its database is gone or no longer needed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub frees: bool,
 }
 
 /// What a job needs of its lease.
@@ -396,6 +456,36 @@ pub struct PlanValues {
     /// Connect's service on the old server as it was seen, where it is to be stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old_service: Option<ServiceFacts>,
+    /// The backup that is restored, where it was there before the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Box<KnownBackup>>,
+}
+
+/// A backup that was there before the plan: an artifact of ours, or a file that somebody has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KnownBackup {
+    /// Where the file is, as SQL Server on that host names it.
+    pub path: String,
+    /// The host that has it.
+    pub host: HostId,
+    /// Whether that is the host on which it is restored, so that nothing is fetched.
+    pub here: bool,
+    /// The artifact; a name of its own for a file that has no manifest.
+    pub artifact: ArtifactId,
+    /// Its size.
+    pub size: u64,
+    /// Its root hash; empty where no manifest says it: then it is taken before the restore, for the record.
+    pub root: String,
+    /// Digest of its manifest; empty where there is none.
+    pub manifest_digest: String,
+    /// What its header must say.
+    pub header: SetHeader,
+    /// Whether its pages carry checksums.
+    pub checksums: bool,
+    /// When it was taken, as far as that is known.
+    pub taken_at: Option<Millis>,
+    /// What was counted when it was made; `None` where nobody wrote it down.
+    pub counts: Option<Counts>,
 }
 
 /// The instance on which a backup is restored for a test.

@@ -9,7 +9,8 @@ use crate::card::Card;
 use crate::connect_version::ConnectVersion;
 pub use crate::fence::{FenceDatabaseTask, ProbeIdentityTask, ReadIdentityTask, RemoveMarksTask};
 use crate::ids::{AgentId, ArtifactId, DatabaseId, HostId, JobId, MigrationId};
-use crate::inventory::{DatabaseAddress, ServiceFacts};
+use crate::clock::Millis;
+use crate::inventory::{AdsyncFacts, DatabaseAddress, ServiceFacts};
 use crate::lease::LeaseRef;
 
 /// The kinds of jobs.
@@ -110,6 +111,22 @@ pub enum Task {
     ReadIdentity(ReadIdentityTask),
     /// Remove that nonce, and prove it removed.
     RemoveNonce(ProbeIdentityTask),
+    /// Look at what a restored database is, of which nothing was known but its backup.
+    VerifyRestored(VerifyRestoredTask),
+    /// Restore a backup under a scratch name, check it, drop it, and say how long that took.
+    Drill(Box<DrillTask>),
+    /// Read what a database says of itself, for a comparison.
+    ReadAdsync(ReadAdsyncTask),
+    /// Compare a staging server's database with the active one's.
+    CompareStaging(Box<CompareStagingTask>),
+    /// A person reads the pending exports and approves them by name.
+    ReviewExports(ReviewExportsTask),
+    /// A person attests that tasks are done which no agent can see.
+    CloseTasks(CloseTasksTask),
+    /// A person turns staging mode on or off in the wizard; the agent sees it.
+    StagingMode(StagingModeTask),
+    /// A person uninstalls Connect; the agent sees it gone.
+    Uninstall(UninstallTask),
 }
 
 impl Task {
@@ -117,7 +134,7 @@ impl Task {
     pub fn kind(&self) -> JobKind {
         match self {
             Task::Backup(_) => JobKind::Backup,
-            Task::Restore(_) | Task::TestRestore(_) => JobKind::Restore,
+            Task::Restore(_) | Task::TestRestore(_) | Task::Drill(_) => JobKind::Restore,
             Task::StopServer(_) => JobKind::Stop,
             Task::Install(_) => JobKind::Install,
             Task::VerifySource(_)
@@ -125,6 +142,13 @@ impl Task {
             | Task::VerifyServer(_)
             | Task::VerifyOldServer(_)
             | Task::VerifyUnused(_)
+            | Task::VerifyRestored(_)
+            | Task::ReadAdsync(_)
+            | Task::CompareStaging(_)
+            | Task::ReviewExports(_)
+            | Task::CloseTasks(_)
+            | Task::StagingMode(_)
+            | Task::Uninstall(_)
             | Task::VerifyStopped(_) => JobKind::Verify,
             Task::FenceDatabase(_)
             | Task::RemoveMarks(_)
@@ -205,6 +229,15 @@ pub struct RestoreTask {
     pub service_account: Option<String>,
     /// What was counted in the source right before the backup.
     pub counts: Counts,
+    /// The file, where it is on this host and needs no copy. It is somebody's: it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub here: Option<String>,
+    /// Whether nobody counted the source: then the copy is counted, and there is nothing to compare it with.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub uncounted: bool,
+    /// Whether the set has no page checksums: it is accepted without, and CHECKDB is all that speaks for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub without_checksums: bool,
 }
 
 /// Installs Connect and waits at the wizard.
@@ -327,4 +360,82 @@ pub struct VerifyUnusedTask {
 pub struct VerifyStoppedTask {
     /// The server's name, for people.
     pub server: String,
+}
+
+/// Looks at what a restored database is: the rules that a plan could not look at, because nothing but the backup was there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyRestoredTask {
+    /// The database.
+    pub database: DatabaseIdentity,
+    /// The installer's version: it must not be older than the database.
+    pub version: ConnectVersion,
+    /// Days after which a full import is needed.
+    pub fresh_days: i64,
+}
+
+/// Restores a backup under a scratch name, checks it, drops it again and reports.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DrillTask {
+    /// What to restore. The name at the end is the original's, and nothing gets it.
+    pub restore: RestoreTask,
+    /// When the backup was taken, as far as that is known.
+    pub taken_at: Option<Millis>,
+    /// How long making the backup took: not part of a recovery, but worth knowing.
+    pub backup_ms: Option<i64>,
+}
+
+/// Reads what a database says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadAdsyncTask {
+    /// The database.
+    pub database: DatabaseIdentity,
+}
+
+/// Compares a staging server's database with the active one's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompareStagingTask {
+    /// The staging server's database.
+    pub database: DatabaseIdentity,
+    /// What the active one said of itself.
+    pub active: AdsyncFacts,
+}
+
+/// A person reads the pending exports of the server that is to become active, and approves them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReviewExportsTask {
+    /// Its database.
+    pub database: DatabaseIdentity,
+    /// Its name.
+    pub server: String,
+    /// What the active one said of itself; `None` where it is gone.
+    pub active: Option<AdsyncFacts>,
+}
+
+/// A person attests that tasks are done which no agent can see.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CloseTasksTask {
+    /// The gate's title.
+    pub title: String,
+    /// The tasks, each as a card.
+    pub cards: Vec<Card>,
+}
+
+/// A person turns staging mode on or off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StagingModeTask {
+    /// The server, for people.
+    pub server: String,
+    /// The database that it must be using.
+    pub database: String,
+    /// On or off.
+    pub on: bool,
+}
+
+/// A person uninstalls Connect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UninstallTask {
+    /// The server, for people.
+    pub server: String,
+    /// What is left over elsewhere when it is gone, for the card.
+    pub leftovers: Vec<String>,
 }

@@ -7,6 +7,7 @@ mod connectors;
 mod counts;
 mod history;
 pub mod owner;
+mod pending;
 mod schema;
 mod settings;
 pub mod statements;
@@ -19,6 +20,7 @@ use crate::sql::rows::{ResultSet, Row};
 use crate::sql::session::SqlSession;
 use crate::sql::statements::Statement;
 
+pub use pending::{PendingExports, pending_exports};
 pub use schema::Schema;
 
 /// Looks into a database; `None` when it is no ADSync database. The session goes back to `master` afterwards.

@@ -2,19 +2,26 @@
 //! to know is in the specification.
 
 mod backup;
+mod close_tasks;
 mod common;
+mod compare_staging;
 mod fence_database;
 mod install;
 mod look;
 mod probe_identity;
+mod read_adsync;
 mod read_identity;
 mod remove_marks;
 mod restore;
+mod review_exports;
+mod staging_mode;
 mod steps;
 mod stop_server;
 mod travelled;
+mod uninstall;
 mod verify_database;
 mod verify_old_server;
+mod verify_restored;
 mod verify_server;
 mod verify_source;
 mod verify_stopped;
@@ -58,6 +65,14 @@ pub fn build(spec: &JobSpec) -> Result<Job, Box<Finding>> {
         Task::VerifyStopped(task) => verify_stopped::job(task),
         Task::ReadIdentity(task) => read_identity::job(task),
         Task::RemoveNonce(task) => probe_identity::removal(task),
+        Task::VerifyRestored(task) => verify_restored::job(task),
+        Task::Drill(task) => restore::drill_job(task),
+        Task::ReadAdsync(task) => read_adsync::job(task),
+        Task::CompareStaging(task) => compare_staging::job(task),
+        Task::ReviewExports(task) => review_exports::job(task),
+        Task::CloseTasks(task) => close_tasks::job(task),
+        Task::StagingMode(task) => staging_mode::job(task),
+        Task::Uninstall(task) => uninstall::job(task),
     })
 }
 
@@ -72,6 +87,10 @@ pub fn capabilities() -> Vec<String> {
         "job.test-restore.v1",
         "job.stop.v1",
         "job.prove-identity.v1",
+        "job.drill.v1",
+        "job.staging-mode.v1",
+        "job.compare.v1",
+        "job.decommission.v1",
         "watch.v1",
     ]
     .map(str::to_string)

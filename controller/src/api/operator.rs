@@ -191,6 +191,9 @@ impl Operator for Service {
             keep_backup: r.keep_backup,
             handover: r.handover,
             test_instance: r.test_instance,
+            backup_file: r.backup_file,
+            artifact: r.artifact,
+            old_server: r.old_server,
         };
         let m = create_plan::create_plan(&self.0, &actor, typed).await?;
         Ok(Response::new(migration_message(&self.0, m.id, Detail::Full).await?))

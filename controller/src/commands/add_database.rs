@@ -40,7 +40,7 @@ pub async fn add_database(
         installer: None,
         reach: vec![],
         preview: None,
-        power: None,
+        ..InspectionRequest::default()
     };
     let inventory = inspect::ask_and_wait(core, &host, &request, "database add").await?;
     let facts = found(&inventory, &address, &host)?;

@@ -3,7 +3,7 @@
 
 use syncferry_shared::{Finding, Millis};
 use syncferry_shared::lease::{Lease, LeaseKind, LeaseState, Resource};
-use syncferry_shared::plan::{Plan, PlanRequest, PlanValues, PlannedHandover};
+use syncferry_shared::plan::{Plan, PlanRequest, PlanValues, PlannedHandover, Scenario};
 use syncferry_shared::state::{AttemptEvent, AttemptState, JobEvent, JobState, MigrationEvent, MigrationState};
 use syncferry_store::{
     AgentState, By, Database, DatabaseGuids, Grant, IdentityState, Job, JobFilter, LeaseError, Migration,
@@ -115,11 +115,16 @@ async fn start(
     check_no_other(tx, m).await?;
     if let Some(h) = &plan.handover {
         check_handover(tx, h).await?;
+    }
+    if !request.scenario.seats() {
         start_jobs(tx, actor, m, &plan, consent, &accepted).await?;
         return Ok(plan.jobs().map(|j| j.host).collect());
     }
     check_name(tx, request, values).await?;
-    check_source_lease(tx, values).await?;
+    // The SQL Server of a backup that is restored is gone, and with it perhaps whoever renewed.
+    if request.scenario != Scenario::RestoreFromBackup {
+        check_source_lease(tx, values).await?;
+    }
     seat(core, tx, actor, m, request, values).await?;
     start_jobs(tx, actor, m, &plan, consent, &accepted).await?;
     Ok(vec![request.target_host])
@@ -268,6 +273,10 @@ async fn check_handover(tx: &mut dyn Tx, h: &PlannedHandover) -> Result<(), Prob
             .source("Syncferry: one Connect server uses one database")
             .next("Look at `syncferry lease show`, then plan again."),
         ));
+    }
+    // A lease that is only freed seats nobody, and an export is beside the database that a server has.
+    if h.frees || h.resource.database_id().is_none() {
+        return Ok(());
     }
     let other = tx
         .lease_held_by(h.to, LeaseKind::Database)

@@ -41,6 +41,9 @@ pub async fn cancel(core: &Core, actor: &str, migration: &str, reason: &str) -> 
             .next(way_back(m.scenario)),
         ));
     }
+    if let Some(finding) = switched(&mut *tx, &m).await? {
+        return Err(Problem::refused(finding));
+    }
     tx.transition_migration(m.id, m.state, to).await?;
     tx.append_event(migration_event(
         m.id,
@@ -78,11 +81,40 @@ pub async fn cancel(core: &Core, actor: &str, migration: &str, reason: &str) -> 
     Ok(m)
 }
 
+/// Whether the export changed hands already: then nobody but the new server may leave staging mode, and the way back is the same way
+/// in the other direction.
+async fn switched(tx: &mut dyn Tx, m: &Migration) -> Result<Option<Finding>, Problem> {
+    if m.scenario != Scenario::SwitchActive || m.state == MigrationState::Planned {
+        return Ok(None);
+    }
+    let Ok(plan) = super::apply::plan_of(m) else { return Ok(None) };
+    let Some(h) = plan.handover else { return Ok(None) };
+    let lease = tx.lease(&h.resource).await?.filter(|l| l.holder == Some(h.to));
+    Ok(lease.map(|lease| {
+        Finding::blocker(
+            "past-point-of-no-return",
+            format!("{} is {}'s already", h.lease_name, h.to_name),
+        )
+        .saw(format!("lease {}", lease.resource), format!("{}, epoch {}", lease.state, lease.epoch))
+        .source("Syncferry: the plan's rollback ends where the export changes hands")
+        .next(format!(
+            "Finish the migration. To go back afterwards: `syncferry plan switch-active --to {}`.",
+            h.from_name
+        ))
+    }))
+}
+
 /// How to go back when Syncferry does not.
 fn way_back(scenario: Scenario) -> &'static str {
     match scenario {
         Scenario::ReplaceServer => {
             "Finish the migration. To go back, uninstall Connect on the new server by hand, and have a DBA restore the backup that the plan made: the wizard worked on the only copy."
+        }
+        Scenario::RestoreFromBackup => {
+            "Finish the migration. To go back, uninstall Connect on the new server by hand; the old server must stay out unless its own database is back."
+        }
+        Scenario::ProvisionStaging => {
+            "Finish the migration. To take the staging server away again: `syncferry plan decommission`; the active server was never touched."
         }
         _ => {
             "Finish the migration. To go back, uninstall Connect on the new server by hand; the old server is still active on its own database."

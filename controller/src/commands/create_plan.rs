@@ -5,8 +5,9 @@ use syncferry_shared::inventory::InspectionRequest;
 use syncferry_shared::plan::{HandoverWay, PlanRequest, Scenario};
 use syncferry_shared::watch::WatchReport;
 use syncferry_shared::{HostId, MigrationId};
-use syncferry_store::{AgentState, Host, HostRole, Migration, NewMigration, Tx};
+use syncferry_store::{AgentState, Host, HostRole, Migration, NewMigration, Site, Tx};
 
+use super::concerned;
 use crate::core::{Core, migration_event};
 use crate::problem::Problem;
 use crate::wake::HostReason;
@@ -43,6 +44,12 @@ pub struct Typed {
     pub handover: String,
     /// The instance of the test restore; empty for the database's own.
     pub test_instance: String,
+    /// A backup file on the target; empty where none is restored.
+    pub backup_file: String,
+    /// An artifact, or `newest`; empty where none is restored.
+    pub artifact: String,
+    /// The server that used the database, or that is retired; empty where a lease says it.
+    pub old_server: String,
 }
 
 /// Writes the migration down and asks the hosts.
@@ -58,6 +65,17 @@ pub async fn create_plan(core: &Core, actor: &str, typed: Typed) -> Result<Migra
     })?;
     let mut tx = core.store.begin("plan.create").await?;
     let site = find::site(&mut *tx, &typed.site).await?;
+    if concerned::is_for(scenario) {
+        let concerned = concerned::of(&mut *tx, scenario, &site, &typed).await?;
+        let m = write_down(core, &mut *tx, actor, &site, &concerned.request).await?;
+        let asked = concerned.ask(core, &mut *tx, m.id).await?;
+        tx.commit().await?;
+        for host in asked {
+            core.host_changed(host, HostReason::Inspection);
+        }
+        core.migration_changed(m.id);
+        return Ok(m);
+    }
     let source = find::database(&mut *tx, &typed.source).await?;
     let target = match scenario {
         // The database stays where it is.
@@ -127,26 +145,42 @@ pub async fn create_plan(core: &Core, actor: &str, typed: Typed) -> Result<Migra
         keep_backup: typed.keep_backup || replaces,
         handover,
         test_instance: filled(&typed.test_instance).filter(|_| replaces),
+        backup_file: None,
+        artifact: None,
+        old_server: None,
     };
-    let id = MigrationId::new(tx.now(), &core.random());
-    let json = serde_json::to_value(&request).map_err(|e| Problem::Internal(e.to_string()))?;
-    let new = NewMigration {
-        id,
-        site: site.id,
-        scenario,
-        request: json.clone(),
-        actor: actor.to_string(),
-    };
-    let migration = tx.add_migration(&new).await?;
-    let payload = serde_json::json!({"scenario": scenario.as_str(), "site": site.name, "request": json});
-    tx.append_event(migration_event(id, "migration.created", actor, payload))
-        .await?;
+    let migration = write_down(core, &mut *tx, actor, &site, &request).await?;
+    let id = migration.id;
     let asked = ask_hosts(core, &mut *tx, id, &source, &target, &connect, &request).await?;
     tx.commit().await?;
     for host in asked {
         core.host_changed(host, HostReason::Inspection);
     }
     core.migration_changed(id);
+    Ok(migration)
+}
+
+/// The migration's row and its first event.
+async fn write_down(
+    core: &Core,
+    tx: &mut dyn Tx,
+    actor: &str,
+    site: &Site,
+    request: &PlanRequest,
+) -> Result<Migration, Problem> {
+    let id = MigrationId::new(tx.now(), &core.random());
+    let json = serde_json::to_value(request).map_err(|e| Problem::Internal(e.to_string()))?;
+    let new = NewMigration {
+        id,
+        site: site.id,
+        scenario: request.scenario,
+        request: json.clone(),
+        actor: actor.to_string(),
+    };
+    let migration = tx.add_migration(&new).await?;
+    let payload = serde_json::json!({"scenario": request.scenario.as_str(), "site": site.name, "request": json});
+    tx.append_event(migration_event(id, "migration.created", actor, payload))
+        .await?;
     Ok(migration)
 }
 
@@ -166,7 +200,7 @@ async fn ask_hosts(
         installer: None,
         reach: vec![],
         preview: None,
-        power: None,
+        ..InspectionRequest::default()
     };
     let mut wanted: Vec<(HostId, InspectionRequest)> = Vec::new();
     let mut want = |host: HostId, change: &mut dyn FnMut(&mut InspectionRequest)| {

@@ -8,6 +8,7 @@ pub mod apply;
 pub mod cancel;
 pub mod complete_gate;
 pub mod create_plan;
+mod concerned;
 mod identify;
 pub mod lease;
 pub mod lease_run;

@@ -87,3 +87,35 @@ pub fn wizard(v: &PlanValues) -> Vec<Card> {
         ),
     ]
 }
+
+/// What no database carries over, and no agent can see: attested before a server becomes active. A common list; which of them
+/// concern a site, its operator knows.
+pub fn sign_in_tasks(server: &str) -> Vec<Card> {
+    let task = |page: &str, instruction: &str| {
+        card(
+            page,
+            instruction,
+            vec![Field::yours("Done, or does not concern this site", "your word, by completing the gate")],
+        )
+    };
+    vec![
+        task(
+            "User sign-in",
+            &format!(
+                "On {server}: Configure > Change user sign-in shows the method of the active server (a database restored from a version before 1.2.65.0 shows \"Do not configure\")."
+            ),
+        ),
+        task(
+            "Pass-through authentication and Desktop Single Sign-On",
+            "The method is set on this server as on the active one: otherwise both are switched off when it is promoted, and the tenant may be locked out. Password hash synchronisation is on as a way back.",
+        ),
+        task(
+            "Password hash synchronisation and writeback",
+            "Optional features show what the active server has; from 1.2.65.0 on they were taken over with the database.",
+        ),
+        task(
+            "Federation and devices",
+            "AD FS or PingFederate: sign-in goes on as it is. Where device options are on at the active server, Configure device options was run here.",
+        ),
+    ]
+}

@@ -4,7 +4,7 @@ use syncferry_shared::catalogue::Catalogue;
 use syncferry_shared::fence::PrincipalFacts;
 use syncferry_shared::inventory::{DatabaseFacts, InstallerFacts, InstanceFacts, Inventory};
 use syncferry_shared::lease::Lease;
-use syncferry_shared::plan::{HandoverWay, PlanRequest};
+use syncferry_shared::plan::{HandoverWay, KnownBackup, PlanRequest};
 use syncferry_shared::{ArtifactId, DatabaseId, HostId, JobId, MigrationId, Millis};
 use uuid::Uuid;
 
@@ -123,6 +123,23 @@ pub struct PlanInput {
     pub catalogue: Catalogue,
     /// Whether the holder is out of staging mode by its lease: the site's export is its.
     pub holder_exports: bool,
+    /// The artifact of ours that is to be restored.
+    pub artifact: Option<KnownBackup>,
+    /// The database of the staging server that is to become active.
+    pub staging: Option<KnownDatabase>,
+    /// The lease of the tenant's export, its name for commands, and its holder's name.
+    pub export: Option<KnownExport>,
+}
+
+/// The lease of a tenant's export.
+#[derive(Debug, Clone)]
+pub struct KnownExport {
+    /// The lease.
+    pub lease: Lease,
+    /// Its name for commands: `contoso/export`.
+    pub name: String,
+    /// Its holder's name.
+    pub holder_name: Option<String>,
 }
 
 impl PlanInput {
@@ -153,6 +170,32 @@ impl PlanInput {
     pub fn principal(&self, login: &str) -> Option<&PrincipalFacts> {
         let preview = self.source_host.inventory.as_ref()?.preview.as_ref()?;
         preview.principals.iter().find(|p| p.login.eq_ignore_ascii_case(login))
+    }
+    /// The backup that is to be restored, where it was there before: an artifact of ours, or the file that was read.
+    pub fn backup(&self) -> Option<KnownBackup> {
+        if self.artifact.is_some() || self.request.artifact.is_some() {
+            return self.artifact.clone();
+        }
+        let facts = self.target_host.inventory.as_ref()?.backup.as_ref()?;
+        Some(KnownBackup {
+            path: facts.path.clone(),
+            host: self.target_host.id,
+            here: true,
+            artifact: self.ids.artifact,
+            size: facts.size.unwrap_or(facts.header.backup_size),
+            root: String::new(),
+            manifest_digest: String::new(),
+            header: facts.header.clone(),
+            checksums: facts.has_checksums,
+            taken_at: facts.finished_at,
+            counts: None,
+        })
+    }
+    /// The staging server's database as its agent found it now.
+    pub fn staging_facts(&self) -> Option<&DatabaseFacts> {
+        let known = self.staging.as_ref()?;
+        self.target_host
+            .database(&known.address.instance, &known.address.database)
     }
     /// The target instance as its agent found it now.
     pub fn target_instance(&self) -> Option<&InstanceFacts> {

@@ -3,17 +3,22 @@
 
 pub mod cards;
 mod common;
+pub mod decommission;
+pub mod drill;
 pub mod fence;
 pub mod input;
 pub mod move_to_full_sql;
+pub mod provision_staging;
 pub mod replace_server;
+pub mod restore_from_backup;
 pub mod rules;
 pub mod specs;
 mod verdicts;
+pub mod switch_active;
 #[cfg(test)]
 mod tests;
 
-pub use input::{KnownDatabase, KnownHost, PlanIds, PlanInput};
+pub use input::{KnownDatabase, KnownExport, KnownHost, PlanIds, PlanInput};
 
 use syncferry_shared::plan::{Plan, Scenario};
 
@@ -22,6 +27,11 @@ pub fn plan(input: &PlanInput) -> Plan {
     let mut plan = match input.request.scenario {
         Scenario::MoveToFullSql => move_to_full_sql::plan(input),
         Scenario::ReplaceServer => replace_server::plan(input),
+        Scenario::RestoreFromBackup => restore_from_backup::plan(input),
+        Scenario::ProvisionStaging => provision_staging::plan(input),
+        Scenario::Drill => drill::plan(input),
+        Scenario::SwitchActive => switch_active::plan(input),
+        Scenario::Decommission => decommission::plan(input),
         // A lease's runs are planned from one preview, not from a request: `fence::plan`.
         other
         @ (Scenario::FenceDatabase | Scenario::OpenDatabase | Scenario::RemoveMarks | Scenario::ProveIdentity) => {

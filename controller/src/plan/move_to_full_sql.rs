@@ -19,7 +19,11 @@ pub fn plan(input: &PlanInput) -> Plan {
     if values.is_none() && !blocked {
         findings.insert(0, incomplete(input));
     }
-    let stages = values.as_ref().map(|v| stages(input, v)).unwrap_or_default();
+    let mut jobs = Jobs::new(&input.ids.jobs);
+    let stages = values
+        .as_ref()
+        .map(|v| stages(input, v, &mut jobs))
+        .unwrap_or_default();
     let rollback = values.as_ref().map(|v| rollback(input, v)).unwrap_or_default();
     Plan {
         migration: input.ids.migration,
@@ -31,10 +35,11 @@ pub fn plan(input: &PlanInput) -> Plan {
         lease_run: None,
         handover: None,
         verdicts: vec![],
+        staging: None,
     }
 }
 
-fn incomplete(input: &PlanInput) -> Finding {
+pub(super) fn incomplete(input: &PlanInput) -> Finding {
     common::incomplete(&[
         (
             &input.source_host,
@@ -52,7 +57,7 @@ fn incomplete(input: &PlanInput) -> Finding {
 }
 
 /// The values that jobs are made of. `None` only where a blocker says what is missing.
-fn values(input: &PlanInput) -> Option<PlanValues> {
+pub(super) fn values(input: &PlanInput) -> Option<PlanValues> {
     let source = input.source_facts()?;
     let source_instance = input.source_instance()?;
     let target = input.target_instance()?;
@@ -102,11 +107,11 @@ fn values(input: &PlanInput) -> Option<PlanValues> {
         forests: adsync.forests.clone(),
         test: None,
         old_service: None,
+        backup: None,
     })
 }
 
-fn stages(input: &PlanInput, v: &PlanValues) -> Vec<Stage> {
-    let mut jobs = Jobs::new(&input.ids.jobs);
+pub(super) fn stages(input: &PlanInput, v: &PlanValues, jobs: &mut Jobs<'_>) -> Vec<Stage> {
     let source = Resource::database(v.source.id);
     let target = Resource::database(v.target);
     let db = &v.source.address.database;
@@ -237,7 +242,7 @@ fn stages(input: &PlanInput, v: &PlanValues) -> Vec<Stage> {
     ]
 }
 
-fn rollback(input: &PlanInput, v: &PlanValues) -> Vec<String> {
+pub(super) fn rollback(input: &PlanInput, v: &PlanValues) -> Vec<String> {
     vec![
         format!(
             "Until the restore: delete the backup file on {}. Nothing else was changed; the old server was never stopped.",

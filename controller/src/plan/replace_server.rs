@@ -43,6 +43,7 @@ pub fn plan(input: &PlanInput) -> Plan {
         lease_run: None,
         handover,
         verdicts: vec![],
+        staging: None,
     }
 }
 
@@ -113,10 +114,11 @@ fn values(input: &PlanInput) -> Option<PlanValues> {
             server_name: test.server_name.clone(),
         }),
         old_service: old_service(input),
+        backup: None,
     })
 }
 
-fn old_service(input: &PlanInput) -> Option<ServiceFacts> {
+pub(super) fn old_service(input: &PlanInput) -> Option<ServiceFacts> {
     let inventory = input.old_server()?.inventory.as_ref()?;
     inventory.connect.as_ref()?.service.clone()
 }
@@ -329,6 +331,7 @@ fn handover(input: &PlanInput, resource: &Resource, stage: usize) -> PlannedHand
         way,
         proves: proves(way, old.is_some(), &from_name),
         steps,
+        frees: false,
     }
 }
 

@@ -4,16 +4,19 @@
 use std::collections::BTreeMap;
 
 use syncferry_shared::AgentId;
-use syncferry_shared::inventory::SessionFacts;
+use syncferry_shared::inventory::{AdsyncFacts, SessionFacts};
 use syncferry_shared::lease::LeaseRef;
 use syncferry_shared::outcome::Outcome;
-use syncferry_shared::plan::{LeaseRun, Plan, PlanRequest, PlanValues, PlannedJob, Scenario};
+use syncferry_shared::plan::{KnownBackup, LeaseRun, Plan, PlanRequest, PlanValues, PlannedJob, Scenario};
 use syncferry_shared::spec::{
-    BackupTask, DatabaseIdentity, InstallTask, JobSpec, RestoreTask, StopServerTask, Task, TestRestoreTask,
-    VerifyOldServerTask, VerifyServerTask, VerifySourceTask, VerifyStoppedTask, VerifyTargetTask, VerifyUnusedTask,
+    BackupTask, CloseTasksTask, CompareStagingTask, DatabaseIdentity, DrillTask, InstallTask, JobSpec, ReadAdsyncTask,
+    RestoreTask, ReviewExportsTask, StagingModeTask, StopServerTask, Task, TestRestoreTask, UninstallTask,
+    VerifyOldServerTask, VerifyRestoredTask, VerifyServerTask, VerifySourceTask, VerifyStoppedTask, VerifyTargetTask,
+    VerifyUnusedTask,
 };
 
 use super::cards;
+use super::rules::FRESH_DAYS;
 
 /// Why a specification cannot be made. It is a mistake in the order of jobs, never an operator's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,7 +76,7 @@ pub fn spec(plan: &Plan, job: &PlannedJob, known: &Known<'_>) -> Result<JobSpec,
             product_code: v.product_code.clone(),
             version: v.expect.version,
             expect: v.expect.clone(),
-            cards: cards::wizard(v),
+            cards: cards::wizard(&with_forests(v, known)),
         }),
         "verify-server" => Task::VerifyServer(VerifyServerTask {
             expect: v.expect.clone(),
@@ -108,6 +111,42 @@ pub fn spec(plan: &Plan, job: &PlannedJob, known: &Known<'_>) -> Result<JobSpec,
         }),
         "verify-old-server-out" => Task::VerifyStopped(VerifyStoppedTask {
             server: v.source_holder_name.clone().unwrap_or_else(|| job.host_name.clone()),
+        }),
+        "verify-restored" => Task::VerifyRestored(VerifyRestoredTask {
+            database: restored(v, job, known)?,
+            version: v.expect.version,
+            fresh_days: FRESH_DAYS,
+        }),
+        "drill-restore" => Task::Drill(Box::new(drill(request, v, plan, job, known)?)),
+        "look-at-active" => Task::ReadAdsync(ReadAdsyncTask {
+            database: v.source.clone(),
+        }),
+        "compare-with-active" => Task::CompareStaging(Box::new(CompareStagingTask {
+            database: restored(v, job, known)?,
+            active: active(known).ok_or_else(|| missing(job, "what the active server's database says"))?,
+        })),
+        "review-exports" => Task::ReviewExports(ReviewExportsTask {
+            database: staging(v, plan),
+            server: v.connect_name.clone(),
+            active: active(known),
+        }),
+        "close-sign-in-tasks" => Task::CloseTasks(CloseTasksTask {
+            title: format!("Close the sign-in tasks of {}", v.connect_name),
+            cards: cards::sign_in_tasks(&v.connect_name),
+        }),
+        "old-into-staging" | "verify-old-in-staging" | "verify-not-active" => Task::StagingMode(StagingModeTask {
+            server: job.host_name.clone(),
+            database: v.source.address.database.clone(),
+            on: true,
+        }),
+        "new-out-of-staging" | "verify-active" => Task::StagingMode(StagingModeTask {
+            server: job.host_name.clone(),
+            database: v.target_address.database.clone(),
+            on: false,
+        }),
+        "uninstall" => Task::Uninstall(UninstallTask {
+            server: job.host_name.clone(),
+            leftovers: leftovers(plan),
         }),
         other => return Err(SpecError::UnknownJob(other.to_string())),
     };
@@ -149,6 +188,8 @@ fn counts(job: &PlannedJob, known: &Known<'_>) -> Result<syncferry_shared::artif
     let of = |name: &str| known.outcomes.get(name).and_then(|o| o.counts.clone());
     of("backup")
         .or_else(|| of("verify-source"))
+        // Where there was only a backup, what was in it right after the restore.
+        .or_else(|| of("restore"))
         .ok_or_else(|| missing(job, "the source's counts"))
 }
 
@@ -158,6 +199,9 @@ fn restore(
     job: &PlannedJob,
     known: &Known<'_>,
 ) -> Result<RestoreTask, SpecError> {
+    if let Some(b) = &v.backup {
+        return restore_known(request, v, b, job, known);
+    }
     let manifest = known
         .outcomes
         .get("backup")
@@ -183,7 +227,109 @@ fn restore(
         log_dir: request.log_dir.clone(),
         service_account: v.expect.service_account.clone(),
         counts: counts(job, known)?,
+        here: None,
+        uncounted: false,
+        without_checksums: false,
     })
+}
+
+/// A backup that was there before: on the target, or fetched from the agent that has it.
+fn restore_known(
+    request: &PlanRequest,
+    v: &PlanValues,
+    b: &KnownBackup,
+    job: &PlannedJob,
+    known: &Known<'_>,
+) -> Result<RestoreTask, SpecError> {
+    let (source_agent, source_address) = if b.here {
+        (AgentId(uuid::Uuid::nil()), String::new())
+    } else {
+        (
+            known.source_agent.ok_or_else(|| missing(job, "the agent that has the backup"))?,
+            known
+                .source_address
+                .clone()
+                .ok_or_else(|| missing(job, "that agent's address"))?,
+        )
+    };
+    Ok(RestoreTask {
+        artifact: b.artifact,
+        size: b.size,
+        root: b.root.clone(),
+        manifest_digest: b.manifest_digest.clone(),
+        header: b.header.clone(),
+        source_agent,
+        source_address,
+        instance: v.target_address.instance.clone(),
+        server_name: v.target_server_name.clone(),
+        database: v.target,
+        temporary_name: v.temporary_name.clone(),
+        final_name: v.expect.database.clone(),
+        data_dir: request.data_dir.clone(),
+        log_dir: request.log_dir.clone(),
+        service_account: v.expect.service_account.clone(),
+        counts: b.counts.clone().unwrap_or_default(),
+        here: b.here.then(|| b.path.clone()),
+        uncounted: b.counts.is_none(),
+        without_checksums: !b.checksums,
+    })
+}
+
+/// A rehearsal restores the same, and nothing gets the name at the end: it is one that nobody has.
+fn drill(
+    request: &PlanRequest,
+    v: &PlanValues,
+    plan: &Plan,
+    job: &PlannedJob,
+    known: &Known<'_>,
+) -> Result<DrillTask, SpecError> {
+    let made = known.outcomes.get("backup").and_then(|o| o.manifest.as_ref());
+    let restore = restore(request, v, job, known)?;
+    Ok(DrillTask {
+        restore: RestoreTask {
+            final_name: format!("syncferry_drill_{}", plan.migration.short()),
+            service_account: None,
+            ..restore
+        },
+        taken_at: made.map(|m| m.taken_at).or_else(|| v.backup.as_ref()?.taken_at),
+        backup_ms: None,
+    })
+}
+
+/// What the active server's database said, where it was asked.
+fn active(known: &Known<'_>) -> Option<AdsyncFacts> {
+    known.outcomes.get("look-at-active")?.adsync.clone()
+}
+
+/// The database of the staging server, which is registered beyond doubt.
+fn staging(v: &PlanValues, plan: &Plan) -> DatabaseIdentity {
+    let known = plan.staging.clone();
+    known.unwrap_or_else(|| DatabaseIdentity {
+        id: v.target,
+        address: v.target_address.clone(),
+        server_name: v.target_server_name.clone(),
+        database_guid: uuid::Uuid::nil(),
+        family_guid: uuid::Uuid::nil(),
+    })
+}
+
+/// What the plan named as left over.
+fn leftovers(plan: &Plan) -> Vec<String> {
+    let named = plan.findings.iter().filter(|f| f.rule == "leftovers");
+    named
+        .flat_map(|f| &f.evidence)
+        .map(|e| format!("{}: {}", e.looked_at, e.found))
+        .collect()
+}
+
+/// The wizard asks for credentials of each forest: where only a backup was there, the copy says which.
+fn with_forests(v: &PlanValues, known: &Known<'_>) -> PlanValues {
+    let seen = known.outcomes.get("verify-restored").and_then(|o| o.adsync.as_ref());
+    let mut v = v.clone();
+    if let Some(facts) = seen.filter(|_| v.forests.is_empty()) {
+        v.forests.clone_from(&facts.forests);
+    }
+    v
 }
 
 /// The backup's file is on the host of the test itself: nothing is fetched.
@@ -227,6 +373,9 @@ fn test_restore(
             log_dir: request.log_dir.clone(),
             service_account: None,
             counts: counts(job, known)?,
+            here: None,
+            uncounted: false,
+            without_checksums: false,
         },
     })
 }

@@ -55,8 +55,11 @@ pub(crate) async fn look(
     let Some(lease) = tx.lease(&h.resource).await? else {
         return Ok(Standing::Waits(format!("the lease of {} is gone", h.lease_name)));
     };
+    if h.frees && lease.state == LeaseState::Free {
+        return Ok(Standing::Passed);
+    }
     let alive = matches!(lease.state, LeaseState::Held | LeaseState::Draining | LeaseState::Lost);
-    if alive && lease.holder == Some(h.to) {
+    if !h.frees && alive && lease.holder == Some(h.to) {
         return match must_be_opened(tx, m, h, &lease).await? {
             Some(why) => Ok(Standing::Waits(why)),
             None => Ok(Standing::Passed),
@@ -116,14 +119,30 @@ async fn must_be_opened(
 
 /// What the two jobs saw, as the evidence of `holder_stopped`; or why it is none (any more).
 async fn host_proof(tx: &mut dyn Tx, h: &PlannedHandover, jobs: &[Job]) -> Result<Result<Value, String>, Problem> {
-    let again = format!(
-        "`syncferry lease handover {} --to {} --reason <why>` looks again and hands over",
-        h.lease_name, h.to_name
-    );
-    let Some((stopped, _)) = outcome(tx, jobs, "stop-old-server").await? else {
+    if h.resource.database_id().is_none() {
+        return export_proof(tx, h, jobs).await;
+    }
+    let again = if h.frees {
+        format!(
+            "`syncferry lease handover {} --reason <why>` looks again and frees it",
+            h.lease_name
+        )
+    } else {
+        format!(
+            "`syncferry lease handover {} --to {} --reason <why>` looks again and hands over",
+            h.lease_name, h.to_name
+        )
+    };
+    let Some((stopped, ended)) = outcome(tx, jobs, "stop-old-server").await? else {
         return Ok(Err(format!("nobody saw {} stop; {again}", h.from_name)));
     };
-    let Some((unused, looked_at)) = outcome(tx, jobs, "verify-unused").await? else {
+    // A lease that is only freed belongs to a database that is gone, or that nobody goes to afterwards.
+    let looked = if h.frees {
+        Some((Outcome::default(), ended))
+    } else {
+        outcome(tx, jobs, "verify-unused").await?
+    };
+    let Some((unused, looked_at)) = looked else {
         return Ok(Err(format!("nobody saw that the database is unused; {again}")));
     };
     let Some(seen) = stopped.stopped.filter(|s| s.is_out()) else {
@@ -151,6 +170,48 @@ async fn host_proof(tx: &mut dyn Tx, h: &PlannedHandover, jobs: &[Job]) -> Resul
         "sessions": unused.sessions,
         "looked_at": looked_at,
     })))
+}
+
+/// What was seen of the old server's staging mode, as the evidence of `holder_stopped` for the export; or why it is none (any more).
+async fn export_proof(tx: &mut dyn Tx, h: &PlannedHandover, jobs: &[Job]) -> Result<Result<Value, String>, Problem> {
+    let again = format!(
+        "`syncferry lease handover {} --to {} --reason <why>` looks again and hands over",
+        h.lease_name, h.to_name
+    );
+    let Some((seen, looked_at)) = outcome(tx, jobs, "old-into-staging").await? else {
+        return Ok(Err(format!("nobody saw {} in staging mode; {again}", h.from_name)));
+    };
+    if tx.now().since(looked_at) > PROOF_GOOD_FOR_MS {
+        return Ok(Err(format!(
+            "what was seen of {} is from {}; {again}",
+            h.from_name,
+            looked_at.rfc3339()
+        )));
+    }
+    if let Some(against) = exports_since(tx, h, looked_at).await? {
+        return Ok(Err(format!("{against}; put it into staging mode, then {again}")));
+    }
+    Ok(Ok(json!({
+        "holder": h.from_name,
+        "connect": seen.connect,
+        "evidence": seen.evidence,
+        "looked_at": looked_at,
+    })))
+}
+
+/// Whether the watch saw the old server out of staging mode after the proof.
+async fn exports_since(tx: &mut dyn Tx, h: &PlannedHandover, since: Millis) -> Result<Option<String>, Problem> {
+    for watch in tx.watches().await? {
+        if watch.at <= since.plus(ON_ITS_WAY_MS) || Some(watch.host) != h.from {
+            continue;
+        }
+        let report: Option<WatchReport> = serde_json::from_value(watch.report).ok();
+        let scheduler = report.and_then(|r| r.connect?.facts.scheduler);
+        if scheduler.is_some_and(|s| !s.staging_mode) {
+            return Ok(Some(format!("{} was seen out of staging mode again", h.from_name)));
+        }
+    }
+    Ok(None)
 }
 
 /// A job's outcome, and when its last attempt ended.
@@ -235,7 +296,11 @@ pub(super) async fn advance(
 ) -> Result<Result<Vec<HostId>, String>, Problem> {
     let by = By::new("controller")
         .migration(m.id)
-        .detail(json!({"reason": format!("{} is replaced by {}", h.from_name, h.to_name)}));
+        .detail(json!({"reason": if h.frees {
+            format!("{} is put out", h.from_name)
+        } else {
+            format!("{} is replaced by {}", h.from_name, h.to_name)
+        }}));
     let (free, mut hosts) = match standing {
         Standing::Passed => return Ok(Ok(vec![])),
         Standing::Waits(why) => return Ok(Err(why)),
@@ -243,7 +308,10 @@ pub(super) async fn advance(
         Standing::Proven { lease, evidence } => {
             let renewer = lease.renewer;
             let lease = match lease.state {
-                LeaseState::Held => tx.request_handover(&h.resource, lease.epoch, Some(h.to), &by).await?,
+                LeaseState::Held => {
+                    let next = Some(h.to).filter(|_| !h.frees);
+                    tx.request_handover(&h.resource, lease.epoch, next, &by).await?
+                }
                 _ => lease,
             };
             let proof = NewProof {
@@ -256,6 +324,17 @@ pub(super) async fn advance(
             (free, renewer.into_iter().collect())
         }
     };
+    if h.frees {
+        let payload = json!({
+            "title": format!("{} → nobody", h.from_name),
+            "lease": h.lease_name,
+            "epoch": free.epoch,
+            "proof": [ProofKind::HolderStopped.as_str()],
+        });
+        tx.append_event(migration_event(m.id, "lease.freed", "controller", payload))
+            .await?;
+        return Ok(Ok(hosts));
+    }
     let Some((renewer, session)) = renewer(tx, h, h.to).await? else {
         return Ok(Err(format!(
             "no agent is in touch that could renew for {}; start the agent on it",
@@ -342,6 +421,13 @@ pub(super) async fn give_back(
     m: &Migration,
     h: &PlannedHandover,
 ) -> Result<Option<Vec<HostId>>, Problem> {
+    if h.frees {
+        return take_back(core, tx, m, h).await;
+    }
+    // An export that changed hands is past the point of no return: `cancel` refused.
+    if h.resource.database_id().is_none() {
+        return Ok(None);
+    }
     let Some(lease) = tx.lease(&h.resource).await?.filter(|l| l.holder == Some(h.to)) else {
         return Ok(None);
     };
@@ -375,4 +461,41 @@ pub(super) async fn give_back(
     tx.append_event(migration_event(m.id, "lease.given-back", "controller", payload))
         .await?;
     Ok(Some(hosts))
+}
+
+/// A lease that this migration freed is the old server's again, so that it can be started; where another proof freed it, it stays
+/// free.
+async fn take_back(
+    core: &Core,
+    tx: &mut dyn Tx,
+    m: &Migration,
+    h: &PlannedHandover,
+) -> Result<Option<Vec<HostId>>, Problem> {
+    let Some(free) = tx.lease(&h.resource).await?.filter(|l| l.state == LeaseState::Free) else {
+        return Ok(None);
+    };
+    let ours = tx
+        .lease_history(&h.resource)
+        .await?
+        .iter()
+        .any(|c| c.epoch == free.epoch && c.to == LeaseState::Free && c.migration == Some(m.id));
+    let (true, HandoverWay::Host, Some(from)) = (ours, h.way, h.from) else {
+        return Ok(None);
+    };
+    let by = By::new("controller")
+        .migration(m.id)
+        .detail(json!({"reason": format!("the migration was cancelled; {} takes its database back", h.from_name)}));
+    let Some((renewer, session)) = renewer(tx, h, from).await? else {
+        return Ok(None);
+    };
+    if acquire(core, tx, h, &free, from, renewer, session, &by).await?.is_err() {
+        return Ok(None);
+    }
+    let payload = json!({
+        "title": format!("nobody → {}", h.from_name),
+        "lease": h.lease_name,
+    });
+    tx.append_event(migration_event(m.id, "lease.given-back", "controller", payload))
+        .await?;
+    Ok(Some(vec![renewer]))
 }

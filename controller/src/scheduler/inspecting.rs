@@ -1,14 +1,16 @@
 //! A migration whose hosts are being asked. When all have answered, or had time enough, the plan is made.
 
-use syncferry_shared::inventory::{InspectionRequest, Inventory};
+use syncferry_shared::artifact::Manifest;
+use syncferry_shared::inventory::{DatabaseAddress, InspectionRequest, Inventory};
 use syncferry_shared::lease::{LeaseKind, Resource};
-use syncferry_shared::plan::PlanRequest;
+use syncferry_shared::outcome::Outcome;
+use syncferry_shared::plan::{KnownBackup, PlanRequest, Scenario};
 use syncferry_shared::state::{MigrationEvent, MigrationState};
 use syncferry_shared::{HostId, JobId, MigrationId, Millis, token};
-use syncferry_store::{AgentState, IdentityState, Inspection, InspectionState, Migration, MigrationFilter, Tx};
+use syncferry_store::{AgentState, Database, IdentityState, Inspection, InspectionState, Migration, MigrationFilter, Tx};
 
 use crate::core::{Core, migration_event};
-use crate::plan::{self, KnownDatabase, KnownHost, PlanIds, PlanInput};
+use crate::plan::{self, KnownDatabase, KnownExport, KnownHost, PlanIds, PlanInput};
 use crate::problem::Problem;
 use crate::wake::HostReason;
 use crate::{find, inspect};
@@ -98,7 +100,9 @@ async fn ask_for_reach(
     request: &PlanRequest,
     inspections: &[Inspection],
 ) -> Result<Option<HostId>, Problem> {
-    if inspections.iter().any(|i| i.purpose == "reach") || request.connect_host == request.target_host {
+    // Where nothing is installed, nothing has to be reached.
+    let nothing = request.installer.is_empty() || request.connect_host == request.target_host;
+    if nothing || inspections.iter().any(|i| i.purpose == "reach") {
         return Ok(None);
     }
     let (target, _) = inventory_of(inspections, request.target_host);
@@ -117,7 +121,7 @@ async fn ask_for_reach(
         installer: None,
         reach: vec![format!("{name},{port}")],
         preview: None,
-        power: None,
+        ..InspectionRequest::default()
     };
     inspect::ask(core, tx, request.connect_host, &question, "reach", Some(m.id)).await?;
     Ok(Some(request.connect_host))
@@ -141,6 +145,83 @@ async fn known_host(tx: &mut dyn Tx, inspections: &[Inspection], id: HostId) -> 
     })
 }
 
+/// A database as it is registered.
+async fn known_database(tx: &mut dyn Tx, d: Database) -> Result<KnownDatabase, Problem> {
+    Ok(KnownDatabase {
+        id: d.id,
+        address: d.address.clone(),
+        server_name: d.server_name.clone(),
+        database_guid: d.guids.database,
+        family_guid: d.guids.family,
+        lease: tx.lease(&Resource::database(d.id)).await?,
+        holder_name: None,
+        confirmed: d.identity_state == IdentityState::Confirmed,
+        lease_name: find::place(tx, &d).await?,
+    })
+}
+
+/// A database of which only a backup is there.
+fn known_by_its_backup(request: &PlanRequest) -> KnownDatabase {
+    KnownDatabase {
+        id: request.source,
+        address: DatabaseAddress {
+            instance: String::new(),
+            database: request.target_database.clone(),
+        },
+        server_name: String::new(),
+        database_guid: None,
+        family_guid: None,
+        lease: None,
+        holder_name: None,
+        confirmed: false,
+        lease_name: "the database in the backup".to_string(),
+    }
+}
+
+/// The artifact that is to be restored, with what was counted when it was made. `None` when its file is gone.
+async fn artifact(tx: &mut dyn Tx, request: &PlanRequest) -> Result<Option<KnownBackup>, Problem> {
+    let Some(id) = request.artifact else { return Ok(None) };
+    let Some(a) = tx.artifact(id).await?.filter(|a| a.deleted_at.is_none()) else {
+        return Ok(None);
+    };
+    let manifest: Manifest = serde_json::from_value(a.manifest.clone())
+        .map_err(|e| Problem::Internal(format!("the manifest of artifact {id} cannot be read: {e}")))?;
+    let jobs = crate::progression::jobs_of(tx, a.migration).await?;
+    let made = jobs.into_iter().find(|j| j.name == "backup").and_then(|j| j.outcome);
+    let outcome: Option<Outcome> = made.and_then(|o| serde_json::from_value(o).ok());
+    Ok(Some(KnownBackup {
+        path: manifest.path.clone(),
+        host: a.host,
+        here: a.host == request.target_host,
+        artifact: id,
+        size: manifest.size,
+        root: manifest.root.clone(),
+        manifest_digest: manifest.digest(),
+        taken_at: Some(manifest.taken_at),
+        // Ours always are made with them.
+        checksums: true,
+        counts: outcome.and_then(|o| o.counts),
+        header: manifest.header,
+    }))
+}
+
+/// The lease of the tenant's export.
+async fn export(tx: &mut dyn Tx, m: &Migration) -> Result<Option<KnownExport>, Problem> {
+    let Some(site) = tx.site(m.site).await? else { return Ok(None) };
+    let Some(lease) = tx.lease(&Resource::tenant_export(&site.tenant_id)).await? else {
+        return Ok(None);
+    };
+    let holder_name = match lease.holder {
+        Some(id) => tx.host(id).await?.map(|h| h.name),
+        None => None,
+    };
+    Ok(Some(KnownExport {
+        lease,
+        name: format!("{}/export", site.name),
+        holder_name,
+    }))
+}
+
 async fn input(
     core: &Core,
     tx: &mut dyn Tx,
@@ -150,15 +231,37 @@ async fn input(
     now: Millis,
 ) -> Result<PlanInput, Problem> {
     let gone = || Problem::Internal("the source is gone".to_string());
-    let source = tx.database(request.source).await?.ok_or_else(gone)?;
-    let lease = tx.lease(&Resource::database(source.id)).await?;
-    let holder = match lease.as_ref().and_then(|l| l.holder) {
+    let artifact = artifact(tx, &request).await?;
+    let (source, source_host) = if request.knows_source() {
+        let source = tx.database(request.source).await?.ok_or_else(gone)?;
+        let host = source.host;
+        (known_database(tx, source).await?, host)
+    } else {
+        (known_by_its_backup(&request), request.target_host)
+    };
+    // Where a backup is restored, the host that has it takes the source's place.
+    let source_host = match (&artifact, request.backup_file.is_some()) {
+        (Some(b), _) => b.host,
+        (None, true) => request.target_host,
+        (None, false) => source_host,
+    };
+    let export = export(tx, m).await?;
+    let holder = source.lease.as_ref().and_then(|l| l.holder).or(request.old_server);
+    let holder = match holder {
         Some(holder) => Some(known_host(tx, inspections, holder).await?),
         None => None,
     };
     let holder_exports = match &holder {
         Some(holder) => tx.lease_held_by(holder.id, LeaseKind::TenantExport).await?.is_some(),
         None => false,
+    };
+    let connect_host = known_host(tx, inspections, request.connect_host).await?;
+    let staging = match connect_host.holds.as_ref().and_then(|l| l.resource.database_id()) {
+        Some(id) if request.scenario == Scenario::SwitchActive => match tx.database(id).await? {
+            Some(d) => Some(known_database(tx, d).await?),
+            None => None,
+        },
+        _ => None,
     };
     let mut registered = Vec::new();
     for d in tx.databases(None).await? {
@@ -189,20 +292,16 @@ async fn input(
         },
         now,
         source: KnownDatabase {
-            id: source.id,
-            address: source.address.clone(),
-            server_name: source.server_name.clone(),
-            database_guid: source.guids.database,
-            family_guid: source.guids.family,
-            lease,
             holder_name: holder.as_ref().map(|h| h.name.clone()),
-            confirmed: source.identity_state == IdentityState::Confirmed,
-            lease_name: find::place(tx, &source).await?,
+            ..source
         },
-        source_host: known_host(tx, inspections, source.host).await?,
+        source_host: known_host(tx, inspections, source_host).await?,
         holder,
         target_host: known_host(tx, inspections, request.target_host).await?,
-        connect_host: known_host(tx, inspections, request.connect_host).await?,
+        connect_host,
+        artifact,
+        staging,
+        export,
         registered_on_target: registered,
         other_migration: other,
         catalogue: crate::versions::current(core, tx).await?,

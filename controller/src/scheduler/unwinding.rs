@@ -99,8 +99,9 @@ pub(super) async fn advance(core: &Core, id: MigrationId) -> Result<(), Problem>
         core.wake.ring(crate::wake::Reason::Migration(id));
         return Ok(());
     }
-    // A server that was to be replaced has its database where it always was: no seat was made for it.
-    let target = plan.values.map(|v| v.target).filter(|_| plan.handover.is_none());
+    // Only a database that was to come into being had a seat made for it.
+    let seated = plan.request.as_ref().is_some_and(|r| r.scenario.seats());
+    let target = plan.values.map(|v| v.target).filter(|_| seated);
     let hosts = match target {
         Some(target) => progression::give_seat_back(&mut *tx, &m, target).await?,
         None => vec![],

@@ -155,6 +155,9 @@ fn plan() -> Value {
             keep_backup: false,
             handover: None,
             test_instance: None,
+            backup_file: None,
+            artifact: None,
+            old_server: None,
         }),
         stages: vec![Stage {
             name: "backup".into(),
@@ -203,10 +206,12 @@ fn plan() -> Value {
             forests: vec!["contoso.com".into()],
             test: None,
             old_service: None,
+            backup: None,
         }),
         lease_run: None,
         handover: None,
         verdicts: vec![],
+        staging: None,
     };
     serde_json::to_value(plan).unwrap()
 }

@@ -13,6 +13,7 @@ use super::fleet::{self, FleetArgs};
 use super::processes::Supervisor;
 use super::roles;
 use super::run::Lab;
+use super::scenarios::{From, Goal};
 use super::torture::{self, TortureArgs};
 use super::wizard_tool;
 use super::world::{NEW_SERVER, World, WorldOptions};
@@ -37,6 +38,16 @@ enum Verb {
     MoveToFullSql(MoveArgs),
     /// Replaces the Connect server of a database that stays where it is, in one of four flavours; then the old one comes back
     ReplaceServer(ReplaceArgs),
+    /// Rehearses a recovery: a backup is restored under a scratch name on the other SQL Server, checked and dropped
+    Drill(MoveArgs),
+    /// Builds a staging server on the other SQL Server and compares it with the active one
+    ProvisionStaging(MoveArgs),
+    /// The same, and then the staging server becomes the active one
+    SwitchActive(MoveArgs),
+    /// The same, and then the old server is retired
+    Decommission(MoveArgs),
+    /// The old SQL Server dies: a backup is restored on the other one, and a new Connect server is seated on it
+    RestoreFromBackup(RestoreArgs),
     /// Runs the main job again and again, each time disturbed at a random moment, and holds the end against a run that
     /// nothing disturbed
     Torture(TortureArgs),
@@ -90,6 +101,15 @@ struct ReplaceArgs {
     think_ms: u64,
     #[command(flatten)]
     world: WorldOptions,
+}
+
+#[derive(Debug, Args)]
+struct RestoreArgs {
+    #[command(flatten)]
+    run: MoveArgs,
+    /// Where the backup comes from
+    #[arg(long, value_enum, default_value_t = From::Artifact)]
+    from: From,
 }
 
 #[derive(Debug, Args)]
@@ -167,6 +187,14 @@ async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
             lab.processes().stop_all().await;
             exit
         }
+        Verb::Drill(args) => reach(args, Goal::Drill).await,
+        Verb::ProvisionStaging(args) => reach(args, Goal::ProvisionStaging).await,
+        Verb::SwitchActive(args) => reach(args, Goal::SwitchActive).await,
+        Verb::Decommission(args) => reach(args, Goal::Decommission).await,
+        Verb::RestoreFromBackup(args) => {
+            let goal = Goal::RestoreFromBackup(args.from);
+            reach(args.run, goal).await
+        }
         Verb::Torture(args) => torture::run(&args).await,
         Verb::Fleet(args) => fleet::run(&args).await,
         Verb::Wizard(folder) => wizard_tool::run(&World::look(&folder.dir)?.host_dir(NEW_SERVER)).await,
@@ -199,6 +227,21 @@ async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         }
         Verb::Clean(folder) => clean(&folder.dir),
     }
+}
+
+/// Runs scenarios up to the one that is meant.
+async fn reach(args: MoveArgs, goal: Goal) -> anyhow::Result<ExitCode> {
+    let mut lab = open(&args.folder.dir, &args.world)?;
+    let exit = tokio::select! {
+        biased;
+        () = roles::stop_signal() => {
+            println!("\nInterrupted. The same command goes on from here.");
+            Ok(ExitCode::from(EXIT_INTERRUPTED))
+        }
+        exit = lab.reach(goal, args.attended) => exit,
+    };
+    lab.processes().stop_all().await;
+    exit
 }
 
 fn open(dir: &Path, options: &WorldOptions) -> anyhow::Result<Lab> {

@@ -115,6 +115,23 @@ impl HostClient {
         self.ask("AzureADConnect.exe", &request, TIMEOUT * 5).await
     }
 
+    /// A client of another host of the same world.
+    pub fn beside(&self, host: &str) -> HostClient {
+        HostClient {
+            dir: self.dir.with_file_name(host),
+        }
+    }
+
+    /// Turns staging mode on or off, as a person does with the wizard.
+    pub async fn set_staging_mode(&self, on: bool) -> Result<(), HostError> {
+        self.ask("AzureADConnect.exe", &Request::SetStagingMode { on }, TIMEOUT).await
+    }
+
+    /// Uninstalls Connect, as a person does in Programs and Features.
+    pub async fn remove_connect(&self) -> Result<(), HostError> {
+        self.ask("Programs and Features", &Request::RemoveConnect, TIMEOUT).await
+    }
+
     /// Whether the synchronisation service runs.
     pub async fn service_runs(&self) -> Result<bool, HostError> {
         let name = SERVICE.to_string();

@@ -28,6 +28,7 @@ pub mod proxy;
 mod replace;
 pub mod roles;
 pub mod run;
+mod scenarios;
 pub mod torture;
 mod wizard_tool;
 pub mod world;

@@ -68,6 +68,9 @@ impl Lab {
     /// Starts the machines and their SQL Servers.
     pub async fn start_stand_ins(&mut self) -> anyhow::Result<()> {
         for (which, port) in self.world.sql_servers() {
+            if which == "source" && self.world.source_is_lost() {
+                continue;
+            }
             let dir = self.world.sql_dir(which);
             let listen = format!("127.0.0.1:{port}");
             let program = Program {

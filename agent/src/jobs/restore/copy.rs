@@ -6,12 +6,14 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::Base;
-use crate::jobs::common::{delete_file, file_exists, minutes};
+use syncferry_shared::Finding;
+
+use crate::jobs::common::{OURS, delete_file, file_exists, minutes};
 use crate::jobs::look::Look;
 use crate::runner::{Cx, Probe, Step, StepError};
 use crate::sql::capability;
 use crate::sql::ops::{self, Expectations};
-use crate::transfer;
+use crate::transfer::{self, HashError, hash_file};
 
 pub(super) struct Fetch(pub(super) Base);
 
@@ -84,19 +86,73 @@ impl Look for AcceptSet {
         let expected = Expectations {
             target_major: major,
             target_internal_version: major.and_then(capability::internal_version),
+            without_checksums: self.0.task.without_checksums,
             ..Expectations::from_header(&self.0.task.header)
         };
         ops::accept_set(&record, &label, &files, &expected).map_err(StepError::Failed)?;
         let (sink, cancel) = (cx.progress_sink(), cx.cancel_token());
         let mut progress = |p| sink.set(p);
         let (work, watch) = server.watched();
-        ops::verify_only(work, watch, &path, &cancel, &mut progress).await?;
+        if self.0.task.without_checksums {
+            ops::verify_without_checksums(work, watch, &path, &cancel, &mut progress).await?;
+        } else {
+            ops::verify_only(work, watch, &path, &cancel, &mut progress).await?;
+        }
         server.close().await;
         cx.saw("BackupSetGUID", record.header.backup_set_guid);
         cx.saw("FamilyGUID", record.header.family_guid);
         cx.saw("BackupDescription", &record.header.description);
         cx.saw("RESTORE VERIFYONLY", "The backup set on file 1 is valid.");
         Ok(json!({"media_name": label.media_name}))
+    }
+}
+
+/// A file that is here already: hashed, and held against the manifest where there is one.
+pub(super) struct HashHere(pub(super) Base);
+
+#[async_trait]
+impl Look for HashHere {
+    const NAME: &'static str = "hash-file";
+
+    fn budget(&self) -> Duration {
+        minutes(60)
+    }
+    async fn look(&self, cx: &mut Cx) -> Result<Value, StepError> {
+        let path = self.0.file(cx);
+        let local = cx.env.host.local_path(&path);
+        let hashing = hash_file(local, "hashing the backup", Some(cx.progress_sink()), cx.cancel_token()).await;
+        let hashed = match hashing {
+            Ok(hashed) => hashed,
+            Err(HashError::Cancelled) => return Err(StepError::Cancelled),
+            // SQL Server reads the file itself; what binds the restore without a manifest is its header.
+            Err(HashError::Io { error, .. }) if self.0.task.root.is_empty() => {
+                cx.findings.push(
+                    Finding::note("backup-not-hashed", format!("{path} could not be read by the agent"))
+                        .saw(&path, error)
+                        .source(OURS)
+                        .next("Nothing: SQL Server reads it, and its header says which set it is. No hash of it is in the report."),
+                );
+                return Ok(json!({"root": Value::Null}));
+            }
+            Err(HashError::Io { error, .. }) => {
+                return Err(Finding::blocker("backup-file-unusable", format!("{path} cannot be read by the agent"))
+                    .saw(&path, error)
+                    .source(OURS)
+                    .next("Give the agent's account read access to it, then apply the migration again.")
+                    .into());
+            }
+        };
+        cx.saw("BLAKE3", &hashed.root);
+        cx.saw("bytes", hashed.size);
+        if !self.0.task.root.is_empty() && self.0.task.root != hashed.root {
+            return Err(Finding::blocker("backup-file-changed", format!("{path} is not the file of its manifest"))
+                .saw("BLAKE3 now", &hashed.root)
+                .saw("BLAKE3 in the manifest", &self.0.task.root)
+                .source(OURS)
+                .next("Somebody wrote into it. Use another backup: cancel the migration and plan again.")
+                .into());
+        }
+        Ok(json!({"root": hashed.root, "size": hashed.size}))
     }
 }
 

@@ -122,6 +122,7 @@ impl Step for Restore {
         let media: Value = cx.evidence_as("accept-set")?;
         let options = RestoreOptions {
             media_name: media.get("media_name").and_then(Value::as_str).map(str::to_string),
+            checksums: !task.without_checksums,
             ..RestoreOptions::new(&task.temporary_name, self.0.file(cx), Self::moves(cx))
         };
         let mut server = self.0.server(cx).await?;

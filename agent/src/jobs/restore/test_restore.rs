@@ -228,7 +228,7 @@ impl Look for Compare {
 }
 
 /// The copy has served. Only a database of a temporary name of ours, of this family, is ever dropped.
-struct DropTest(Base);
+pub(super) struct DropTest(pub(super) Base);
 
 #[async_trait]
 impl Step for DropTest {

@@ -43,7 +43,7 @@ async fn look(site: &Site, wrong_by: i64) -> Inventory {
         installer: None,
         reach: Vec::new(),
         preview: None,
-        power: None,
+        ..InspectionRequest::default()
     };
     inspector.inspect(&request).await
 }

@@ -458,6 +458,9 @@ impl Site {
             log_dir: Some(DATA.into()),
             // No domain here knows it: what a DBA has to do is a finding.
             service_account: Some(r"CONTOSO\gmsa-sync02$".into()),
+            here: None,
+            uncounted: false,
+            without_checksums: false,
             counts: self.source_identity().await.1,
         }
     }

@@ -379,7 +379,7 @@ async fn a_question_about_the_host_is_answered_once() {
         installer: None,
         reach: Vec::new(),
         preview: None,
-        power: None,
+        ..InspectionRequest::default()
     };
     let ask = |id: &str, schema: &str| v1::Inspection {
         inspection_id: id.into(),

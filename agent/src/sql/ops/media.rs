@@ -74,7 +74,27 @@ pub async fn verify_only(
     cancel: &CancellationToken,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<(), SqlError> {
-    let statement = statements::verify_only(path);
+    verify(work, watch, statements::verify_only(path), cancel, progress).await
+}
+
+/// Reads the whole set, where its pages have no checksums: the stream is read, and no more is said of it.
+pub async fn verify_without_checksums(
+    work: &mut SqlSession,
+    watch: Watch<'_>,
+    path: &str,
+    cancel: &CancellationToken,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<(), SqlError> {
+    verify(work, watch, statements::verify_without_checksums(path), cancel, progress).await
+}
+
+async fn verify(
+    work: &mut SqlSession,
+    watch: Watch<'_>,
+    statement: crate::sql::Statement,
+    cancel: &CancellationToken,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<(), SqlError> {
     let answer = run_watched(work, watch, &statement, "RESTORE VERIFYONLY", cancel, progress).await?;
     if answer.said(SET_IS_VALID) {
         return Ok(());

@@ -29,7 +29,7 @@ pub use databases::list_databases;
 pub use drop::{Dropped, drop_ours};
 pub use identity::{DatabaseRow, database_identity, family_present, identity_facts};
 pub use inspect::{inspect_database, sku_features};
-pub use media::{Label, SetRecord, file_list, header, label, verify_only};
+pub use media::{Label, SetRecord, file_list, header, label, verify_only, verify_without_checksums};
 pub use probe::{certificates, configurations, internal_version, probe_instance};
 pub use rename::{Renamed, rename, rename_back};
 pub use restore::{RestoreDone, place_files, restore};

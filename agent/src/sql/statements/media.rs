@@ -16,6 +16,18 @@ RESTORE VERIFYONLY FROM DISK = @f WITH FILE = 1, CHECKSUM, STOP_ON_ERROR, STATS 
     )
 }
 
+/// Reads the whole set, where it has no checksums that could be asked for (error 3187 otherwise).
+pub fn verify_without_checksums(path: &str) -> Statement {
+    Statement::new(
+        "restore-verifyonly-plain",
+        format!(
+            "DECLARE @f nvarchar(259) = {};
+RESTORE VERIFYONLY FROM DISK = @f WITH FILE = 1, STATS = 5;",
+            text(path)
+        ),
+    )
+}
+
 /// The medium's label.
 pub fn label_only(path: &str) -> Statement {
     Statement::new(
@@ -56,6 +68,7 @@ pub(super) fn samples() -> Vec<Statement> {
     let path = format!(r"D:\stage\{AWKWARD}.bak");
     vec![
         verify_only(&path),
+        verify_without_checksums(&path),
         label_only(&path),
         header_only(&path),
         file_list_only(&path),

@@ -21,6 +21,8 @@ pub struct RestoreOptions {
     pub buffers: u32,
     /// How many per cent between two messages.
     pub stats: u8,
+    /// Whether the set has checksums, so that they can be asked for.
+    pub checksums: bool,
 }
 
 /// Where a file goes.
@@ -43,6 +45,7 @@ impl RestoreOptions {
             transfer_size: 4 << 20,
             buffers: 16,
             stats: 1,
+            checksums: true,
         }
     }
 
@@ -81,11 +84,12 @@ pub fn database(options: &RestoreOptions) -> Statement {
             "DECLARE @f nvarchar(259) = {path};
 RESTORE DATABASE {name}
 FROM DISK = @f
-WITH FILE = 1, CHECKSUM, STOP_ON_ERROR, STATS = {stats},
+WITH FILE = 1, {checksum}STOP_ON_ERROR, STATS = {stats},
 {moves}{media} MAXTRANSFERSIZE = {transfer_size}, BUFFERCOUNT = {buffers},
  RESTRICTED_USER, RECOVERY;",
             path = text(&options.path),
             name = ident(&options.temporary_name),
+            checksum = if options.checksums { "CHECKSUM, " } else { "" },
             stats = options.stats,
             transfer_size = options.transfer_size,
             buffers = options.buffers,

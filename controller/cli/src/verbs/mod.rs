@@ -13,6 +13,7 @@ pub(crate) mod host;
 pub(crate) mod lease;
 pub(crate) mod plan;
 mod replace_server;
+mod scenarios;
 pub(crate) mod report;
 pub(crate) mod rules;
 pub(crate) mod site;

@@ -10,6 +10,7 @@ use syncferry_shared::plan::{Plan, Scenario};
 use syncferry_shared::report::plan_digest;
 
 use super::replace_server::ReplaceServer;
+use super::scenarios::{Decommission, Drill, ProvisionStaging, RestoreFromBackup, SwitchActive};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -23,6 +24,11 @@ const POLL: Duration = Duration::from_millis(400);
 pub(crate) enum Verb {
     MoveToFullSql(Box<MoveToFullSql>),
     ReplaceServer(Box<ReplaceServer>),
+    RestoreFromBackup(Box<RestoreFromBackup>),
+    ProvisionStaging(Box<ProvisionStaging>),
+    Drill(Box<Drill>),
+    SwitchActive(SwitchActive),
+    Decommission(Decommission),
     /// A plan that was made before
     Show {
         /// The migration, by id or the tail of it
@@ -113,6 +119,26 @@ pub(crate) async fn run(verb: Verb, cx: &mut Context<'_, '_>) -> Result<Exit, Cl
             make(&session, args.request(), patience, cx).await
         }
         Verb::ReplaceServer(args) => {
+            let patience = Duration::from_secs(args.timeout);
+            make(&session, args.request(), patience, cx).await
+        }
+        Verb::RestoreFromBackup(args) => {
+            let patience = Duration::from_secs(args.timeout);
+            make(&session, args.request(), patience, cx).await
+        }
+        Verb::ProvisionStaging(args) => {
+            let patience = Duration::from_secs(args.timeout);
+            make(&session, args.request(), patience, cx).await
+        }
+        Verb::Drill(args) => {
+            let patience = Duration::from_secs(args.timeout);
+            make(&session, args.request(), patience, cx).await
+        }
+        Verb::SwitchActive(args) => {
+            let patience = Duration::from_secs(args.timeout);
+            make(&session, args.request(), patience, cx).await
+        }
+        Verb::Decommission(args) => {
             let patience = Duration::from_secs(args.timeout);
             make(&session, args.request(), patience, cx).await
         }

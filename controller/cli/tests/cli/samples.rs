@@ -186,6 +186,9 @@ pub(crate) fn plan(findings: Vec<Finding>) -> Plan {
             keep_backup: false,
             handover: None,
             test_instance: None,
+            backup_file: None,
+            artifact: None,
+            old_server: None,
         }),
         stages: if blocked { vec![] } else { stages },
         findings,
@@ -202,6 +205,7 @@ pub(crate) fn plan(findings: Vec<Finding>) -> Plan {
         lease_run: None,
         handover: None,
         verdicts: vec![],
+        staging: None,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::plan::{KnownHost, PlanInput};
 pub(super) fn hosts(input: &PlanInput) -> Vec<&KnownHost> {
     let mut seen: Vec<&KnownHost> = Vec::new();
     let all = [
-        Some(&input.source_host),
+        Some(&input.source_host).filter(|_| source_takes_part(input)),
         // An old server that is not asked to stop may be gone.
         input.holder.as_ref().filter(|_| takes_part(input)),
         Some(&input.target_host),
@@ -24,9 +24,28 @@ pub(super) fn hosts(input: &PlanInput) -> Vec<&KnownHost> {
     seen
 }
 
+/// Whether the SQL host of the source does anything in this plan. Where a backup is restored, it is gone; the host that has an
+/// artifact does.
+fn source_takes_part(input: &PlanInput) -> bool {
+    match input.request.scenario {
+        Scenario::RestoreFromBackup | Scenario::Drill => {
+            let had = input.artifact.as_ref().map(|b| b.host);
+            had.map_or(input.request.scenario == Scenario::Drill && input.request.backup_file.is_none(), |h| h == input.source_host.id)
+        }
+        Scenario::SwitchActive => input.way() == HandoverWay::Host,
+        // The database of a server that is retired is not touched.
+        Scenario::Decommission => false,
+        _ => true,
+    }
+}
+
 /// Whether the old server does anything in this plan.
 fn takes_part(input: &PlanInput) -> bool {
-    input.request.scenario != Scenario::ReplaceServer || input.way() == HandoverWay::Host
+    let may_be_gone = matches!(
+        input.request.scenario,
+        Scenario::ReplaceServer | Scenario::RestoreFromBackup | Scenario::SwitchActive
+    );
+    !may_be_gone || input.way() == HandoverWay::Host
 }
 
 /// Every host that takes part must answer.

@@ -8,6 +8,7 @@ mod agents;
 mod capacity;
 mod carry_over;
 mod catalogue;
+mod backup;
 mod connect_host;
 mod database;
 pub(crate) mod facts;
@@ -20,9 +21,11 @@ mod leftovers;
 mod naming;
 mod source;
 mod space;
+mod switching;
 
 mod target;
 
+pub(crate) use backup::FRESH_DAYS;
 pub(crate) use space::backup_bytes;
 pub(crate) use target::LONGEST_DATABASE_NAME;
 
@@ -141,6 +144,121 @@ const REPLACE_SERVER: &[Rule] = &[
     carry_over::nothing_is_flagged,
     carry_over::owner_is_the_holder,
 ];
+
+/// Every rule that `restore-from-backup` meets.
+const RESTORE_FROM_BACKUP: &[Rule] = &[
+    agents::answered,
+    agents::looked_everywhere,
+    backup::old_server_is_known,
+    backup::way_needs_no_sql,
+    handover::way_is_open,
+    leases::new_server_is_free,
+    leases::no_other_migration,
+    backup::can_be_read,
+    backup::is_whole,
+    backup::is_of_the_source,
+    backup::has_a_manifest,
+    backup::is_fresh,
+    backup::collation_is_case_insensitive,
+    target::is_full_sql,
+    target::engine_is_supported,
+    backup::fits_the_engine,
+    target::collation_is_case_insensitive,
+    target::permissions_suffice,
+    target::name_is_usable,
+    target::name_is_free,
+    backup::family_is_not_there,
+    installer::can_be_read,
+    installer::is_connect,
+    installer::version_is_allowed,
+    backup::installer_is_not_older,
+    connect_host::has_no_connect,
+    connect_host::is_supported,
+    connect_host::service_account_fits,
+    connect_host::reaches_sql,
+    handover::accounts_differ,
+    handover::what_the_old_server_leaves,
+    backup::has_room,
+];
+
+/// What `provision-staging` meets besides the rules of a move.
+const PROVISION_STAGING: &[Rule] = &[switching::not_beside_the_active, switching::source_is_active];
+
+/// Every rule that `drill` meets.
+const DRILL: &[Rule] = &[
+    agents::answered,
+    agents::looked_everywhere,
+    leases::no_other_migration,
+    source::instance_is_known,
+    source::is_still_the_same_database,
+    source::can_be_backed_up,
+    source::can_be_fetched,
+    database::is_adsync,
+    backup::can_be_read,
+    backup::is_whole,
+    backup::has_a_manifest,
+    backup::fits_the_engine,
+    target::engine_is_not_older,
+    target::permissions_suffice,
+    switching::drill_is_elsewhere,
+    target::family_is_not_there,
+    backup::family_is_not_there,
+    space::on_the_source,
+    space::on_the_target,
+    backup::has_room,
+];
+
+/// Every rule that `switch-active` meets.
+const SWITCH_ACTIVE: &[Rule] = &[
+    agents::answered,
+    agents::looked_everywhere,
+    leases::no_other_migration,
+    switching::export_is_held,
+    switching::new_server_is_staging,
+    switching::old_server_can_be_put_out,
+    switching::staging_synchronised_lately,
+    switching::sign_in_tasks,
+];
+
+/// Every rule that `decommission` meets.
+const DECOMMISSION: &[Rule] = &[
+    agents::answered,
+    agents::looked_everywhere,
+    leases::no_other_migration,
+    switching::is_not_active,
+    switching::what_is_left,
+];
+
+/// Runs the preflight of `restore-from-backup`.
+pub fn restore_from_backup(input: &PlanInput) -> Vec<Finding> {
+    look(RESTORE_FROM_BACKUP, input)
+}
+
+/// Runs the preflight of `provision-staging`.
+pub fn provision_staging(input: &PlanInput) -> Vec<Finding> {
+    let rules: Vec<Rule> = MOVE_TO_FULL_SQL.iter().chain(PROVISION_STAGING).copied().collect();
+    let mut findings = look(&rules, input);
+    // It says the same, and what is to be done about it here.
+    if findings.iter().any(|f| f.rule == "staging-beside-active") {
+        findings.retain(|f| f.rule != "target-is-source-instance");
+    }
+    findings
+}
+
+/// Runs the preflight of `drill`.
+pub fn drill(input: &PlanInput) -> Vec<Finding> {
+    look(DRILL, input)
+}
+
+/// Runs the preflight of `switch-active`.
+pub fn switch_active(input: &PlanInput) -> Vec<Finding> {
+    look(SWITCH_ACTIVE, input)
+}
+
+/// Runs the preflight of `decommission`.
+pub fn decommission(input: &PlanInput) -> Vec<Finding> {
+    look(DECOMMISSION, input)
+}
 
 /// Runs the preflight of `move-to-full-sql`. Blockers come first, then warnings, then notes.
 pub fn move_to_full_sql(input: &PlanInput) -> Vec<Finding> {

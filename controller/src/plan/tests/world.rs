@@ -71,6 +71,9 @@ pub(super) fn good() -> PlanInput {
             keep_backup: false,
             handover: None,
             test_instance: None,
+            backup_file: None,
+            artifact: None,
+            old_server: None,
         },
         ids: PlanIds {
             migration: MigrationId(Uuid::from_u128(0xabc_0000_0001)),
@@ -101,6 +104,9 @@ pub(super) fn good() -> PlanInput {
         other_migration: None,
         catalogue: Catalogue::embedded(),
         holder_exports: false,
+        artifact: None,
+        staging: None,
+        export: None,
     }
 }
 

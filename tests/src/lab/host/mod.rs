@@ -26,6 +26,7 @@ pub mod layout;
 pub mod machine;
 mod msiexec;
 mod msilog;
+pub(crate) mod person;
 pub mod powershell;
 pub mod products;
 pub mod protocol;

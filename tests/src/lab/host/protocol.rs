@@ -87,6 +87,13 @@ pub enum Request {
         /// The button.
         button: String,
     },
+    /// What a person does with the wizard's task "Configure staging mode".
+    SetStagingMode {
+        /// On or off.
+        on: bool,
+    },
+    /// What a person does in Programs and Features: Connect is uninstalled with everything of it.
+    RemoveConnect,
     /// Closes the wizard's window.
     CloseWizard,
     /// Restarts the machine.

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::layout::{WIZARD_DIR, WIZARD_EXE};
 use super::machine::MachineSpec;
 use super::protocol::{MachineFacts, PORT_FILE, Process, Request, Response};
-use super::{Host, engine, files, msiexec, powershell, wizard};
+use super::{Host, engine, files, msiexec, person, powershell, wizard};
 use crate::lab::msi;
 
 /// The longest question. Nobody sends more than a script.
@@ -111,6 +111,8 @@ async fn answer(host: &Host, request: Request) -> Response {
         Request::Wizard => ok(&wizard::view(host).await),
         Request::Enter { field, value } => result(wizard::enter(host, &field, &value).await),
         Request::Press { button } => result(wizard::press(host, &button).await),
+        Request::SetStagingMode { on } => result(person::staging_mode(host, on).await),
+        Request::RemoveConnect => result(person::remove_connect(host).await),
         Request::CloseWizard => {
             wizard::close(host).await;
             ok(&())

@@ -132,7 +132,7 @@ impl Operator {
 
     /// The same; and where a lease has to change hands, operators bring that about.
     pub async fn watch_with(&mut self, id: &str, gate: &AtTheGate, hands: Option<&Hands>) -> anyhow::Result<Rest> {
-        let (mut tries, mut seen) = (0, 0);
+        let (mut tries, mut seen) = (std::collections::HashMap::<String, u32>::new(), 0);
         loop {
             let after = seen.to_string();
             let mut words = vec!["watch", id];
@@ -152,15 +152,22 @@ impl Operator {
             }
             let open = self.gates(id).await.unwrap_or_default();
             if let (AtTheGate::Played { host, pause }, Some(open)) = (gate, open.iter().find(|g| g.state == "open")) {
-                tries += 1;
+                let tried = tries.entry(open.id.clone()).or_default();
+                *tried += 1;
                 anyhow::ensure!(
-                    tries <= MOST_TRIES,
+                    *tried <= MOST_TRIES,
                     "the agent does not see what the person did: {}",
                     open.observation
                 );
                 self.act(open, host, *pause).await?;
             }
         }
+    }
+
+    /// The migrations of the site, the newest first.
+    pub async fn migrations(&mut self) -> anyhow::Result<Vec<v1::Migration>> {
+        let request = v1::ListMigrationsRequest { site: SITE.into() };
+        Ok(self.client.list_migrations(request).await?.into_inner().migrations)
     }
 
     /// The newest migration of the site.
@@ -244,8 +251,30 @@ impl Operator {
             .as_ref()
             .context("the gate has no cards")?
             .read(schema::CARDS)?;
-        println!("\nThe person on {} works through the wizard:", gate.host);
-        person::work_through(host, &cards, pause, |line| println!("{line}")).await?;
+        let here = host.beside(&gate.host);
+        if gate.title.starts_with("Put ") || gate.title.starts_with("Take ") {
+            let on = gate.title.starts_with("Put ");
+            println!(
+                "\nThe person on {} turns staging mode {} in the wizard.",
+                gate.host,
+                if on { "on" } else { "off" }
+            );
+            here.set_staging_mode(on).await?;
+        } else if gate.title.starts_with("Uninstall ") {
+            println!("\nThe person on {} uninstalls Connect.", gate.host);
+            here.remove_connect().await?;
+        } else if gate.title.starts_with("Review ") || gate.title.starts_with("Close ") {
+            println!("\nThe operator reads:");
+            for card in &cards {
+                println!("  {}", card.page);
+                for field in &card.fields {
+                    println!("    {}: {}", field.label, field.value);
+                }
+            }
+        } else {
+            println!("\nThe person on {} works through the wizard:", gate.host);
+            person::work_through(host, &cards, pause, |line| println!("{line}")).await?;
+        }
         let exit = self.type_in(&["gate", "complete", &gate.id]).await;
         if exit != Exit::Ok {
             // The agent may have seen it before anybody said so.

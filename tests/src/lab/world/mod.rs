@@ -252,6 +252,23 @@ impl World {
         }
     }
 
+    /// Whether the source's SQL Server is gone for good.
+    pub fn source_is_lost(&self) -> bool {
+        self.sql_dir("source").join("lost").exists()
+    }
+
+    /// Remembers that it is gone.
+    pub fn lose_source(&self) -> std::io::Result<()> {
+        fs::write(self.sql_dir("source").join("lost"), "lost")
+    }
+
+    /// Where a path of a machine's drives is in the lab's folder.
+    pub fn on_drive(&self, host: &str, path: &str) -> anyhow::Result<PathBuf> {
+        let dir = self.host_dir(host);
+        let drives = super::host::MachineSpec::load(&dir)?.drives(&dir);
+        drives.real_path(path).map_err(anyhow::Error::msg)
+    }
+
     fn off_file(&self) -> PathBuf {
         self.host_dir(OLD_SERVER).join("power")
     }

@@ -1,0 +1,54 @@
+//! What a server would export: how many objects, by connector and operation.
+//!
+//! `export_operation` is not documented; its values are taken as those of the ancestor product. One that is not known is shown
+//! by its number.
+
+use std::collections::BTreeMap;
+
+use crate::sql::errors::SqlError;
+use crate::sql::rows::ResultSet;
+use crate::sql::session::SqlSession;
+use crate::sql::statements::Statement;
+
+/// Pending exports.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PendingExports {
+    /// Objects by operation, by connector. A connector without pending exports is not in it.
+    pub by_connector: BTreeMap<String, BTreeMap<String, i64>>,
+}
+
+fn statement() -> Statement {
+    Statement::new(
+        "adsync-pending-by-operation",
+        "SELECT ma.ma_name, cs.export_operation, COUNT_BIG(*) AS pending
+FROM dbo.mms_connectorspace AS cs
+JOIN dbo.mms_management_agent AS ma ON ma.ma_id = cs.ma_id
+WHERE cs.export_operation <> 0
+GROUP BY ma.ma_name, cs.export_operation;",
+    )
+}
+
+/// The operation's word.
+fn word(operation: i64) -> String {
+    match operation {
+        1 => "adds".to_string(),
+        2 => "updates".to_string(),
+        3 => "deletes".to_string(),
+        other => format!("of operation {other}"),
+    }
+}
+
+/// Counts them. A database that does not say it is an error here: nobody approves what was not seen.
+pub async fn pending_exports(session: &mut SqlSession, database: &str) -> Result<PendingExports, SqlError> {
+    let sets = session.query_in(database, &statement()).await?;
+    let mut found = PendingExports::default();
+    for row in sets.iter().flat_map(ResultSet::rows) {
+        let (Some(name), Some(operation), Some(n)) =
+            (row.text("ma_name"), row.int("export_operation"), row.int("pending"))
+        else {
+            continue;
+        };
+        found.by_connector.entry(name).or_default().insert(word(operation), n);
+    }
+    Ok(found)
+}

@@ -1,0 +1,239 @@
+//! `lab drill`, `provision-staging`, `switch-active`, `decommission` and `restore-from-backup`: the world of `move-to-full-sql`, and
+//! one migration after the other in it. What a scenario needs beforehand is done first, once.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use indicatif::HumanDuration;
+use syncferry_cli::Exit;
+use syncferry_proto::v1;
+
+use super::operator::{AtTheGate, Operator, Rest};
+use super::run::{EXIT_CANCELLED, EXIT_REFUSED, EXIT_STOPPED, Lab, Phase};
+use super::world::{INSTALLER, INSTANCE, NEW_SERVER, OLD_SERVER, SERVICE_ACCOUNT, SITE, SQL_HOST};
+
+/// Which scenario is run to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// A recovery is rehearsed.
+    Drill,
+    /// A staging server is built.
+    ProvisionStaging,
+    /// The staging server becomes active.
+    SwitchActive,
+    /// The old server is retired.
+    Decommission,
+    /// The old SQL Server is gone.
+    RestoreFromBackup(From),
+}
+
+/// Where the backup comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum From {
+    /// The catalogue: an artifact that a drill left.
+    Artifact,
+    /// A file that somebody copied to the SQL host; nothing is known of it.
+    File,
+}
+
+/// Where somebody put the file.
+const SOMEBODYS_FILE: &str = r"D:\Backup\ADSync.bak";
+
+impl Lab {
+    /// What these commands do.
+    pub(super) async fn reach(&mut self, goal: Goal, attended: bool) -> anyhow::Result<ExitCode> {
+        let all = Instant::now();
+        let mut phase = Phase::begin("Three machines, two SQL Servers, a controller, three agents");
+        let mut operator = self.bring_up().await?;
+        phase.next("The source");
+        let database = self.world().options().database.clone();
+        operator.add_database_named(&database).await?;
+        let source = format!("{OLD_SERVER}/{INSTANCE}/{database}");
+        let gate = self.gate(attended);
+        let mut rest = Rest::Succeeded;
+        let mut last = None;
+        for (scenario, words) in self.path(goal, &source) {
+            phase.next(scenario);
+            if scenario == RESTORE {
+                self.lose_the_source(goal).await?;
+            }
+            let (ended, id) = self.run_one(&mut operator, scenario, &words, &gate).await?;
+            rest = ended;
+            last = Some(id);
+            if rest != Rest::Succeeded {
+                break;
+            }
+        }
+        phase.next("The evidence");
+        if let Some(id) = &last {
+            operator.report(id, self.world().dir()).await?;
+        }
+        operator.show_leases().await?;
+        phase.end();
+        println!("\nAll of it took {}.", HumanDuration(all.elapsed()));
+        Ok(match rest {
+            Rest::Succeeded => {
+                println!("{}", said(goal));
+                ExitCode::SUCCESS
+            }
+            Rest::Refused => {
+                println!("\nThe plan is refused; nothing was touched.");
+                ExitCode::from(EXIT_REFUSED)
+            }
+            Rest::Stopped => ExitCode::from(EXIT_STOPPED),
+            Rest::Cancelled => ExitCode::from(EXIT_CANCELLED),
+        })
+    }
+
+    /// The migrations on the way, each with what the operator types.
+    fn path(&self, goal: Goal, source: &str) -> Vec<(&'static str, Vec<String>)> {
+        let words = |text: &[&str]| text.iter().map(|w| (*w).to_string()).collect::<Vec<_>>();
+        let drill = |more: &[&str]| {
+            let all = [
+                "plan", DRILL, "--site", SITE, "--source", source, "--target-host", SQL_HOST, "--target-instance", INSTANCE,
+            ];
+            (DRILL, words(&[&all[..], more].concat()))
+        };
+        let provision = (
+            PROVISION,
+            words(&[
+                "plan", PROVISION, "--site", SITE, "--source", source, "--target-host", SQL_HOST, "--target-instance",
+                INSTANCE, "--connect-host", NEW_SERVER, "--installer", INSTALLER, "--service-account", SERVICE_ACCOUNT,
+            ]),
+        );
+        let switch = (SWITCH, words(&["plan", SWITCH, "--site", SITE, "--to", NEW_SERVER]));
+        let retire = (RETIRE, words(&["plan", RETIRE, "--site", SITE, "--server", OLD_SERVER]));
+        let restore = |from: From| {
+            let mut all = words(&[
+                "plan", RESTORE, "--site", SITE, "--source", source, "--target-host", SQL_HOST, "--target-instance", INSTANCE,
+                "--connect-host", NEW_SERVER, "--installer", INSTALLER, "--service-account", SERVICE_ACCOUNT,
+            ]);
+            all.extend(match from {
+                From::Artifact => words(&["--artifact", "newest"]),
+                From::File => words(&["--file", SOMEBODYS_FILE]),
+            });
+            (RESTORE, all)
+        };
+        match goal {
+            Goal::Drill => vec![drill(&[])],
+            Goal::ProvisionStaging => vec![provision],
+            Goal::SwitchActive => vec![provision, switch],
+            Goal::Decommission => vec![provision, switch, retire],
+            Goal::RestoreFromBackup(from) => vec![drill(&["--keep-backup"]), restore(from)],
+        }
+    }
+
+    /// One migration: planned, applied, watched. One that ended well before is not run again.
+    async fn run_one(
+        &mut self,
+        operator: &mut Operator,
+        scenario: &str,
+        words: &[String],
+        gate: &AtTheGate,
+    ) -> anyhow::Result<(Rest, String)> {
+        let all = operator.migrations().await?;
+        let of = |m: &&v1::Migration| m.scenario == scenario;
+        if let Some(done) = all.iter().filter(of).find(|m| m.state == "succeeded") {
+            println!("  done before: migration {}", done.id);
+            return Ok((Rest::Succeeded, done.id.clone()));
+        }
+        let ended = ["cancelled", "blocked"];
+        let id = match all.iter().filter(of).find(|m| !ended.contains(&m.state.as_str())) {
+            Some(begun) => {
+                println!("  going on with migration {} ({})", begun.id, begun.state);
+                begun.id.clone()
+            }
+            None => {
+                let typed: Vec<&str> = words.iter().map(String::as_str).collect();
+                let exit = operator.type_in(&typed).await;
+                anyhow::ensure!(
+                    matches!(exit, Exit::Ok | Exit::Refused),
+                    "the plan was not made (exit code {})",
+                    exit.code()
+                );
+                operator.newest().await?.context("there is no migration")?.id
+            }
+        };
+        let migration = operator.planned(&id).await?;
+        if migration.state == "blocked" {
+            return Ok((Rest::Refused, id));
+        }
+        if ["planned", "stopped", "stuck"].contains(&migration.state.as_str()) {
+            operator.apply(&migration).await?;
+        }
+        let mut rest = self.watch(operator, &id, gate).await?;
+        if rest == Rest::Stopped && migration.state == "running" {
+            // It was interrupted, and a job found that what it talked to had gone. An operator would look and apply again.
+            let stopped = operator.migration(&id).await?;
+            operator.apply(&stopped).await?;
+            rest = self.watch(operator, &id, gate).await?;
+        }
+        Ok((rest, id))
+    }
+
+    /// The old server's SQL Server is gone for good; before that, somebody may have copied the backup.
+    async fn lose_the_source(&mut self, goal: Goal) -> anyhow::Result<()> {
+        if goal == Goal::RestoreFromBackup(From::File) {
+            self.copy_the_backup()?;
+        }
+        if self.world().source_is_lost() {
+            return Ok(());
+        }
+        println!("  the disks under the database on {OLD_SERVER} die: its SQL Server is gone, and never comes back.");
+        self.world().lose_source()?;
+        self.processes().kill("sql-source")?;
+        Ok(())
+    }
+
+    /// The newest backup file on the old server, copied to where the SQL Server of the other host can read it.
+    fn copy_the_backup(&self) -> anyhow::Result<()> {
+        let to = self.world().on_drive(SQL_HOST, SOMEBODYS_FILE)?;
+        if to.exists() {
+            return Ok(());
+        }
+        let from = backup_under(&self.world().host_dir(OLD_SERVER).join("drives")).context("there is no backup file")?;
+        if let Some(folder) = to.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::copy(&from, &to)?;
+        println!("  somebody has a copy of an old backup: {SOMEBODYS_FILE} on {SQL_HOST}");
+        Ok(())
+    }
+}
+
+const DRILL: &str = "drill";
+const PROVISION: &str = "provision-staging";
+const SWITCH: &str = "switch-active";
+const RETIRE: &str = "decommission";
+const RESTORE: &str = "restore-from-backup";
+
+fn said(goal: Goal) -> String {
+    match goal {
+        Goal::Drill => format!("The recovery was rehearsed on {SQL_HOST}; nothing of it is left there. RTO and RPO stand in the report."),
+        Goal::ProvisionStaging => format!("{NEW_SERVER} is a staging server on {SQL_HOST}; {OLD_SERVER} is active as it was."),
+        Goal::SwitchActive => format!("{NEW_SERVER} is active and holds the export; {OLD_SERVER} is in staging mode."),
+        Goal::Decommission => format!("{NEW_SERVER} is active; {OLD_SERVER} is retired, and Connect is gone from it."),
+        Goal::RestoreFromBackup(_) => {
+            format!("{NEW_SERVER} runs on the restored database in staging mode; {OLD_SERVER} is out for good.")
+        }
+    }
+}
+
+/// A `.bak` file below a folder.
+fn backup_under(folder: &Path) -> Option<std::path::PathBuf> {
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "bak") {
+                return Some(path);
+            }
+        }
+    }
+    None
+}
