@@ -14,6 +14,7 @@ pub mod finding;
 pub mod identity;
 pub mod ids;
 pub mod inventory;
+pub mod known_failure;
 pub mod lease;
 pub mod outcome;
 pub mod plan;
@@ -24,6 +25,7 @@ pub mod sabotage;
 pub mod secret;
 pub mod spec;
 pub mod state;
+pub mod sync_config;
 pub mod token;
 pub mod watch;
 
