@@ -1,11 +1,13 @@
 //! What a job *is*: ids, time, states and their transitions, plans, specifications, events, findings, the version catalogue.
 //! Pure: no async, no I/O, no clock and no randomness of its own.
 
+pub mod aftercare;
 pub mod alarm;
 pub mod artifact;
 pub mod card;
 pub mod catalogue;
 pub mod clock;
+pub mod compare;
 pub mod connect_version;
 pub mod event;
 pub mod fence;
@@ -17,6 +19,7 @@ pub mod inventory;
 pub mod known_failure;
 pub mod lease;
 pub mod outcome;
+pub mod papers;
 pub mod plan;
 pub mod power;
 pub mod progress;
