@@ -3,11 +3,13 @@
 //! A job's way: operator → `api` → `commands` (one transaction) → `scheduler` (plan, specifications) → `dispatch` (offer,
 //! accept, report) → `progression` (what follows) → back to the operator through `queries`.
 
+pub mod aftercare;
 pub mod alarms;
 pub mod api;
 pub mod app;
 pub mod cli;
 pub mod commands;
+pub mod compare;
 pub mod config;
 pub mod core;
 pub mod dispatch;
@@ -18,6 +20,7 @@ pub mod inspect;
 pub(crate) mod lease_use;
 pub mod neighbours;
 pub mod operators;
+pub mod papers;
 pub mod plan;
 pub mod problem;
 pub mod progression;

@@ -2,7 +2,7 @@
 
 use syncferry_shared::HostId;
 use syncferry_shared::event::{Event, StreamKind};
-use syncferry_shared::outcome::Outcome;
+use syncferry_shared::outcome::{LevelStanding, Outcome};
 use syncferry_shared::report::{
     LeasePoint, Report, ReportAcceptance, ReportAttempt, ReportGate, ReportJob, ReportLease, ReportLeaseChange, ReportOutcome,
     ReportPlan, ReportProof, ReportSite, ReportStep, SCHEMA,
@@ -11,7 +11,7 @@ use syncferry_shared::state::GateState;
 use syncferry_store::{Acceptance, Job, JobFilter, LeaseChange, Migration, Tx};
 
 use crate::problem::Problem;
-use crate::queries;
+use crate::{aftercare, queries};
 
 const PAGE: i64 = 1000;
 
@@ -33,7 +33,11 @@ pub async fn report(tx: &mut dyn Tx, m: &Migration) -> Result<Report, Problem> {
         jobs.push(job(tx, row).await?);
     }
     let leases = leases(tx, m, &rows).await?;
-    Ok(Report {
+    let level = m.scenario.required_level().map(|needed| {
+        let outcomes = jobs.iter().filter_map(|j: &ReportJob| j.outcome.as_ref());
+        LevelStanding::of(needed, outcomes.flat_map(|o| o.levels.iter().copied()))
+    });
+    let report = Report {
         schema: SCHEMA.to_string(),
         migration: m.id,
         scenario: m.scenario,
@@ -54,7 +58,11 @@ pub async fn report(tx: &mut dyn Tx, m: &Migration) -> Result<Report, Problem> {
         chain_head: events.last().map(|e| e.hash.clone()).unwrap_or_default(),
         events,
         syncferry_version: env!("CARGO_PKG_VERSION").to_string(),
-    })
+        level,
+        checklist: aftercare::of(tx, m).await?,
+        seal: String::new(),
+    };
+    Ok(report.sealed())
 }
 
 async fn all_events(tx: &mut dyn Tx, m: &Migration) -> Result<Vec<Event>, Problem> {

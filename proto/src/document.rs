@@ -40,6 +40,12 @@ pub mod schema {
     pub const JSON: &str = "syncferry.json.v1";
     /// The evidence report.
     pub const REPORT: &str = "syncferry.report.v1";
+    /// [`syncferry_shared::papers::Paper`].
+    pub const PAPER: &str = "syncferry.paper.v1";
+    /// [`syncferry_shared::compare::Comparison`].
+    pub const COMPARISON: &str = "syncferry.comparison.v1";
+    /// [`syncferry_shared::aftercare::Checklist`].
+    pub const CHECKLIST: &str = "syncferry.checklist.v1";
 }
 
 impl Document {

@@ -8,6 +8,7 @@ use crate::clock::Millis;
 use crate::connect_version::ConnectVersion;
 use crate::fence::{FencePreview, FencePreviewRequest};
 use crate::power::{PowerRequest, PowerSight};
+use crate::sync_config::{SyncConfig, Unknown};
 
 /// What an agent is asked to look at. Looking never changes anything.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -358,6 +359,12 @@ pub struct AdsyncFacts {
     pub custom_rules: Option<i64>,
     /// What was counted.
     pub counts: Counts,
+    /// The configuration, part by part.
+    #[serde(default)]
+    pub config: SyncConfig,
+    /// Facts that could not be read, each with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<Unknown>,
 }
 
 /// Connect on a host.

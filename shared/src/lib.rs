@@ -1,11 +1,13 @@
 //! What a job *is*: ids, time, states and their transitions, plans, specifications, events, findings, the version catalogue.
 //! Pure: no async, no I/O, no clock and no randomness of its own.
 
+pub mod aftercare;
 pub mod alarm;
 pub mod artifact;
 pub mod card;
 pub mod catalogue;
 pub mod clock;
+pub mod compare;
 pub mod connect_version;
 pub mod event;
 pub mod fence;
@@ -14,8 +16,10 @@ pub mod finding;
 pub mod identity;
 pub mod ids;
 pub mod inventory;
+pub mod known_failure;
 pub mod lease;
 pub mod outcome;
+pub mod papers;
 pub mod plan;
 pub mod power;
 pub mod progress;
@@ -25,6 +29,7 @@ pub mod sabotage;
 pub mod secret;
 pub mod spec;
 pub mod state;
+pub mod sync_config;
 pub mod token;
 pub mod verdict;
 pub mod watch;

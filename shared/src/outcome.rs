@@ -89,6 +89,54 @@ pub enum Level {
     L5,
 }
 
+impl Level {
+    /// All of them, the least first.
+    pub const ALL: &'static [Level] = &[Level::L0, Level::L1, Level::L2, Level::L3, Level::L4, Level::L5];
+
+    /// What it proves, in short.
+    pub fn proves(self) -> &'static str {
+        match self {
+            Level::L0 => "SQL Server's own checksums",
+            Level::L1 => "hashes on both ends",
+            Level::L2 => "RESTORE VERIFYONLY on the target",
+            Level::L3 => "restored, and CHECKDB is clean",
+            Level::L4 => "content equals the source's",
+            Level::L5 => "Connect opens it, in staging mode",
+        }
+    }
+}
+
+/// How far a migration is proven, against how far it must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LevelStanding {
+    /// The level below which it does not succeed.
+    pub needed: Level,
+    /// The highest level that a job reached.
+    pub reached: Option<Level>,
+}
+
+impl LevelStanding {
+    /// Where jobs with these levels stand.
+    pub fn of(needed: Level, levels: impl IntoIterator<Item = Level>) -> Self {
+        Self {
+            needed,
+            reached: levels.into_iter().max(),
+        }
+    }
+    /// Whether it is enough.
+    pub fn suffices(self) -> bool {
+        self.reached.is_some_and(|r| r >= self.needed)
+    }
+    /// For people: `L4 of L5`.
+    pub fn shown(self) -> String {
+        match self.reached {
+            Some(r) if r >= self.needed => format!("{r:?}, as needed"),
+            Some(r) => format!("{r:?}; {:?} is needed: {}", self.needed, self.needed.proves()),
+            None => format!("none yet; {:?} is needed: {}", self.needed, self.needed.proves()),
+        }
+    }
+}
+
 /// A restored database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restored {

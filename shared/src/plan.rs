@@ -11,6 +11,7 @@ use crate::finding::Finding;
 use crate::ids::{ArtifactId, DatabaseId, HostId, JobId, MigrationId, SiteId};
 use crate::inventory::{DatabaseAddress, ServiceFacts};
 use crate::lease::{LeaseState, ProofKind, Resource};
+use crate::outcome::Level;
 use crate::spec::{DatabaseIdentity, ExpectedConnect, JobKind, Task};
 
 /// What can be run.
@@ -92,6 +93,15 @@ impl Scenario {
     /// Reads the name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|s| s.as_str() == text)
+    }
+    /// The verification level below which it does not succeed; `None` where nothing is copied and nobody is seated. Whatever
+    /// seats a server ends with Connect having opened the database; a rehearsal ends with the content being the source's.
+    pub fn required_level(self) -> Option<Level> {
+        match self.as_str() {
+            "move-to-full-sql" | "replace-server" | "restore-from-backup" | "provision-staging" => Some(Level::L5),
+            "drill" => Some(Level::L3),
+            _ => None,
+        }
     }
 }
 

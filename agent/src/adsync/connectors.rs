@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
+use super::config::texts_of;
 use super::owner::{element, last_owner};
 use super::{Look, schema, statements};
 use crate::sql::errors::SqlError;
@@ -17,6 +18,7 @@ pub(super) const COLUMNS: &[&str] = &[
     "subtype",
     "full_import_required",
     "full_sync_required",
+    "attribute_inclusion_xml",
     "private_configuration_xml",
 ];
 
@@ -29,9 +31,12 @@ const ENTRA_ID: Uuid = Uuid::from_u128(0xb891884f_051e_4a83_95af_2544101c9083);
 pub(super) struct Connector {
     pub(super) id: Option<Uuid>,
     pub(super) name: String,
-    forest: Option<String>,
+    pub(super) kind: String,
+    pub(super) forest: Option<String>,
     owner: Option<String>,
-    full_run: bool,
+    pub(super) full_import: Option<bool>,
+    pub(super) full_sync: Option<bool>,
+    pub(super) attributes: Option<Vec<String>>,
 }
 
 /// All connectors.
@@ -59,10 +64,22 @@ impl Connector {
         let xml = row.text("private_configuration_xml").unwrap_or_default();
         let name = row.text("ma_name").unwrap_or_default();
         let forest = is_ad.then(|| element(&xml, "forest-name").unwrap_or_else(|| name.clone()));
+        let kind = if is_entra {
+            "Entra".to_string()
+        } else if is_ad {
+            "AD".to_string()
+        } else {
+            row.text("ma_type").unwrap_or_else(|| "unknown".to_string())
+        };
         Self {
             forest: forest.filter(|f| !f.is_empty()),
             owner: if is_entra { last_owner(&xml) } else { None },
-            full_run: row.flag("full_import_required") == Some(true) || row.flag("full_sync_required") == Some(true),
+            kind,
+            full_import: row.flag("full_import_required"),
+            full_sync: row.flag("full_sync_required"),
+            attributes: row
+                .text("attribute_inclusion_xml")
+                .and_then(|x| texts_of(&x, "attribute")),
             id,
             name,
         }
@@ -84,7 +101,12 @@ impl Connectors {
         self.0.iter().find_map(|c| c.owner.clone())
     }
     pub(super) fn full_run_required(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.0.iter().filter(|c| c.full_run).map(|c| c.name.clone()).collect();
+        let mut names: Vec<String> = self
+            .0
+            .iter()
+            .filter(|c| c.full_import == Some(true) || c.full_sync == Some(true))
+            .map(|c| c.name.clone())
+            .collect();
         names.sort();
         names
     }

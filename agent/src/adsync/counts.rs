@@ -9,10 +9,10 @@ use super::settings::Settings;
 use super::{Look, statements};
 use crate::sql::errors::{SqlError, SqlErrorKind};
 
-const RULES: &str = "mms_synchronization_rule";
+pub(super) const RULES: &str = "mms_synchronization_rule";
 
 /// Names under which the tag of Microsoft's own rules may be found.
-const RULE_TAGS: &[&str] = &["immutable_tag", "immutabletag"];
+pub(super) const RULE_TAGS: &[&str] = &["immutable_tag", "immutabletag"];
 
 pub(super) async fn read(
     look: &mut Look<'_>,
@@ -62,22 +62,26 @@ async fn row_counts(look: &mut Look<'_>) -> Result<BTreeMap<String, i64>, SqlErr
 }
 
 async fn pending_exports(look: &mut Look<'_>, connectors: &Connectors) -> Result<BTreeMap<String, i64>, SqlError> {
-    if !look
-        .schema
-        .has_all("mms_connectorspace", &["ma_id", "export_operation"])
-    {
+    if !look.finds("pending exports", "mms_connectorspace", &["ma_id", "export_operation"]) {
         return Ok(BTreeMap::new());
     }
     let rows = look.ask(&statements::pending_exports()).await?;
-    let pending = rows
-        .iter()
-        .filter_map(|row| Some((connectors.name_of(row.guid("ma_id")), row.int("pending")?)));
-    Ok(pending.collect())
+    let mut pending = BTreeMap::new();
+    for row in &rows {
+        if let Some(count) = row.int("pending") {
+            *pending.entry(connectors.name_of(row.guid("ma_id"))).or_insert(0) += count;
+        }
+    }
+    Ok(pending)
 }
 
 /// Rules that somebody wrote; unknown where the tag's column is not found.
 pub(super) async fn custom_rules(look: &mut Look<'_>) -> Result<Option<i64>, SqlError> {
     let Some(tag) = RULE_TAGS.iter().find(|t| look.schema.has(RULES, t)) else {
+        look.cannot_tell(
+            "custom rules",
+            format!("dbo.{RULES} has no column {}", RULE_TAGS.join(" or ")),
+        );
         return Ok(None);
     };
     let rows = look.ask(&statements::custom_rules(tag)).await?;

@@ -5,7 +5,7 @@ use syncferry_shared::Millis;
 use super::{Look, statements};
 use crate::sql::errors::SqlError;
 
-const RUNS: &str = "mms_run_history";
+pub(super) const RUNS: &str = "mms_run_history";
 
 /// The newest evidence, and where it was found. History is purged after seven days by default, so an empty one does not mean
 /// that there never was a run: then the newest import of an object is taken.
@@ -26,12 +26,16 @@ pub(super) async fn last_sync(look: &mut Look<'_>) -> Result<(Option<Millis>, Op
             return Ok((Some(at), Some(source.to_string())));
         }
     }
+    look.cannot_tell(
+        "last synchronisation",
+        "no completed run and no imported object was found",
+    );
     Ok((None, None))
 }
 
 /// Whether a run is open. A backup that was taken during a run shows this too.
 pub(super) async fn run_in_progress(look: &mut Look<'_>) -> Result<Option<bool>, SqlError> {
-    if !look.schema.has(RUNS, "is_run_complete") {
+    if !look.finds("run in progress", RUNS, &["is_run_complete"]) {
         return Ok(None);
     }
     let rows = look.ask(&statements::open_runs()).await?;

@@ -3,6 +3,7 @@
 //!
 //! Our reads may show up in audits: Microsoft tells security teams to watch these tables.
 
+mod config;
 mod connectors;
 mod counts;
 mod history;
@@ -14,6 +15,7 @@ pub mod statements;
 
 use syncferry_shared::artifact::Counts;
 use syncferry_shared::inventory::AdsyncFacts;
+use syncferry_shared::sync_config::Unknown;
 
 use crate::sql::errors::SqlError;
 use crate::sql::rows::{ResultSet, Row};
@@ -32,6 +34,7 @@ pub async fn inspect(session: &mut SqlSession, database: &str) -> Result<Option<
         session,
         database,
         schema: &schema,
+        unknown: Vec::new(),
     };
     let connectors = connectors::read(&mut look).await?;
     let settings = settings::read(&mut look).await?;
@@ -56,11 +59,14 @@ pub async fn inspect(session: &mut SqlSession, database: &str) -> Result<Option<
         // A running cycle holds locks. Looking may do without exact counts; comparing ([`count`]) may not.
         Err(error) if !error.errors.is_empty() => {
             tracing::debug!(%error, "rows were not counted");
+            look.cannot_tell("row counts", error.to_string());
             counts::without_rows(&look, &connectors, &settings)
         }
         Err(error) => return Err(error),
     };
+    facts.config = config::read(&mut look, &connectors, &settings).await?;
     facts.empty = is_empty(&facts.counts);
+    facts.unknown = look.unknown;
     Ok(Some(facts))
 }
 
@@ -73,6 +79,7 @@ pub async fn count(session: &mut SqlSession, database: &str) -> Result<Option<Co
         session,
         database,
         schema: &schema,
+        unknown: Vec::new(),
     };
     let connectors = connectors::read(&mut look).await?;
     let settings = settings::read(&mut look).await?;
@@ -100,7 +107,7 @@ async fn discover(session: &mut SqlSession, database: &str) -> Result<Option<Sch
 }
 
 async fn configuration(look: &mut Look<'_>) -> Result<Option<uuid::Uuid>, SqlError> {
-    if !look.schema.has(schema::CONFIGURATION, "instance_id") {
+    if !look.finds("lineage", schema::CONFIGURATION, &["instance_id"]) {
         return Ok(None);
     }
     let rows = look.ask(&statements::instance_id()).await?;
@@ -112,9 +119,30 @@ struct Look<'a> {
     session: &'a mut SqlSession,
     database: &'a str,
     schema: &'a Schema,
+    /// What was not found out, and why.
+    unknown: Vec<Unknown>,
 }
 
 impl Look<'_> {
+    /// A fact stays unknown, for a reason.
+    fn cannot_tell(&mut self, fact: &str, why: impl Into<String>) {
+        if !self.unknown.iter().any(|u| u.fact == fact) {
+            self.unknown.push(Unknown {
+                fact: fact.to_string(),
+                why: why.into(),
+            });
+        }
+    }
+
+    /// Whether a table has all of these columns; a fact that needs them stays unknown otherwise.
+    fn finds(&mut self, fact: &str, table: &str, columns: &[&str]) -> bool {
+        let missing: Vec<&str> = columns.iter().copied().filter(|c| !self.schema.has(table, c)).collect();
+        if !missing.is_empty() {
+            self.cannot_tell(fact, format!("dbo.{table} has no column {}", missing.join(", ")));
+        }
+        missing.is_empty()
+    }
+
     /// Rows of the first result set; a refusal reads as no rows.
     async fn ask(&mut self, statement: &Statement) -> Result<Vec<Row>, SqlError> {
         let sets = self.ask_all(statement).await?;
@@ -128,6 +156,8 @@ impl Look<'_> {
             Err(error) if error.errors.is_empty() => Err(error),
             Err(error) => {
                 tracing::debug!(%error, "unknown here");
+                let fact = statement.name.trim_start_matches("adsync-").replace('-', " ");
+                self.cannot_tell(&fact, error.to_string());
                 Ok(Vec::new())
             }
         }

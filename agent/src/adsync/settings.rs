@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use syncferry_shared::ConnectVersion;
+use syncferry_shared::sync_config::is_configuration;
 
 use super::owner::{attribute, unescape};
 use super::{Look, statements};
@@ -22,10 +23,18 @@ pub(super) struct Settings(BTreeMap<String, String>);
 
 pub(super) async fn read(look: &mut Look<'_>) -> Result<Settings, SqlError> {
     if !look.schema.has_procedure(PROCEDURE) {
+        look.cannot_tell("global settings", format!("there is no procedure dbo.{PROCEDURE}"));
         return Ok(Settings::default());
     }
     let sets = look.ask_all(&statements::global_settings()).await?;
-    Ok(Settings::parse(&sets))
+    let settings = Settings::parse(&sets);
+    if settings.0.is_empty() && !sets.is_empty() {
+        look.cannot_tell(
+            "global settings",
+            format!("the answer of dbo.{PROCEDURE} has none of the shapes that are understood"),
+        );
+    }
+    Ok(settings)
 }
 
 impl Settings {
@@ -90,6 +99,12 @@ impl Settings {
         self.text("Microsoft.Synchronize.ServerConfigurationVersion")?
             .parse()
             .ok()
+    }
+
+    /// Those that are configuration.
+    pub(super) fn configuration(&self) -> BTreeMap<String, String> {
+        let kept = self.0.iter().filter(|(name, _)| is_configuration(name));
+        kept.map(|(n, v)| (n.clone(), v.clone())).collect()
     }
 
     pub(super) fn features(&self) -> BTreeMap<String, String> {

@@ -95,11 +95,12 @@ pub fn row_counts<'a>(tables: impl IntoIterator<Item = &'a (String, String)>) ->
     Statement::new("adsync-row-counts", counts.join("\n"))
 }
 
-/// Pending exports per connector.
+/// Pending exports per connector and operation.
 pub fn pending_exports() -> Statement {
     Statement::new(
         "adsync-pending-exports",
-        "SELECT ma_id, COUNT_BIG(*) AS pending FROM dbo.mms_connectorspace WHERE export_operation <> 0 GROUP BY ma_id;",
+        "SELECT ma_id, export_operation, COUNT_BIG(*) AS pending FROM dbo.mms_connectorspace WHERE export_operation <> 0
+GROUP BY ma_id, export_operation;",
     )
 }
 
@@ -112,6 +113,42 @@ pub fn custom_rules(tag: &str) -> Statement {
             ident(tag)
         ),
     )
+}
+
+/// The end of each connector's newest run that was completed.
+pub fn last_runs() -> Statement {
+    Statement::new(
+        "adsync-last-runs",
+        "SELECT ma_id, MAX(end_date) AS last_end FROM dbo.mms_run_history WHERE is_run_complete = 1 GROUP BY ma_id;",
+    )
+}
+
+/// Objects per connector.
+pub fn objects() -> Statement {
+    Statement::new(
+        "adsync-objects",
+        "SELECT ma_id, COUNT_BIG(*) AS objects FROM dbo.mms_connectorspace GROUP BY ma_id;",
+    )
+}
+
+/// The partitions, with those of the wanted columns that are there.
+pub fn partitions(columns: &[&str]) -> Statement {
+    Statement::new(
+        "adsync-partitions",
+        format!("SELECT {} FROM dbo.mms_partition;", list(columns)),
+    )
+}
+
+/// The rules, with those of the wanted columns that are there.
+pub fn rules(columns: &[&str]) -> Statement {
+    Statement::new(
+        "adsync-rules",
+        format!("SELECT {} FROM dbo.mms_synchronization_rule;", list(columns)),
+    )
+}
+
+fn list(columns: &[&str]) -> String {
+    columns.iter().map(|c| ident(c)).collect::<Vec<_>>().join(", ")
 }
 
 /// One sample of each.
@@ -128,6 +165,10 @@ pub(crate) fn samples() -> Vec<Statement> {
         last_import(),
         row_counts([&("dbo".to_string(), "mms_metaverse".to_string()), &table]),
         pending_exports(),
+        last_runs(),
+        objects(),
+        partitions(super::config::PARTITION_COLUMNS),
+        rules(super::config::RULE_COLUMNS),
         custom_rules("immutable_tag"),
     ]
 }

@@ -1,6 +1,8 @@
 //! The verbose log of Windows Installer: which of its lines say why it failed. Windows writes it in UTF-16 with a byte-order
 //! mark, older and other installers in the machine's code page; what is not UTF-8 there is shown as U+FFFD.
 
+use syncferry_shared::known_failure::recognise;
+
 /// A log is tens of megabytes at most; only its end is looked at.
 const LONGEST: usize = 64 << 20;
 /// Lines that are shown to people.
@@ -32,6 +34,9 @@ pub fn excerpt(log: &str) -> Vec<String> {
     let from = failing.map_or(0, |at| at.saturating_sub(4));
     let near = failing.map_or(0..0, |at| from..at + 1);
     let telling = |l: &str| {
+        if recognise(l).is_some() {
+            return true;
+        }
         let l = l.to_ascii_lowercase();
         l.contains("error") || l.contains("note: 1:") || l.contains("already") || l.contains("1603")
     };

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use syncferry_shared::Finding;
 use syncferry_shared::inventory::ConnectFacts;
+use syncferry_shared::known_failure::{recognise, recognise_all};
 use syncferry_shared::outcome::{Outcome, SeenConnect};
 use syncferry_shared::spec::{ExpectedConnect, InstallTask};
 
@@ -138,6 +139,20 @@ impl Said {
     }
 }
 
+/// With the cause and the remedy of what is recognised in a log.
+fn answered(mut finding: Finding, log: &str) -> Finding {
+    let known = recognise_all(log);
+    for k in &known {
+        finding = finding.saw(format!("known as {}", k.id), k.cause);
+    }
+    match known.first() {
+        Some(k) => finding
+            .source(k.source)
+            .next(format!("{} Then apply the migration again.", k.fix)),
+        None => finding,
+    }
+}
+
 struct RunInstaller(Arc<InstallTask>);
 
 impl RunInstaller {
@@ -210,6 +225,7 @@ impl Step for RunInstaller {
         for line in exit.excerpt.iter().take(10) {
             finding = finding.saw("from the log", line);
         }
+        let finding = answered(finding, &exit.excerpt.join("\n"));
         Err(if said.verdict == Verdict::TryAgain {
             StepError::passing(finding)
         } else {
@@ -317,7 +333,10 @@ fn judge(facts: &ConnectFacts, wizard: &WizardSight, expect: &ExpectedConnect) -
         };
     }
     if let Some(error) = wizard.errors.last() {
-        return (Sight::InProgress, format!("the wizard reports: {error}"));
+        // The last error is shown; what explains it may stand in one before it.
+        let known = recognise(&wizard.errors.join("\n"));
+        let answer = known.map_or(String::new(), |k| format!(". {}", k.answer()));
+        return (Sight::InProgress, format!("the wizard reports: {error}{answer}"));
     }
     if wizard.running && wizard.existing_database == Some(false) {
         return (
@@ -386,6 +405,43 @@ mod tests {
             ..WizardSight::default()
         };
         assert_eq!(sight(&ConnectFacts::default(), &done), Sight::Waiting);
+    }
+
+    #[test]
+    fn what_the_wizard_says_is_answered_where_it_is_known() {
+        let mut wizard = WizardSight {
+            running: true,
+            errors: vec![
+                "A network-related or instance-specific error occurred. error: 26 - Error Locating Server/Instance Specified".into(),
+                "Unable to install the Synchronization Service. Please see the event log for additional details.".into(),
+            ],
+            ..WizardSight::default()
+        };
+        let (sight, text) = judge(&ConnectFacts::default(), &wizard, &expect());
+        assert_eq!(sight, Sight::InProgress);
+        assert!(
+            text.contains("Unable to install") && text.contains("INSTANCE,port"),
+            "{text}"
+        );
+        wizard.errors = vec!["Something new".into()];
+        let (_, text) = judge(&ConnectFacts::default(), &wizard, &expect());
+        assert_eq!(text, "the wizard reports: Something new");
+    }
+
+    #[test]
+    fn a_known_log_gives_its_own_remedy() {
+        let log = "CustomAction ConfigDB returned actual error code 1603\nError 25009.The setup wizard cannot configure the specified database. Error: ALTER DATABASE statement failed.";
+        let finding = answered(Finding::blocker("installer-failed", "x").next("Look."), log);
+        assert!(
+            finding.next_step.starts_with("Take the database out of the group"),
+            "{finding:?}"
+        );
+        assert_eq!(finding.evidence[0].looked_at, "known as database-in-availability-group");
+        let other = answered(
+            Finding::blocker("installer-failed", "x").next("Look."),
+            "nothing of note",
+        );
+        assert_eq!((other.next_step.as_str(), other.evidence.len()), ("Look.", 0));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use syncferry_shared::inventory::{DatabaseFacts, InstanceFacts};
 use syncferry_shared::secret::Secret;
 use syncferry_shared::{Clock, Millis};
 use syncferry_sqlserver::engine::Instance;
-use syncferry_sqlserver::storage::InstanceSpec;
+use syncferry_sqlserver::storage::{Database, InstanceSpec};
 use syncferry_sqlserver::storage::sample::{AdSync, adsync};
 use tempfile::TempDir;
 use time::OffsetDateTime;
@@ -133,9 +133,15 @@ pub(crate) async fn localdb_with(shared: &Path, change: impl FnOnce(&mut AdSync)
         ..AdSync::new(now)
     };
     change(&mut sample);
+    localdb_of(shared, adsync(&sample)).await
+}
+
+/// The same with a database that is as it is given.
+pub(crate) async fn localdb_of(shared: &Path, database: Database) -> Server {
+    let now = OffsetDateTime::now_utc();
     std::fs::create_dir_all(shared.join("Staging")).unwrap();
     let spec = InstanceSpec::localdb_2019("SYNC01", now)
-        .database(adsync(&sample))
+        .database(database)
         .drive("D:", shared, None);
     Server::start("localdb", spec).await
 }

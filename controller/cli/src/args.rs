@@ -6,7 +6,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::exit;
 use crate::verbs::{
-    alarms, apply, cancel, catalogue, completions, database, events, gate, health, host, lease, plan, report, rules, site, status, watch,
+    alarms, apply, cancel, catalogue, checklist, compare, completions, database, events, gate, health, host, lease, plan,
+    report, rules, site, status, watch,
 };
 
 const ABOUT: &str =
@@ -88,9 +89,7 @@ pub(crate) enum Verb {
     /// Databases: what the server itself says they are
     #[command(subcommand)]
     Database(database::Verb),
-    /// Make a plan: asks every host, changes nothing
-    #[command(subcommand)]
-    Plan(plan::Verb),
+    Plan(plan::Args),
     Apply(apply::Args),
     Watch(watch::Args),
     Status(status::Args),
@@ -101,6 +100,10 @@ pub(crate) enum Verb {
     /// Leases: which Connect server may use which database
     #[command(subcommand)]
     Lease(lease::Verb),
+    Compare(compare::Args),
+    /// After-care: what is left to do after an installation, proven or attested
+    #[command(subcommand)]
+    Checklist(checklist::Verb),
     Alarms(alarms::Args),
     Cancel(cancel::Args),
     Report(report::Args),

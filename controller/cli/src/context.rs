@@ -8,18 +8,25 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::render::{self, Look};
 use crate::session::Session;
+use crate::verbs::papers::Papers;
 use crate::{json, paths};
 
 /// What every verb works with.
 pub(crate) struct Context<'a, 'b> {
     pub(crate) console: &'a mut Console<'b>,
     global: Global,
+    /// Papers that are wanted instead of a plan.
+    pub(crate) papers: Papers,
 }
 
 impl<'a, 'b> Context<'a, 'b> {
     pub(crate) fn new(console: &'a mut Console<'b>, global: Global) -> Self {
         console.color &= !global.no_color && !global.json;
-        Self { console, global }
+        Self {
+            console,
+            global,
+            papers: Papers::default(),
+        }
     }
 
     /// Whether a script reads the answer.

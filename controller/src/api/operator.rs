@@ -22,7 +22,7 @@ use crate::problem::Problem;
 use crate::queries::migration::Detail;
 use crate::queries::{self};
 use crate::wake::Reason;
-use crate::{find, report, versions};
+use crate::{aftercare, compare, find, papers, report, versions};
 
 /// How often a watcher looks although nothing rang.
 const TICK: Duration = Duration::from_millis(500);
@@ -481,6 +481,57 @@ impl Operator for Service {
         Ok(Response::new(v1::GetReportResponse {
             html: syncferry_shared::report::html(&report),
             report: Some(Document::of(schema::REPORT, &report)),
+        }))
+    }
+
+    async fn get_paper(&self, request: Request<v1::GetPaperRequest>) -> Result<Response<v1::GetPaperResponse>, Status> {
+        guard::operator(&self.0, &request).await?;
+        let r = request.get_ref();
+        let mut tx = reader(&self.0, "paper").await?;
+        let m = find::migration(&mut *tx, &r.migration).await?;
+        let paper = papers::paper(&self.0, &mut *tx, &m, &r.paper).await?;
+        Ok(Response::new(v1::GetPaperResponse {
+            text: syncferry_shared::papers::text(&paper),
+            html: syncferry_shared::papers::html(&paper),
+            paper: Some(Document::of(schema::PAPER, &paper)),
+        }))
+    }
+
+    async fn compare_databases(
+        &self,
+        request: Request<v1::CompareDatabasesRequest>,
+    ) -> Result<Response<v1::CompareDatabasesResponse>, Status> {
+        guard::operator(&self.0, &request).await?;
+        let r = request.get_ref();
+        let comparison = compare::compare(&self.0, &r.active, &r.staging).await?;
+        Ok(Response::new(v1::CompareDatabasesResponse {
+            comparison: Some(Document::of(schema::COMPARISON, &comparison)),
+        }))
+    }
+
+    async fn get_checklist(
+        &self,
+        request: Request<v1::GetChecklistRequest>,
+    ) -> Result<Response<v1::GetChecklistResponse>, Status> {
+        guard::operator(&self.0, &request).await?;
+        let r = request.get_ref();
+        let (checklist, not_seen) = aftercare::show(&self.0, &r.migration, r.look).await?;
+        Ok(Response::new(v1::GetChecklistResponse {
+            checklist: Some(Document::of(schema::CHECKLIST, &checklist)),
+            not_seen,
+        }))
+    }
+
+    async fn attest_item(
+        &self,
+        request: Request<v1::AttestItemRequest>,
+    ) -> Result<Response<v1::GetChecklistResponse>, Status> {
+        let actor = guard::operator(&self.0, &request).await?;
+        let r = request.get_ref();
+        let checklist = aftercare::attest(&self.0, &actor, &r.migration, &r.item, &r.remark).await?;
+        Ok(Response::new(v1::GetChecklistResponse {
+            checklist: Some(Document::of(schema::CHECKLIST, &checklist)),
+            not_seen: vec![],
         }))
     }
 }

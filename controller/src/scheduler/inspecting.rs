@@ -73,7 +73,7 @@ pub(super) async fn advance(core: &Core, id: MigrationId) -> Result<(), Problem>
 }
 
 /// The newest answer of a host, by host. A later question (for reachability) adds to an earlier answer.
-fn inventory_of(inspections: &[Inspection], host: HostId) -> (Option<Inventory>, Option<String>) {
+pub(crate) fn inventory_of(inspections: &[Inspection], host: HostId) -> (Option<Inventory>, Option<String>) {
     let mut found: Option<Inventory> = None;
     let mut error = None;
     for i in inspections

@@ -15,6 +15,7 @@ use syncferry_shared::state::MigrationState;
 use syncferry_store::MigrationFilter;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use inspecting::inventory_of;
 pub(crate) use running::{make_ready, obstacles};
 
 use crate::core::Core;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use syncferry_shared::MigrationId;
 use syncferry_shared::lease::{Lease, LeaseRef, LeaseState};
-use syncferry_shared::outcome::Outcome;
+use syncferry_shared::outcome::{LevelStanding, Outcome};
 use syncferry_shared::plan::{LeaseRun, LeaseUse, Plan, PlannedHandover};
 use syncferry_shared::state::{JobEvent, JobState, MigrationEvent, MigrationState};
 use syncferry_store::{Job, LeaseError, Migration, Tx};
@@ -27,6 +27,21 @@ pub(super) async fn advance(core: &Core, id: MigrationId) -> Result<Vec<String>,
     };
     let jobs = progression::jobs_of(&mut *tx, id).await?;
     if jobs.iter().all(is_done) {
+        if let Some(standing) = below_level(&m, &jobs)? {
+            // What is not proven has not succeeded, whatever its jobs say of themselves.
+            let to = m
+                .state
+                .next(MigrationEvent::JobFailed)
+                .map_err(|e| Problem::Internal(e.to_string()))?;
+            tx.transition_migration(id, m.state, to).await?;
+            let payload =
+                serde_json::json!({"needed": standing.needed, "reached": standing.reached, "why": standing.shown()});
+            tx.append_event(migration_event(id, "migration.below-level", "controller", payload))
+                .await?;
+            tx.commit().await?;
+            core.migration_changed(id);
+            return Ok(vec![]);
+        }
         let to = m
             .state
             .next(MigrationEvent::AllJobsDone)
@@ -85,6 +100,16 @@ fn waits(h: &PlannedHandover, why: &str) -> String {
         "an operator: the hand-over from {} to {}: {why}",
         h.from_name, h.to_name
     )
+}
+
+/// Where a migration whose jobs are all done stands, when that is below the level that its scenario needs.
+fn below_level(m: &Migration, jobs: &[Job]) -> Result<Option<LevelStanding>, Problem> {
+    let Some(needed) = m.scenario.required_level() else {
+        return Ok(None);
+    };
+    let levels = outcomes(jobs)?.into_values().flat_map(|o| o.levels);
+    let standing = LevelStanding::of(needed, levels);
+    Ok((!standing.suffices()).then_some(standing))
 }
 
 fn is_done(job: &Job) -> bool {

@@ -1,24 +1,28 @@
 //! The evidence report of a migration: what was planned, what was done, what proves it, and the whole chain of events.
 //! Plain data that the controller fills, that travels as `syncferry.report.v1`, and that can be checked without it.
 
-mod html;
+pub(crate) mod html;
 mod job;
 mod lease;
+pub(crate) mod seal;
 mod verify;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::aftercare::Checklist;
 use crate::card::Card;
 use crate::clock::Millis;
 use crate::event::Event;
 use crate::ids::{GateId, MigrationId, SiteId};
+use crate::outcome::LevelStanding;
 use crate::plan::{Plan, Scenario};
 use crate::state::{GateState, MigrationState};
 
 pub use html::html;
 pub use job::{ManifestSummary, ReportAttempt, ReportJob, ReportOutcome, ReportStep};
 pub use lease::{LeasePoint, ReportLease, ReportLeaseChange, ReportProof};
+pub use seal::{UnreadableReport, read, seal_of};
 pub use verify::{BrokenReport, Verified};
 
 /// The name of this shape.
@@ -53,12 +57,21 @@ pub struct Report {
     pub gates: Vec<ReportGate>,
     /// The leases that the migration works under.
     pub leases: Vec<ReportLease>,
+    /// How far it is proven, against how far it must be; `None` where nothing is copied and nobody seated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<LevelStanding>,
+    /// What is left to do after the installation; `None` where no server is seated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checklist: Option<Checklist>,
     /// The migration's events, every one from the first.
     pub events: Vec<Event>,
     /// The hash of the last event.
     pub chain_head: String,
     /// The controller's version.
     pub syncferry_version: String,
+    /// [`seal_of`] everything else.
+    #[serde(default)]
+    pub seal: String,
 }
 
 /// The site of a report.
@@ -143,6 +156,6 @@ pub struct ReportGate {
 }
 
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 #[cfg(test)]
 mod tests;

@@ -4,11 +4,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::*;
+use crate::aftercare::{CareFacts, ItemState};
 use crate::artifact::{Counts, Manifest, SetHeader};
 use crate::card::Field;
 use crate::finding::{Evidence, Finding};
 use crate::ids::{ArtifactId, DatabaseId, HostId, JobId};
-use crate::inventory::{ConnectParameters, DatabaseAddress, SessionFacts};
+use crate::inventory::{AdsyncFacts, ConnectParameters, DatabaseAddress, SessionFacts};
 use crate::lease::{LeaseKind, LeaseState, ProofKind, Resource};
 use crate::outcome::{Failure, Level, Outcome, Restored, SeenConnect};
 use crate::plan::{PlanRequest, PlanValues, PlannedJob, Stage};
@@ -71,10 +72,57 @@ pub(crate) fn report() -> Report {
         jobs: jobs(),
         gates: vec![gate()],
         leases: leases(),
+        level: Some(LevelStanding::of(Level::L5, Level::ALL.iter().copied())),
+        checklist: Some(checklist(&events)),
         chain_head: events.last().map(|e| e.hash.clone()).unwrap_or_default(),
         events,
         syncferry_version: "0.1.0".into(),
+        seal: String::new(),
     }
+    .sealed()
+}
+
+/// Pass-through authentication, half done.
+fn checklist(events: &[Event]) -> Checklist {
+    let facts = CareFacts {
+        new_server: "SYNC02".into(),
+        old_server: Some("SYNC01".into()),
+        before: Some(AdsyncFacts {
+            sign_on_method: Some("PassThroughAuthentication".into()),
+            connect_version: "2.4.129.0".parse().ok(),
+            ..AdsyncFacts::default()
+        }),
+        installed: "2.5.79.0".parse().ok(),
+        installed_at: Some(at(2_600)),
+        ..CareFacts::default()
+    };
+    let mut list = Checklist::of(MigrationId(id(1)), &facts, events);
+    for (item, state, by, said) in [
+        (
+            "staging-mode",
+            ItemState::Proven,
+            "agent:SYNC02",
+            "Get-ADSyncScheduler: StagingModeEnabled True",
+        ),
+        (
+            "pass-through-sign-in",
+            ItemState::Attested,
+            "operator:ada",
+            "set at 14:20, agent registered",
+        ),
+        (
+            "initial-sync",
+            ItemState::Contradicted,
+            "agent:SQL01",
+            "no completed run since the installation: contoso.com",
+        ),
+    ] {
+        if let Some(i) = list.items.iter_mut().find(|i| i.id == item) {
+            (i.state, i.by, i.at) = (state, Some(by.into()), Some(at(2_900)));
+            i.evidence = Some(said.into());
+        }
+    }
+    list
 }
 
 /// A migration that stopped in the restore.

@@ -60,6 +60,36 @@ fn every_change_is_found() {
 }
 
 #[test]
+fn what_no_event_speaks_of_is_under_the_seal() {
+    let broken = |change: fn(&mut Report)| {
+        let mut r = report();
+        change(&mut r);
+        matches!(r.verify(), Err(BrokenReport::Seal { .. }))
+    };
+    assert!(broken(|r| r.created_by = "operator:eve".into()));
+    assert!(broken(|r| r.leases[0].after.epoch += 1));
+    assert!(broken(|r| r.jobs[0].ended_at = Some(Millis(1))));
+    assert!(broken(
+        |r| r.checklist.as_mut().unwrap().items[0].state = crate::aftercare::ItemState::Proven
+    ));
+    assert!(broken(|r| r.level = None));
+    assert!(broken(|r| r.seal.clear()));
+}
+
+#[test]
+fn a_page_is_checked_by_the_report_that_it_carries() {
+    let page = html(&report());
+    let (read_back, check) = read(page.as_bytes()).unwrap();
+    assert_eq!((read_back, check.is_ok()), (report(), true));
+    let forged = page.replacen("operator:ada", "operator:eve", 1);
+    assert!(matches!(read(forged.as_bytes()).unwrap().1, Err(BrokenReport::Page(_))));
+    let inside = page.replace("operator:ada", "operator:eve");
+    assert!(read(inside.as_bytes()).unwrap().1.is_err());
+    assert!(matches!(read(b"<html></html>"), Err(UnreadableReport::NoReport)));
+    assert!(matches!(read(b"[]"), Err(UnreadableReport::Json(_))));
+}
+
+#[test]
 fn plan_and_artifact_must_be_the_ones_that_the_chain_names() {
     let plan = |r: &mut Report| r.plan.as_mut().map(|p| p.document["rollback"] = json!([])).unwrap();
     let mut changed = report();
@@ -326,5 +356,36 @@ proptest! {
         r.jobs[1].outcome.as_mut().unwrap().manifest.as_mut().unwrap().root = root;
         rechain(&mut r);
         prop_assert!(r.verify().is_err());
+    }
+
+    /// Any changed byte that matters is found: whatever still is the JSON of a report and says something else does not hold.
+    #[test]
+    fn any_changed_byte_is_found(at in any::<proptest::sample::Index>(), byte in 0x20u8..0x7f, pretty: bool) {
+        static FILES: LazyLock<[String; 2]> = LazyLock::new(|| [
+            serde_json::to_string(&report()).unwrap(),
+            serde_json::to_string_pretty(&report()).unwrap(),
+        ]);
+        let file = &FILES[usize::from(pretty)];
+        let mut bytes = file.clone().into_bytes();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        if let (Ok(was), Ok(is)) = (serde_json::from_str::<Value>(file), serde_json::from_slice::<Value>(&bytes))
+            && was != is
+            && let Ok((_, check)) = read(&bytes)
+        {
+            prop_assert!(check.is_err(), "byte {} became {:?}", at, byte as char);
+        }
+    }
+
+    /// The same for a page, where every byte matters.
+    #[test]
+    fn any_changed_byte_of_a_page_is_found(at in any::<proptest::sample::Index>(), byte in 0x20u8..0x7f) {
+        static PAGE: LazyLock<String> = LazyLock::new(|| html(&report()));
+        let mut bytes = PAGE.clone().into_bytes();
+        let at = at.index(bytes.len());
+        if bytes[at] != byte {
+            bytes[at] = byte;
+            prop_assert!(!matches!(read(&bytes), Ok((_, Ok(_)))), "byte {} became {:?}", at, byte as char);
+        }
     }
 }

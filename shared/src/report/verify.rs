@@ -58,6 +58,19 @@ pub enum BrokenReport {
         /// What the plan has.
         found: String,
     },
+    /// Something was changed that no event speaks of.
+    #[error("the report has the seal {named}, but its content gives {found}: something in it was changed")]
+    Seal {
+        /// What the report says.
+        named: String,
+        /// What its content gives.
+        found: String,
+    },
+    /// The page is not the one that its report makes.
+    #[error(
+        "the page is not the one that version {0} makes of the report in it: it was changed, or another version made it"
+    )]
+    Page(String),
     /// An accepted warning that no event speaks of.
     #[error("the report says that '{0}' was accepted, but no event says so")]
     Warning(String),
@@ -72,14 +85,27 @@ pub enum BrokenReport {
 }
 
 impl Report {
-    /// Checks the chain, and that plan, accepted warnings and artifacts are the ones that it speaks of.
+    /// Checks the chain, that plan, accepted warnings and artifacts are the ones that it speaks of, and the seal over all of it.
     pub fn verify(&self) -> Result<Verified, BrokenReport> {
+        // Plain data with text keys: it can always be written.
+        self.verify_as(&serde_json::to_value(self).unwrap_or_default())
+    }
+
+    /// The same for a report that was read from this document.
+    pub(super) fn verify_as(&self, document: &Value) -> Result<Verified, BrokenReport> {
         if self.schema != SCHEMA {
             return Err(BrokenReport::Schema(self.schema.chars().take(80).collect()));
         }
         let head = self.check_chain()?;
         let plan_digest = self.check_plan()?;
         let roots = self.check_artifacts()?;
+        let found = super::seal_of(document);
+        if found != self.seal {
+            return Err(BrokenReport::Seal {
+                named: self.seal.chars().take(80).collect(),
+                found,
+            });
+        }
         Ok(Verified {
             events: self.events.len(),
             head,

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use syncferry_proto::v1;
+use syncferry_proto::{schema, v1};
+use syncferry_shared::outcome::{LevelStanding, Outcome};
+use syncferry_shared::plan::Scenario;
 
 use super::{raw, some, time};
 
@@ -36,6 +38,8 @@ pub struct Migration {
     pub plan_digest: Option<String>,
     /// What the controller waits for.
     pub waiting_for: Option<String>,
+    /// The verification level that is needed and the one that was reached; `null` where none is needed.
+    pub level: Option<LevelStanding>,
     /// The jobs, in order.
     pub jobs: Vec<Job>,
     /// Gates that wait for a person.
@@ -54,10 +58,24 @@ impl From<&v1::Migration> for Migration {
             updated_at: time(m.updated_at.as_ref()),
             plan_digest: some(&m.plan_digest),
             waiting_for: some(&m.waiting_for),
+            level: level_of(m),
             jobs: m.jobs.iter().map(Job::from).collect(),
             open_gates: m.open_gates.iter().map(Gate::from).collect(),
         }
     }
+}
+
+/// Where a migration stands in verification, from its jobs; `None` where no level is needed, or no jobs are known.
+pub fn level_of(m: &v1::Migration) -> Option<LevelStanding> {
+    let needed = Scenario::parse(&m.scenario)?.required_level()?;
+    if m.jobs.is_empty() {
+        return None;
+    }
+    let outcomes = m
+        .jobs
+        .iter()
+        .filter_map(|j| j.result.as_ref()?.read::<Outcome>(schema::OUTCOME).ok());
+    Some(LevelStanding::of(needed, outcomes.flat_map(|o| o.levels)))
 }
 
 /// `plan SCENARIO`, `plan show`.

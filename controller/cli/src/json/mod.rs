@@ -19,9 +19,17 @@ use crate::error::CliError;
 
 pub use alarm::{Alarm, Alarms};
 pub use lease::{Attestation, Change, Lease, LeaseActed, LeaseDetail, LeaseHistory, Leases, Proof};
+pub use migration::level_of;
 pub use migration::{Event, Events, Gate, Gates, Job, Migration, Migrations, Planned, Progress, Step, WatchLine};
 pub use registry::{Database, Databases, Health, Host, Hosts, NewHost, Site, Sites, Token, Version};
 pub use rule::Rules;
+
+/// `plan … --permissions` and its like.
+#[derive(Debug, Serialize)]
+pub struct Papers<'a> {
+    /// `syncferry.paper.v1`, in the order of the flags.
+    pub papers: &'a [syncferry_shared::papers::Paper],
+}
 
 /// A failed command.
 #[derive(Debug, Serialize)]

@@ -8,6 +8,7 @@ use syncferry_shared::outcome::{Failure, Level, Outcome};
 use super::progress::job_message;
 use super::table::{dim, pairs, plain, state};
 use super::{Look, Table, Tone, ago, at, clean, findings, short, span, wrap};
+use crate::json::level_of;
 
 /// A table of migrations, newest first.
 pub fn migrations(migrations: &[Migration], look: &Look) -> String {
@@ -49,6 +50,7 @@ pub fn status(m: &Migration, look: &Look) -> String {
         &[
             ("state", look.state(&m.state)),
             ("waits for", clean(&m.waiting_for)),
+            ("proven", level_of(m).map(|l| l.shown()).unwrap_or_default()),
             ("asked for by", clean(&m.created_by)),
             ("created", at(m.created_at.as_ref(), look)),
             ("changed", at(m.updated_at.as_ref(), look)),

@@ -1,6 +1,7 @@
 //! Text for people: pure functions from messages to strings, one file per noun. Nothing here writes or asks.
 
 mod alarm;
+mod checklist;
 mod database;
 mod event;
 mod failure;
@@ -21,6 +22,7 @@ mod table;
 mod text;
 
 pub use alarm::{alarm, alarm_line, alarms};
+pub use checklist::{checklist, comparison};
 pub use database::{database, databases};
 pub use event::{event_line, events};
 pub use failure::error;

@@ -9,6 +9,7 @@ use syncferry_proto::{InvalidMessage, schema};
 use syncferry_shared::plan::{Plan, Scenario};
 use syncferry_shared::report::plan_digest;
 
+use super::papers::Papers;
 use super::replace_server::ReplaceServer;
 use super::scenarios::{Decommission, Drill, ProvisionStaging, RestoreFromBackup, SwitchActive};
 use crate::context::Context;
@@ -19,6 +20,15 @@ use crate::{json, render};
 
 /// How often the controller is asked whether the hosts have answered.
 const POLL: Duration = Duration::from_millis(400);
+
+/// Make a plan: asks every host, changes nothing
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    papers: Papers,
+    #[command(subcommand)]
+    verb: Verb,
+}
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Verb {
@@ -111,7 +121,13 @@ impl MoveToFullSql {
     }
 }
 
-pub(crate) async fn run(verb: Verb, cx: &mut Context<'_, '_>) -> Result<Exit, CliError> {
+pub(crate) async fn run_with(args: Args, cx: &mut Context<'_, '_>) -> Result<Exit, CliError> {
+    args.papers.check()?;
+    cx.papers = args.papers;
+    run(args.verb, cx).await
+}
+
+async fn run(verb: Verb, cx: &mut Context<'_, '_>) -> Result<Exit, CliError> {
     let session = cx.session()?;
     match verb {
         Verb::MoveToFullSql(args) => {
@@ -150,7 +166,7 @@ pub(crate) async fn run(verb: Verb, cx: &mut Context<'_, '_>) -> Result<Exit, Cl
                 let plan = read(&m)?;
                 cx.print(&render::verdicts(&plan, &cx.look()))?;
             } else {
-                show(&m, cx)?;
+                give(&session, &m, cx).await?;
             }
             Ok(Exit::Ok)
         }
@@ -166,8 +182,17 @@ async fn make(
 ) -> Result<Exit, CliError> {
     let created = session.call(session.service().create_plan(request)).await?;
     let m = wait(session, created, patience, cx).await?;
-    show(&m, cx)?;
+    give(session, &m, cx).await?;
     Ok(if m.state == "blocked" { Exit::Refused } else { Exit::Ok })
+}
+
+/// Gives the papers that were asked for, or shows the plan.
+async fn give(session: &Session, m: &Migration, cx: &mut Context<'_, '_>) -> Result<(), CliError> {
+    let papers = cx.papers.clone();
+    if papers.give(session, &m.id, cx).await? {
+        return Ok(());
+    }
+    show(m, cx)
 }
 
 /// Waits until every host has answered.

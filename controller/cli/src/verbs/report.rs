@@ -43,9 +43,9 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Check a report's chain of hashes; needs no controller
+    /// Check a report: chain of hashes, plan, artifacts, and the seal over all of it; needs no controller
     Verify {
-        /// The report as JSON
+        /// The report, as JSON or as a page
         file: PathBuf,
     },
 }
@@ -115,8 +115,10 @@ async fn fetch(
     let response = session
         .call(session.service().get_report(GetReportRequest { migration }))
         .await?;
-    let (report, document) = read(&response)?;
-    let check = report.verify();
+    let (_, document) = read(&response)?;
+    // The document as it came, so that fields which this command does not know count, too.
+    let (report, check) = syncferry_shared::report::read(&document.json)
+        .map_err(|e| CliError::Report(format!("the controller's report cannot be checked: {e}")))?;
     if let Some(path) = &html_file {
         // The controller's own page is as new as the report; an older command could not show all of it.
         let page = if response.html.is_empty() {
@@ -173,9 +175,8 @@ fn verify(file: &Path, cx: &mut Context<'_, '_>) -> Result<Exit, CliError> {
         source,
     };
     let bytes = std::fs::read(file).map_err(failed)?;
-    let report: Report = serde_json::from_slice(&bytes)
-        .map_err(|e| CliError::Report(format!("{} is not a report: {e}", file.display())))?;
-    let check = report.verify();
+    let (report, check) = syncferry_shared::report::read(&bytes)
+        .map_err(|e| CliError::Report(format!("{} cannot be checked: {e}", file.display())))?;
     cx.answer(&Checked::of(&report, &check), |look| {
         render::report(&report, &check, look)
     })?;

@@ -1,10 +1,15 @@
 //! The documents of `--json`, held against their page in `docs/samples`, and a report to read.
 
 use serde_json::{Value, json};
+use syncferry_shared::aftercare::{CareFacts, Checklist, ItemState};
+use syncferry_shared::compare::{Comparison, compare};
 use syncferry_shared::event::{Event, StreamKind};
+use syncferry_shared::inventory::AdsyncFacts;
+use syncferry_shared::papers::{Block, Paper, PaperKind};
 use syncferry_shared::report::{Report, ReportJob, ReportOutcome, ReportPlan, ReportSite, SCHEMA, plan_digest};
 use syncferry_shared::spec::JobKind;
 use syncferry_shared::state::{JobState, MigrationState};
+use syncferry_shared::sync_config::RuleConfig;
 use syncferry_shared::{JobId, SiteId};
 use uuid::Uuid;
 
@@ -92,6 +97,59 @@ pub(crate) fn report() -> Report {
         chain_head: events.last().unwrap().hash.clone(),
         events,
         syncferry_version: "0.1.0".into(),
+        level: None,
+        checklist: None,
+        seal: String::new(),
+    }
+    .sealed()
+}
+
+/// A comparison in which one rule differs.
+pub(crate) fn comparison() -> Comparison {
+    let mut left = AdsyncFacts::default();
+    left.connect_version = "2.5.190.0".parse().ok();
+    left.config.rules = Some(vec![RuleConfig {
+        name: "Contoso - user".into(),
+        connector: "corp".into(),
+        precedence: Some(90),
+        standard: Some(false),
+        ..RuleConfig::default()
+    }]);
+    let mut right = left.clone();
+    if let Some(rules) = right.config.rules.as_mut() {
+        rules[0].precedence = Some(91);
+    }
+    compare("SYNC01/localdb/ADSync", &left, "SQL01/default/ADSync", &right)
+}
+
+/// A checklist with one item attested.
+pub(crate) fn checklist() -> Checklist {
+    let facts = CareFacts {
+        new_server: "SYNC02".into(),
+        before: Some(AdsyncFacts {
+            sign_on_method: Some("PassThroughAuthentication".into()),
+            connect_version: "2.5.190.0".parse().ok(),
+            ..AdsyncFacts::default()
+        }),
+        ..CareFacts::default()
+    };
+    let mut list = Checklist::of(MIGRATION.parse().unwrap(), &facts, &[]);
+    let item = list.items.iter_mut().find(|i| i.id == "pass-through-agents").unwrap();
+    (item.state, item.by, item.at) = (ItemState::Attested, Some("operator:ada".into()), Some(NOW));
+    item.evidence = Some("two agents, on SYNC02 and DC01".into());
+    list
+}
+
+/// A paper.
+pub(crate) fn a_paper(kind: PaperKind) -> Paper {
+    Paper {
+        schema: syncferry_shared::papers::SCHEMA.into(),
+        kind,
+        title: format!("A {}", kind.as_str()),
+        lead: "For the day.".into(),
+        blocks: vec![Block::Code {
+            text: "USE [master];".into(),
+        }],
     }
 }
 
@@ -135,6 +193,12 @@ async fn the_page_shows_what_the_command_answers() {
                 "lease", "handover", "ADSync", "--to", "SYNC03", "--reason", "replaced", "--yes",
             ],
         ),
+        (
+            "plan show MIGRATION --ticket",
+            &["plan", "show", "ac120002", "--ticket"],
+        ),
+        ("compare ACTIVE STAGING", &["compare", "SYNC01", "SQL01"]),
+        ("checklist show MIGRATION", &["checklist", "show", "ac120002"]),
         ("alarms", &["alarms"]),
         (
             "events migration MIGRATION",

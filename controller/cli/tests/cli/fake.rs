@@ -414,6 +414,49 @@ impl Operator for Fake {
         };
         self.answer(r, imported)
     }
+    async fn get_paper(&self, r: Request<GetPaperRequest>) -> Answer<GetPaperResponse> {
+        let Some(kind) = syncferry_shared::papers::PaperKind::parse(&r.get_ref().paper) else {
+            return Err(Status::invalid_argument("no such paper"));
+        };
+        let paper = crate::documents::a_paper(kind);
+        self.answer(
+            r,
+            GetPaperResponse {
+                text: syncferry_shared::papers::text(&paper),
+                html: syncferry_shared::papers::html(&paper),
+                paper: Some(Document::of(schema::PAPER, &paper)),
+            },
+        )
+    }
+    async fn compare_databases(&self, r: Request<CompareDatabasesRequest>) -> Answer<CompareDatabasesResponse> {
+        let comparison = Some(Document::of(schema::COMPARISON, &crate::documents::comparison()));
+        self.answer(r, CompareDatabasesResponse { comparison })
+    }
+    async fn get_checklist(&self, r: Request<GetChecklistRequest>) -> Answer<GetChecklistResponse> {
+        let not_seen = if r.get_ref().look {
+            vec!["SQL01 is silent".to_string()]
+        } else {
+            vec![]
+        };
+        let checklist = Some(Document::of(schema::CHECKLIST, &crate::documents::checklist()));
+        self.answer(r, GetChecklistResponse { checklist, not_seen })
+    }
+    async fn attest_item(&self, r: Request<AttestItemRequest>) -> Answer<GetChecklistResponse> {
+        let mut list = crate::documents::checklist();
+        let (item, remark) = (r.get_ref().item.clone(), r.get_ref().remark.clone());
+        if let Some(i) = list.items.iter_mut().find(|i| i.id == item) {
+            i.state = syncferry_shared::aftercare::ItemState::Attested;
+            (i.by, i.at, i.evidence) = (Some("operator:ada".into()), Some(NOW), Some(remark));
+        }
+        let checklist = Some(Document::of(schema::CHECKLIST, &list));
+        self.answer(
+            r,
+            GetChecklistResponse {
+                checklist,
+                not_seen: vec![],
+            },
+        )
+    }
     async fn get_report(&self, r: Request<GetReportRequest>) -> Answer<GetReportResponse> {
         let report = self.enter(&r)?.report.clone();
         self.answer(

@@ -485,3 +485,65 @@ async fn an_alarm_is_an_exit_code() {
     c.world().alarms[0].state = "acknowledged".into();
     assert_eq!(c.run(&["alarms"]).await.exit, Exit::Ok, "somebody knows");
 }
+
+#[tokio::test]
+async fn papers_come_instead_of_the_plan() {
+    let c = with(vec![planned(vec![])]).await;
+    let both = c.run(&["plan", "show", "ac120002", "--permissions", "--ticket"]).await;
+    assert_eq!(both.exit, Exit::Ok, "{}", both.err);
+    assert!(
+        both.out.contains("A permissions") && both.out.contains("A ticket"),
+        "{}",
+        both.out
+    );
+    assert!(
+        both.out.contains("    USE [master];") && !both.out.contains("syncferry apply"),
+        "{}",
+        both.out
+    );
+    // For a plan that is just being made, too; before or after the scenario.
+    let made = c.run(&[&PLAN[..], &["--runbook"]].concat()).await;
+    assert!(made.out.starts_with("A runbook"), "{}", made.out);
+    let json = c
+        .run(&["plan", "--estimate", "show", "ac120002", "--json"])
+        .await
+        .json();
+    assert_eq!(json["papers"][0]["kind"], "estimate");
+    let file = c.folder.path().join("runbook.html");
+    let page = file.to_str().unwrap();
+    let ran = c.run(&["plan", "show", "ac120002", "--runbook", "--html", page]).await;
+    assert_eq!(ran.exit, Exit::Ok, "{}", ran.err);
+    assert!(std::fs::read_to_string(&file).unwrap().starts_with("<!doctype html>"));
+    let which = c.run(&["plan", "show", "ac120002", "--html", page]).await;
+    assert_eq!(which.exit, Exit::Usage, "{}", which.err);
+}
+
+#[tokio::test]
+async fn what_differs_is_an_exit_code() {
+    let c = with(vec![]).await;
+    let ran = c.run(&["compare", "SYNC01", "SQL01"]).await;
+    assert_eq!(ran.exit, Exit::Refused);
+    assert_snapshot!("compare", ran.out);
+    let json = c.run(&["compare", "SYNC01", "SQL01", "--json"]).await.json();
+    assert_eq!(json["differences"][0]["part"], "rules");
+}
+
+#[tokio::test]
+async fn a_checklist_says_what_is_open() {
+    let c = with(vec![]).await;
+    let ran = c.run(&["checklist", "show", "ac120002", "--look"]).await;
+    assert_eq!(ran.exit, Exit::Refused);
+    assert!(ran.err.contains("not seen: SQL01 is silent"), "{}", ran.err);
+    assert_snapshot!("checklist", ran.out);
+    let attest = [
+        "checklist",
+        "attest",
+        "ac120002",
+        "staging-mode",
+        "--remark",
+        "seen at 10:00",
+    ];
+    let ran = c.run(&attest).await;
+    assert!(ran.out.contains("seen at 10:00"), "{}", ran.out);
+    assert_eq!(c.run(&attest[..4]).await.exit, Exit::Usage, "a remark is asked for");
+}

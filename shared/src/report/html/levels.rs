@@ -72,5 +72,11 @@ pub(super) fn levels(r: &Report) -> Html {
             by,
         ]
     };
-    table("levels", &["Level", "What it proves", "Reached by"], LEVELS.map(row))
+    let standing = match &r.level {
+        Some(s) if s.suffices() => Html::says("p", "reached", format!("Reached: {}.", s.shown())),
+        Some(s) => Html::says("p", "broken", format!("Reached: {}.", s.shown())),
+        None => Html::new(),
+    };
+    let all = table("levels", &["Level", "What it proves", "Reached by"], LEVELS.map(row));
+    standing.then(all)
 }

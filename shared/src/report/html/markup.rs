@@ -3,21 +3,21 @@
 
 /// A piece of a page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Html(String);
+pub(crate) struct Html(String);
 
 impl Html {
     /// Nothing.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// Markup of our own. It takes literals only.
-    pub(super) fn raw(literal: &'static str) -> Self {
+    pub(crate) fn raw(literal: &'static str) -> Self {
         Self(literal.to_string())
     }
 
     /// Text, escaped. Characters that steer (controls, reading direction) show as `·`.
-    pub(super) fn text(text: impl AsRef<str>) -> Self {
+    pub(crate) fn text(text: impl AsRef<str>) -> Self {
         let mut html = String::with_capacity(text.as_ref().len());
         for c in text.as_ref().chars() {
             match c {
@@ -35,7 +35,7 @@ impl Html {
     }
 
     /// An element.
-    pub(super) fn el(tag: &'static str, class: &'static str, inner: Html) -> Self {
+    pub(crate) fn el(tag: &'static str, class: &'static str, inner: Html) -> Self {
         let class = if class.is_empty() {
             String::new()
         } else {
@@ -45,37 +45,42 @@ impl Html {
     }
 
     /// An element with nothing but text in it.
-    pub(super) fn says(tag: &'static str, class: &'static str, text: impl AsRef<str>) -> Self {
+    pub(crate) fn says(tag: &'static str, class: &'static str, text: impl AsRef<str>) -> Self {
         Self::el(tag, class, Self::text(text))
     }
 
     /// A bar that begins at `from` per cent of its line and is `width` per cent long.
-    pub(super) fn bar(class: &'static str, from: f64, width: f64) -> Self {
+    pub(crate) fn bar(class: &'static str, from: f64, width: f64) -> Self {
         let (from, width) = (from.clamp(0.0, 100.0), width.clamp(0.0, 100.0));
         Self(format!(
             "<i class=\"{class}\" style=\"left:{from:.2}%;width:{width:.2}%\"></i>"
         ))
     }
 
+    /// The element that carries the report; nothing in it is markup.
+    pub(crate) fn carrier(report: &crate::report::Report) -> Self {
+        Self(crate::report::seal::carrier(report))
+    }
+
     /// Adds a piece.
-    pub(super) fn push(&mut self, piece: Html) -> &mut Self {
+    pub(crate) fn push(&mut self, piece: Html) -> &mut Self {
         self.0.push_str(&piece.0);
         self
     }
 
     /// With another piece after it.
-    pub(super) fn then(mut self, piece: Html) -> Self {
+    pub(crate) fn then(mut self, piece: Html) -> Self {
         self.push(piece);
         self
     }
 
     /// Whether there is nothing in it.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The text of the page.
-    pub(super) fn into_string(self) -> String {
+    pub(crate) fn into_string(self) -> String {
         self.0
     }
 }
@@ -95,7 +100,7 @@ fn steers(c: char) -> bool {
 }
 
 /// A table: headings, and rows of cells.
-pub(super) fn table(class: &'static str, headings: &[&'static str], rows: impl IntoIterator<Item = Vec<Html>>) -> Html {
+pub(crate) fn table(class: &'static str, headings: &[&'static str], rows: impl IntoIterator<Item = Vec<Html>>) -> Html {
     let head: Html = headings.iter().map(|h| Html::says("th", "", h)).collect();
     let row = |cells: Vec<Html>| Html::el("tr", "", cells.into_iter().map(|c| Html::el("td", "", c)).collect());
     let body: Html = rows.into_iter().map(row).collect();
@@ -107,7 +112,7 @@ pub(super) fn table(class: &'static str, headings: &[&'static str], rows: impl I
 }
 
 /// Names and values. Pairs without a value are left out.
-pub(super) fn pairs(pairs: impl IntoIterator<Item = (&'static str, Html)>) -> Html {
+pub(crate) fn pairs(pairs: impl IntoIterator<Item = (&'static str, Html)>) -> Html {
     let shown = pairs.into_iter().filter(|(_, value)| !value.is_empty());
     let lines: Html = shown
         .map(|(name, value)| Html::says("dt", "", name).then(Html::el("dd", "", value)))
@@ -120,7 +125,7 @@ pub(super) fn pairs(pairs: impl IntoIterator<Item = (&'static str, Html)>) -> Ht
 }
 
 /// A value that is to be read letter by letter.
-pub(super) fn code(text: impl AsRef<str>) -> Html {
+pub(crate) fn code(text: impl AsRef<str>) -> Html {
     if text.as_ref().is_empty() {
         Html::new()
     } else {
@@ -129,7 +134,7 @@ pub(super) fn code(text: impl AsRef<str>) -> Html {
 }
 
 /// A section with its heading; left out when there is nothing in it.
-pub(super) fn section(title: &'static str, lead: &'static str, inner: Html) -> Html {
+pub(crate) fn section(title: &'static str, lead: &'static str, inner: Html) -> Html {
     if inner.is_empty() {
         return inner;
     }

@@ -1,12 +1,13 @@
 //! The report as one self-contained page: no scripts, nothing loaded from elsewhere, printable. One file per section.
 
+mod aftercare;
 mod chain;
 mod findings;
 mod gates;
 mod jobs;
 mod leases;
 mod levels;
-mod markup;
+pub(crate) mod markup;
 mod moved;
 mod timeline;
 mod verdict;
@@ -16,10 +17,10 @@ use super::Report;
 use markup::{Html, code, pairs, section};
 use words::moment;
 
-const STYLE: &str = include_str!("style.css");
+pub(crate) const STYLE: &str = include_str!("style.css");
 
 /// Nothing may be loaded or run, whatever slips in.
-const HEAD: &str = "<meta charset=\"utf-8\">\
+pub(crate) const HEAD: &str = "<meta charset=\"utf-8\">\
 <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\
 <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
 <meta name=\"color-scheme\" content=\"light\">";
@@ -40,11 +41,13 @@ pub fn html(report: &Report) -> String {
         ))
         .then(section("Findings", findings::LEAD, findings::findings(report)))
         .then(section("Verification", levels::LEAD, levels::levels(report)))
+        .then(section("After-care", aftercare::LEAD, aftercare::aftercare(report)))
         .then(section("Jobs and steps", "", jobs::jobs(report)))
         .then(section("Gates", gates::LEAD, gates::gates(report)))
         .then(section("Leases", leases::LEAD, leases::leases(report)))
         .then(section("Chain of events", chain::LEAD, chain::chain(report, &check)))
-        .then(Html::el("footer", "", footer(report)));
+        .then(Html::el("footer", "", footer(report)))
+        .then(Html::carrier(report));
     let page = Html::raw("<!doctype html>\n<html lang=\"en\">")
         .then(Html::el("head", "", head))
         .then(Html::el("body", "", Html::el("main", "", body)))
@@ -74,7 +77,7 @@ fn footer(r: &Report) -> Html {
     let made = format!("Made {} UTC by Syncferry {}. ", moment(r.made_at), r.syncferry_version);
     Html::text(made)
         .then(Html::text(
-            "The same report as JSON can be checked without a controller: ",
+            "This page carries its report, and can be checked without a controller, as can the report as JSON: ",
         ))
         .then(code("syncferry report verify FILE"))
 }

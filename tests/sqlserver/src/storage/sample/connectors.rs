@@ -88,15 +88,15 @@ pub(crate) fn tables(tables: &mut Tables, spec: &AdSync, connectors: &[Connector
          creation_date date, modification_date date",
     );
     let made = spec.now - Duration::days(900);
-    for connector in connectors {
-        agents.rows.push(agent_row(spec, connector, dice));
+    for (index, connector) in connectors.iter().enumerate() {
+        agents.rows.push(agent_row(spec, connector, index == 0, dice));
         partitions.rows.push(vec![
             guid(connector.partition_id),
             guid(connector.id),
             text(connector.forest.as_deref().map_or("default".into(), domain_dn)),
             bit(true),
             int(3),
-            text("<filter-hints/>"),
+            text(filter_xml(spec, index == 0)),
             date(made),
             date(made),
             int(7),
@@ -122,7 +122,20 @@ pub(crate) fn tables(tables: &mut Tables, spec: &AdSync, connectors: &[Connector
     vec![agents, partitions, profiles]
 }
 
-fn agent_row(spec: &AdSync, connector: &Connector, dice: &mut Dice) -> Row {
+/// What a partition leaves out. The shape is not published; this one is a guess.
+fn filter_xml(spec: &AdSync, first: bool) -> String {
+    if !first || spec.excluded.is_empty() {
+        return "<filter-hints/>".into();
+    }
+    let containers: String = spec
+        .excluded
+        .iter()
+        .map(|c| format!("<exclusion>{c}</exclusion>"))
+        .collect();
+    format!("<filter-hints><exclusions>{containers}</exclusions></filter-hints>")
+}
+
+fn agent_row(spec: &AdSync, connector: &Connector, first: bool, dice: &mut Dice) -> Row {
     let made = spec.now - Duration::days(900);
     let private = match &connector.forest {
         Some(forest) => ad_configuration(spec, forest, dice),
@@ -165,7 +178,7 @@ fn agent_row(spec: &AdSync, connector: &Connector, dice: &mut Dice) -> Row {
             "<component_mappings><mapping dn_component=\"ou\" object_type=\"organizationalUnit\"/></component_mappings>",
         ),
         bit(false),
-        bit(false),
+        bit(first && !entra && spec.full_sync_flagged),
     ]
 }
 

@@ -27,6 +27,8 @@ pub enum SignOn {
     PassThrough,
     /// AD FS.
     Federation,
+    /// PingFederate.
+    PingFederate,
     /// Nothing configured.
     None,
 }
@@ -71,8 +73,20 @@ pub struct AdSync {
     pub sign_on: SignOn,
     /// A run is in progress (`is_run_complete = 0`).
     pub sync_in_progress: bool,
-    /// Rows with `export_operation <> 0`.
+    /// Seamless single sign-on.
+    pub desktop_sso: bool,
+    /// Device writeback, one of the device options.
+    pub device_writeback: bool,
+    /// Connectors flagged for a full synchronisation: the first one of AD.
+    pub full_sync_flagged: bool,
+    /// Containers that the first AD connector leaves out.
+    pub excluded: Vec<String>,
+    /// Rows with `export_operation = 2`, which changes an object.
     pub pending_exports: usize,
+    /// Rows with `export_operation = 1`, which adds an object.
+    pub pending_adds: usize,
+    /// Rows with `export_operation = 4`, which deletes an object.
+    pub pending_deletes: usize,
     /// Custom synchronisation rules.
     pub custom_rules: usize,
     /// Filled or not.
@@ -102,7 +116,13 @@ impl AdSync {
             service_account: r"NT SERVICE\ADSync".into(),
             sign_on: SignOn::PasswordHashSync,
             sync_in_progress: false,
+            desktop_sso: false,
+            device_writeback: false,
+            full_sync_flagged: false,
+            excluded: Vec::new(),
             pending_exports: 12,
+            pending_adds: 0,
+            pending_deletes: 0,
             custom_rules: 2,
             emptiness: Emptiness::Filled,
             collation: "SQL_Latin1_General_CP1_CI_AS".into(),

@@ -31,6 +31,19 @@ pub(crate) fn people(spec: &AdSync, dice: &mut Dice) -> Vec<Person> {
         .collect()
 }
 
+/// What waits to be exported of the object at a place: updates first, then adds, then deletes.
+fn operation(spec: &AdSync, index: usize) -> i64 {
+    let updates = spec.pending_exports;
+    let adds = updates + spec.pending_adds;
+    let deletes = adds + spec.pending_deletes;
+    match index {
+        i if i < updates => 2,
+        i if i < adds => 1,
+        i if i < deletes => 4,
+        _ => 0,
+    }
+}
+
 /// The object tables, filled.
 pub(crate) fn tables(
     tables: &mut Tables,
@@ -46,7 +59,6 @@ pub(crate) fn tables(
     for (index, person) in people.iter().enumerate() {
         let ad = connectors.get(person.forest).map_or(Uuid::nil(), |c| c.id);
         let seen = last_sync - Duration::minutes(30 * dice.below(48 * 60) as i64);
-        let pending = index < spec.pending_exports;
         let hologram = ad_hologram(person, dice);
         space.rows.push(connector_space(
             person.ad_cs_id,
@@ -59,7 +71,7 @@ pub(crate) fn tables(
         ));
         let hologram = entra_hologram(person, dice);
         let anchor = format!("User_{}", person.mv_id);
-        let operation = if pending { 2 } else { 0 };
+        let operation = operation(spec, index);
         space.rows.push(connector_space(
             person.entra_cs_id,
             entra,

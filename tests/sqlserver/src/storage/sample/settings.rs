@@ -50,12 +50,13 @@ fn values(spec: &AdSync) -> Vec<(&'static str, String)> {
         SignOn::PasswordHashSync => "PasswordHashSync",
         SignOn::PassThrough => "PassThroughAuthentication",
         SignOn::Federation => "Federation",
+        SignOn::PingFederate => "PingFederate",
         SignOn::None => "None",
     };
     vec![
         ("Microsoft.OptionalFeature.AutoUpgradeState", "Enabled".into()),
         ("Microsoft.OptionalFeature.AutoUpgradeSuspensionReason", String::new()),
-        ("Microsoft.OptionalFeature.DeviceWriteBack", yes(false)),
+        ("Microsoft.OptionalFeature.DeviceWriteBack", yes(spec.device_writeback)),
         ("Microsoft.OptionalFeature.ExportDeletionThreshold", yes(true)),
         ("Microsoft.OptionalFeature.ExportDeletionThresholdValue", "500".into()),
         ("Microsoft.OptionalFeature.GroupFiltering", yes(false)),
@@ -88,7 +89,7 @@ fn values(spec: &AdSync) -> Vec<(&'static str, String)> {
         ("Microsoft.Synchronize.SynchronizationSchedule", yes(true)),
         ("Microsoft.Synchronize.TimeInterval", "00:30:00".into()),
         ("Microsoft.SystemInformation.MachineRole", "RoleMemberServer".into()),
-        ("Microsoft.UserSignIn.DesktopSsoEnabled", yes(false)),
+        ("Microsoft.UserSignIn.DesktopSsoEnabled", yes(spec.desktop_sso)),
         ("Microsoft.UserSignIn.SignOnMethod", sign_on.into()),
         ("Microsoft.Version.SynchronizationRuleImmutableTag", "V1".into()),
     ]
