@@ -205,13 +205,25 @@ impl JournalFile {
         let mut file = options().truncate(true).open(&new).map_err(io("open a new"))?;
         file.write_all(&bytes).map_err(io("write a new"))?;
         file.sync_all().map_err(io("sync a new"))?;
-        std::fs::rename(&new, &self.path).map_err(io("replace"))?;
+        // Closes the old file: not every Windows replaces one that is open.
         self.file = file;
+        if let Err(e) = std::fs::rename(&new, &self.path) {
+            self.broken = self.take_up_again().is_err();
+            return Err(io("replace")(e));
+        }
         self.length = bytes.len() as u64;
         self.last_seq = seq;
         let synced = self.path.parent().map_or(Ok(()), sync_dir);
         self.broken = synced.is_err();
         synced.map_err(io("sync the folder of"))
+    }
+
+    /// Goes on with the file that could not be replaced.
+    fn take_up_again(&mut self) -> std::io::Result<()> {
+        let mut file = options().open(&self.path)?;
+        file.seek(SeekFrom::Start(self.length))?;
+        self.file = file;
+        Ok(())
     }
 
     fn cut(&mut self) -> std::io::Result<()> {

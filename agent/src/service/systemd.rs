@@ -9,6 +9,8 @@ use crate::config::Config;
 
 const NAME: &str = "syncferry-agent.service";
 const FILE: &str = "/etc/systemd/system/syncferry-agent.service";
+/// Where the Debian package puts the same unit.
+const PACKAGED: &str = "/usr/lib/systemd/system/syncferry-agent.service";
 const LOG: &str = "journalctl -u syncferry-agent";
 
 fn refused(what: impl Into<String>, error: &dyn std::fmt::Display) -> ServiceError {
@@ -129,6 +131,13 @@ pub fn uninstall() -> Result<Done, ServiceError> {
     if !status()?.installed {
         return Err(ServiceError::NotThere(NAME));
     }
+    if !Path::new(FILE).exists() {
+        return Err(ServiceError::Refused {
+            what: format!("taking {NAME} away"),
+            error: format!("{PACKAGED} belongs to the package"),
+            next: ". Run: apt remove syncferry-agent",
+        });
+    }
     systemctl(&["disable", "--now", NAME])?;
     std::fs::remove_file(FILE).map_err(|e| refused(format!("removing {FILE}"), &e))?;
     systemctl(&["daemon-reload"])?;
@@ -150,7 +159,7 @@ pub fn status() -> Result<Status, ServiceError> {
             .unwrap_or_default()
     };
     Ok(Status {
-        installed: Path::new(FILE).exists(),
+        installed: Path::new(FILE).exists() || Path::new(PACKAGED).exists(),
         state: Some(show("ActiveState"))
             .filter(|s| !s.is_empty())
             .unwrap_or_else(|| "unknown".into()),
@@ -172,6 +181,18 @@ pub fn run(_config: PathBuf) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_package_has_the_same_unit() {
+        let options = Options {
+            config: "/etc/syncferry/agent.toml".into(),
+            account: None,
+            password: None,
+            start: false,
+        };
+        let text = unit(Path::new("/usr/bin/syncferry-agent"), &options, &Config::default());
+        assert_eq!(text, include_str!("../../packaging/syncferry-agent.service"));
+    }
 
     #[test]
     fn the_unit_names_program_configuration_and_folders() {

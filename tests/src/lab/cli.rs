@@ -82,6 +82,9 @@ struct MoveArgs {
     /// Wait at the gate for a person, who uses `lab wizard`
     #[arg(long)]
     attended: bool,
+    /// A program that keeps the new Connect server instead of the lab: a Windows under Wine (`tests/windows/run migration`)
+    #[arg(long, value_name = "PROGRAM", hide = true)]
+    new_server: Option<PathBuf>,
     #[command(flatten)]
     world: WorldOptions,
 }
@@ -156,7 +159,7 @@ async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::MoveToFullSql(args) => {
             let world = args.world;
-            let mut lab = open(&args.folder.dir, &world)?;
+            let mut lab = open(&args.folder.dir, &world)?.new_server_elsewhere(args.new_server);
             let exit = tokio::select! {
                 // The command line inside hears the same signal; what we say of it counts.
                 biased;

@@ -1,6 +1,7 @@
 //! The lab's side of the agent's seam to the machine: every call is a question to the host's process. It does with those
 //! questions what an agent on Windows does with Win32, `msiexec.exe` and `powershell.exe`.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -33,12 +34,55 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub struct HostClient {
     dir: PathBuf,
+    beside: Option<Beside>,
+}
+
+/// A program that keeps the same machine in another way, and is told of the wizard.
+#[derive(Debug, Clone)]
+struct Beside {
+    program: PathBuf,
+    arguments: Vec<OsString>,
 }
 
 impl HostClient {
     /// A client of the host in a folder.
     pub fn new(dir: &Path) -> HostClient {
-        HostClient { dir: dir.to_path_buf() }
+        HostClient {
+            dir: dir.to_path_buf(),
+            beside: None,
+        }
+    }
+
+    /// The same, with a program beside it that is told when the wizard opens and has closed.
+    #[must_use]
+    pub fn beside(mut self, program: PathBuf, lab: &Path, config: &Path) -> HostClient {
+        self.beside = Some(Beside {
+            program,
+            arguments: vec![lab.into(), config.into()],
+        });
+        self
+    }
+
+    async fn tell_beside(&self, words: &[&str]) -> Result<(), HostError> {
+        let Some(beside) = &self.beside else { return Ok(()) };
+        let what = || format!("{} {}", beside.program.display(), words.join(" "));
+        let status = tokio::process::Command::new(&beside.program)
+            .args(&beside.arguments)
+            .args(words)
+            .stdin(std::process::Stdio::null())
+            .status()
+            .await;
+        match status {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(HostError::Os {
+                what: what(),
+                error: status.to_string(),
+            }),
+            Err(error) => Err(HostError::Os {
+                what: what(),
+                error: error.to_string(),
+            }),
+        }
     }
 
     /// Asks within a time.
@@ -87,6 +131,7 @@ impl HostClient {
 
     /// Opens the wizard.
     pub async fn start_wizard(&self, arguments: &str) -> Result<WizardView, HostError> {
+        self.tell_beside(&["wizard-opens", arguments]).await?;
         let request = Request::StartWizard {
             arguments: arguments.to_string(),
         };
@@ -112,7 +157,11 @@ impl HostClient {
         let request = Request::Press {
             button: button.to_string(),
         };
-        self.ask("AzureADConnect.exe", &request, TIMEOUT * 5).await
+        let view: Option<WizardView> = self.ask("AzureADConnect.exe", &request, TIMEOUT * 5).await?;
+        if view.is_none() {
+            self.tell_beside(&["wizard-closed"]).await?;
+        }
+        Ok(view)
     }
 
     /// A client of another host of the same world.

@@ -26,6 +26,8 @@ pub const SQLSERVER: &str = "__sqlserver";
 pub const HOST: &str = "__host";
 /// Whether a machine of the lab is off: what a site would have its hypervisor asked by.
 pub const POWER: &str = "__power";
+/// The agent of a machine that is kept by another program: that program takes this process over.
+pub const ELSEWHERE: &str = "__elsewhere";
 /// One run of `lab torture`.
 pub const TORTURE: &str = "__torture";
 
@@ -40,10 +42,23 @@ pub fn run(args: &[OsString]) -> Option<ExitCode> {
         AGENT => agent(rest().collect()),
         SQLSERVER => sqlserver(rest().collect()),
         HOST => host(rest().collect()),
+        ELSEWHERE => elsewhere(&rest().collect::<Vec<_>>()),
         POWER => super::power::main(&rest().collect::<Vec<_>>()),
         TORTURE => torture::role(rest().collect()),
         _ => return None,
     })
+}
+
+fn elsewhere(args: &[OsString]) -> ExitCode {
+    use std::os::unix::process::CommandExt as _;
+    let Some((program, rest)) = args.split_first() else {
+        eprintln!("error: no program was named");
+        return ExitCode::FAILURE;
+    };
+    // Comes back only when it failed.
+    let error = std::process::Command::new(program).args(rest).exec();
+    eprintln!("error: {}: {error}", program.display());
+    ExitCode::FAILURE
 }
 
 /// The SQL client tells of every row.

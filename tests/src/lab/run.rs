@@ -26,6 +26,7 @@ pub(super) const EXIT_CANCELLED: u8 = 7;
 pub struct Lab {
     world: World,
     supervisor: Supervisor,
+    elsewhere: Option<PathBuf>,
 }
 
 /// How the main job is run.
@@ -47,7 +48,19 @@ impl Lab {
             World::create(&dir, options, |what| println!("  {what}"))?
         };
         let supervisor = Supervisor::new(exe, &dir);
-        Ok(Lab { world, supervisor })
+        Ok(Lab {
+            world,
+            supervisor,
+            elsewhere: None,
+        })
+    }
+
+    /// Another program keeps the new server: a Windows under Wine, for example. It is called `PROGRAM LAB CONFIG`, with
+    /// `enrol --token T` or `run` for the agent, and `wizard-opens COMMAND-LINE` and `wizard-closed` around the person's work.
+    #[must_use]
+    pub fn new_server_elsewhere(mut self, program: Option<PathBuf>) -> Lab {
+        self.elsewhere = program;
+        self
     }
 
     /// The world.
@@ -201,9 +214,15 @@ impl Lab {
     }
 
     fn agent_arguments(&self, host: &str) -> Vec<OsString> {
+        let config = self.world.agent_dir(host).join("agent.toml");
+        if let Some(program) = self.elsewhere.as_ref().filter(|_| host == NEW_SERVER) {
+            let mut arguments = words(&[roles::ELSEWHERE], Some(program));
+            arguments.extend([self.world.dir().into(), config.into()]);
+            return arguments;
+        }
         let mut arguments = words(&[roles::AGENT, "--host-dir"], Some(&self.world.host_dir(host)));
         arguments.push("--config".into());
-        arguments.push(self.world.agent_dir(host).join("agent.toml").into());
+        arguments.push(config.into());
         arguments
     }
 
@@ -282,6 +301,19 @@ impl Lab {
         }
     }
 
+    /// Who is asked for the new server's wizard.
+    fn new_server(&self) -> HostClient {
+        let client = HostClient::new(&self.world.host_dir(NEW_SERVER));
+        match &self.elsewhere {
+            Some(program) => client.beside(
+                program.clone(),
+                self.world.dir(),
+                &self.world.agent_dir(NEW_SERVER).join("agent.toml"),
+            ),
+            None => client,
+        }
+    }
+
     pub(super) fn gate(&self, attended: bool) -> AtTheGate {
         if attended {
             println!(
@@ -293,7 +325,7 @@ impl Lab {
         // On a terminal somebody may want to read along.
         let read_along = std::io::stdout().is_terminal() && !self.world.options().fast;
         AtTheGate::Played {
-            host: HostClient::new(&self.world.host_dir(NEW_SERVER)),
+            host: self.new_server(),
             pause: Duration::from_millis(if read_along { 600 } else { 0 }),
         }
     }

@@ -113,8 +113,8 @@ impl Site {
         let password = secrets.path().join("agent");
         private_file::write(&password, "p").unwrap();
         let config = format!(
-            "[[sql]]\nname = \"default\"\nendpoint = \"tcp:127.0.0.1,{port}\"\ntrust_server_certificate = true\nlogin = {{ user = \"agent\", password_file = \"{}\" }}\n",
-            password.display()
+            "[[sql]]\nname = \"default\"\nendpoint = \"tcp:127.0.0.1,{port}\"\ntrust_server_certificate = true\nlogin = {{ user = \"agent\", password_file = {:?} }}\n",
+            password
         );
         let config: Config = toml::from_str(&config).unwrap();
         Self {
@@ -147,8 +147,8 @@ impl Site {
     /// The agent's instances with this one under another endpoint.
     pub(super) fn through(&self, endpoint: &str) -> Instances {
         let config = format!(
-            "[[sql]]\nname = \"default\"\nendpoint = \"{endpoint}\"\ntrust_server_certificate = true\nlogin = {{ user = \"agent\", password_file = \"{}\" }}\n",
-            self.secrets.path().join("agent").display()
+            "[[sql]]\nname = \"default\"\nendpoint = \"{endpoint}\"\ntrust_server_certificate = true\nlogin = {{ user = \"agent\", password_file = {:?} }}\n",
+            self.secrets.path().join("agent")
         );
         let config: Config = toml::from_str(&config).unwrap();
         Instances::new(&config.sql).unwrap()
