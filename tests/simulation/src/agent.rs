@@ -45,10 +45,10 @@ struct SlowDisk(Arc<World>, usize);
 #[async_trait]
 impl Disk for SlowDisk {
     async fn before(&self) {
-        self.0.breathe(self.1).await;
+        self.0.at_disk(self.1).await;
     }
     async fn after(&self) {
-        self.0.breathe(self.1).await;
+        self.0.at_disk(self.1).await;
     }
 }
 

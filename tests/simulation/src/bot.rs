@@ -18,8 +18,10 @@ use tonic::{Request as Call, Status};
 
 use crate::determinism::now;
 use crate::network;
-use crate::world::{LEASE, Request, Service, World, lock};
+use crate::world::{LEASE, Request, SQL, Service, World, lock};
 
+/// When a long seed strands, at the earliest.
+const STRANDS_AFTER_MS: i64 = 90_000;
 const PATIENCE: Duration = Duration::from_secs(25);
 
 type Operator = OperatorClient<Channel>;
@@ -181,7 +183,7 @@ impl People {
     async fn turn(&mut self) {
         self.agents().await;
         let Some(lease) = self.lease().await else { return };
-        if self.world.calming.load(Ordering::SeqCst) {
+        if self.world.calming.load(Ordering::SeqCst) || self.world.stranded.load(Ordering::SeqCst) {
             return;
         }
         self.follow_run(&lease).await;
@@ -385,10 +387,21 @@ impl People {
             accept_warnings: vec![],
             reason: String::new(),
         };
+        self.strand(opens);
         let answer = self.admin.apply(call(apply)).await;
         told(&self.world, "apply", answer);
         if opens {
             self.until_open(&planned.id, lease.epoch).await;
+        }
+    }
+
+    /// In the second half of a long seed, a fence that was planned finds no way to SQL Server any more.
+    fn strand(&self, opens: bool) {
+        let since = now() - self.world.begun_at.load(Ordering::SeqCst);
+        if self.world.long && !opens && since > STRANDS_AFTER_MS {
+            self.world.say("the way to SQL Server breaks for good");
+            self.world.slots[SQL].sql_cut.store(true, Ordering::SeqCst);
+            self.world.stranded.store(true, Ordering::SeqCst);
         }
     }
 

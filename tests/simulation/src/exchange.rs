@@ -11,7 +11,7 @@ use syncferry_sqlserver::types::{Column, Login, Message, Sink, Token, Value as T
 use time::{PrimitiveDateTime, Time};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::world::World;
+use crate::world::{World, lock};
 
 /// What a statement brought.
 type Brought = (Answer, Vec<ServerMessage>);
@@ -96,6 +96,7 @@ impl Connection {
             if slot.sql_cut.load(Ordering::SeqCst) && world.chance(50) {
                 return;
             }
+            tokio::time::sleep(held(&world, self.agent)).await;
             let mut all = Collected::default();
             if session.batch(&sql, &mut all).await.is_err() || session.killed().is_cancelled() {
                 return;
@@ -108,6 +109,23 @@ impl Connection {
             // Nobody may be waiting any more; the statement ran all the same.
             let _ = answer.send(all.finish());
         }
+    }
+}
+
+/// How long this statement waits for a lock. It runs at the end of it, whether or not anybody still waits for its answer.
+fn held(world: &World, agent: usize) -> Duration {
+    let mut held = lock(&world.slots[agent].sql_held);
+    match *held {
+        Some((0, ms)) => {
+            *held = None;
+            world.count("statements that waited for a lock");
+            Duration::from_millis(ms.unsigned_abs())
+        }
+        Some((n, ms)) => {
+            *held = Some((n - 1, ms));
+            Duration::ZERO
+        }
+        None => Duration::ZERO,
     }
 }
 

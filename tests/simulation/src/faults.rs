@@ -12,7 +12,7 @@ use turmoil::Sim;
 
 use crate::determinism;
 use crate::network::CONTROLLER;
-use crate::world::{Request, World, lock};
+use crate::world::{Request, SQL, World, lock};
 
 /// What happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,10 @@ pub(crate) enum Fault {
     Revert(usize, bool),
     SqlCut(usize),
     SqlSlow(usize),
+    /// A statement, the so-manieth from now, waits for a lock and runs later, although its agent gave it up.
+    SqlHeld(usize, u32, i64),
+    /// The power is lost at the so-manieth write from now.
+    PowerLoss(usize, i64),
     ClockStep(Option<usize>, i64),
     ClockRate(Option<usize>, i64),
     RefuseCommits(u32),
@@ -58,6 +62,8 @@ impl Fault {
             Fault::Revert(..) => "machine reverted",
             Fault::SqlCut(_) => "SQL cut",
             Fault::SqlSlow(_) => "SQL slow",
+            Fault::SqlHeld(..) => "statement held",
+            Fault::PowerLoss(..) => "power lost at a write",
             Fault::ClockStep(..) => "clock step",
             Fault::ClockRate(..) => "clock rate",
             Fault::RefuseCommits(_) => "commit refused",
@@ -113,9 +119,11 @@ impl Faults {
                 0..12 => Fault::Cut(agent),
                 12..20 => Fault::OneWay(agent, r.random_range(0..2) == 0),
                 20..28 => Fault::Delay(agent),
-                28..40 => Fault::Crash(agent),
+                28..34 => Fault::Crash(agent),
+                34..40 => Fault::PowerLoss(agent, r.random_range(1..24)),
                 40..50 => Fault::CrashController,
-                50..60 => Fault::Pause(agent),
+                50..57 => Fault::Pause(agent),
+                57..60 => Fault::SqlHeld(0, r.random_range(0..12), r.random_range(5_000..60_000)),
                 60..63 => Fault::Reboot(agent),
                 63..67 => Fault::Tear(agent),
                 67..71 => Fault::Revert(agent, r.random_range(0..2) == 0),
@@ -152,10 +160,21 @@ impl Faults {
     /// Does what is due; `ms` since the world was ready.
     pub(crate) fn tick(&mut self, sim: &mut Sim<'_>, world: &World, ms: i64) -> anyhow::Result<()> {
         for request in std::mem::take(&mut *lock(&world.requests)) {
-            let Request::Restart(agent) = request;
+            let (Request::Restart(agent) | Request::PowerLoss(agent)) = request;
             if !self.down[agent] {
                 sim.crash(world.slots[agent].node);
-                sim.bounce(world.slots[agent].node);
+                match request {
+                    Request::Restart(_) => sim.bounce(world.slots[agent].node),
+                    Request::PowerLoss(_) => {
+                        world.say(format!("{} lost its power at a write", world.slots[agent].host));
+                        world.count("powers lost at a write");
+                        self.down[agent] = true;
+                        world.slots[agent].boot.fetch_add(1, Ordering::SeqCst);
+                        let back = ms + 300 + world.below(8_000);
+                        self.due
+                            .insert((back, usize::MAX - agent), Fault::End(Box::new(Fault::Crash(agent))));
+                    }
+                }
             }
         }
         // A controller that ended, because its store was away, is started again as a service manager does.
@@ -198,6 +217,8 @@ impl Faults {
             }
             Fault::SqlCut(a) => world.slots[a].sql_cut.store(true, Ordering::SeqCst),
             Fault::SqlSlow(a) => world.slots[a].sql_ms.store(8_000, Ordering::SeqCst),
+            Fault::SqlHeld(a, n, ms) => *lock(&world.slots[a].sql_held) = Some((n, ms)),
+            Fault::PowerLoss(a, n) => world.slots[a].power_loss_in.store(n, Ordering::SeqCst),
             Fault::ClockStep(None, ms) => {
                 world.store_clock.step(ms);
                 world.clock_far_off.fetch_or(ms.abs() > 240_000, Ordering::SeqCst);
@@ -274,7 +295,9 @@ impl Faults {
             Fault::CrashController | Fault::RestoreStore if std::mem::take(&mut self.controller_down) => {
                 sim.bounce(CONTROLLER);
             }
-            Fault::SqlCut(a) => world.slots[*a].sql_cut.store(false, Ordering::SeqCst),
+            Fault::SqlCut(a) => world.slots[*a]
+                .sql_cut
+                .store(world.stranded.load(Ordering::SeqCst), Ordering::SeqCst),
             Fault::SqlSlow(a) => world.slots[*a].sql_ms.store(10, Ordering::SeqCst),
             Fault::ClockRate(None, _) => world.store_clock.rate(0),
             Fault::ClockRate(Some(a), _) => world.slots[*a].clock.rate(0),
@@ -287,6 +310,8 @@ impl Faults {
     /// Ends everything that is under way.
     pub(crate) fn heal(&mut self, sim: &mut Sim<'_>, world: &World) {
         for a in 0..world.slots.len() {
+            world.slots[a].power_loss_in.store(0, Ordering::SeqCst);
+            *lock(&world.slots[a].sql_held) = None;
             for fault in [
                 Fault::Pause(a),
                 Fault::Cut(a),
@@ -297,6 +322,9 @@ impl Faults {
             ] {
                 self.end(sim, world, &fault);
             }
+        }
+        if world.stranded.load(Ordering::SeqCst) {
+            world.slots[SQL].sql_cut.store(true, Ordering::SeqCst);
         }
         self.end(sim, world, &Fault::CrashController);
         self.end(sim, world, &Fault::RefuseCommits(0));

@@ -7,14 +7,19 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use syncferry_agent::journal::{AttemptKey, Journal};
-use syncferry_shared::lease::{LeaseEvent, LeaseState, ProofKind, Resource};
+use syncferry_controller::alarms::rules::FENCING_LIMIT_MS;
+use syncferry_shared::lease::{Lease, LeaseEvent, LeaseState, ProofKind, Resource};
 use syncferry_shared::state::AttemptState;
 use syncferry_shared::token::AttemptToken;
 use syncferry_sqlserver::engine::Session;
 use syncferry_store::{JobFilter, Store as _};
 
 use crate::datacentre::{ask, sa};
+use crate::determinism::now;
 use crate::world::{Papers, World};
+
+/// How far the store's clock may be off where it counts as right, and how long an alarm may take.
+const SLACK_MS: i64 = 5 * 60_000;
 
 /// What was seen so far.
 #[derive(Default)]
@@ -28,6 +33,8 @@ struct Seen {
     grants: BTreeMap<(Resource, i64), (String, u32)>,
     /// How attempts ended.
     ends: BTreeMap<(String, i32), AttemptState>,
+    /// Since when a fence was seen under way, by resource and epoch.
+    fencing: BTreeMap<(Resource, i64), i64>,
     /// The newest change that was written to the trace.
     told: BTreeMap<Resource, i64>,
 }
@@ -138,6 +145,7 @@ async fn rows(world: &World, seen: &mut Seen) -> anyhow::Result<()> {
         }
         let row = (lease.epoch.max(epoch), lease.row_version, lease.fenced_epoch);
         seen.rows.insert(lease.resource.clone(), row);
+        not_forgotten(world, &mut *tx, &lease, &mut seen.fencing).await?;
         let history = tx.lease_history(&lease.resource).await?;
         let proofs = tx.proofs(&lease.resource).await?;
         let told = seen.told.get(&lease.resource).copied().unwrap_or(-1);
@@ -221,6 +229,37 @@ async fn rows(world: &World, seen: &mut Seen) -> anyhow::Result<()> {
                 );
             }
         }
+    }
+    Ok(())
+}
+
+/// A fence that takes more than a quarter of an hour raises an alarm. The controller measures with the store's clock, which may
+/// be a few minutes wrong; where it was wrong by more, nothing is said here.
+async fn not_forgotten(
+    world: &World,
+    tx: &mut dyn syncferry_store::Tx,
+    lease: &Lease,
+    fencing: &mut BTreeMap<(Resource, i64), i64>,
+) -> anyhow::Result<()> {
+    if lease.state != LeaseState::Fencing {
+        fencing.retain(|(resource, _), _| *resource != lease.resource);
+        return Ok(());
+    }
+    let since = *fencing.entry((lease.resource.clone(), lease.epoch)).or_insert(now());
+    if now() - since < FENCING_LIMIT_MS + SLACK_MS || world.clock_far_off.load(Ordering::SeqCst) {
+        return Ok(());
+    }
+    world.count("looks at a fence of over a quarter of an hour");
+    let raised = tx
+        .alarms(true)
+        .await?
+        .iter()
+        .any(|a| a.kind.as_str() == "fencing-too-long");
+    if !raised {
+        world.violated(
+            "I14",
+            format!("epoch {} is being fenced for long, and no alarm says so", lease.epoch),
+        );
     }
     Ok(())
 }

@@ -20,6 +20,8 @@ use crate::{Args, agent, bot, controller, datacentre, determinism, observer};
 const TICK: Duration = Duration::from_millis(40);
 /// How long everything has to be well again.
 const CALM_MS: i64 = 50_000;
+/// How long a long seed goes on after its faults: well over the quarter of an hour after which a fence must raise an alarm.
+const LONG_CALM_MS: i64 = 22 * 60_000;
 /// How long registering may take.
 const SET_UP_MS: i64 = 120_000;
 
@@ -151,7 +153,12 @@ fn live(args: &Args, seed: u64, mutant: Option<Mutant>, dir: &std::path::Path) -
         }
         // A mutant that was noticed needs no end.
         let noticed = mutant.is_some() && !lock(&world.violations).is_empty();
-        if since >= seconds + CALM_MS || noticed {
+        let calm = if world.long && mutant.is_none() {
+            LONG_CALM_MS
+        } else {
+            CALM_MS
+        };
+        if since >= seconds + calm || noticed {
             break;
         }
     }

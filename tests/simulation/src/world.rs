@@ -80,6 +80,10 @@ pub(crate) struct Slot {
     pub(crate) sql_cut: AtomicBool,
     /// How long a statement may be on its way.
     pub(crate) sql_ms: AtomicI64,
+    /// For how long the next statement but so many waits for a lock on the server before it runs: (how many, milliseconds).
+    pub(crate) sql_held: Mutex<Option<(u32, i64)>>,
+    /// The machine loses its power at the so-manieth moment, from now, before or after its journal wrote something; 0 is never.
+    pub(crate) power_loss_in: AtomicI64,
     pub(crate) boot: AtomicU32,
     pub(crate) generation: AtomicU32,
     /// Its journal was put back once.
@@ -115,6 +119,8 @@ pub(crate) struct Violation {
 pub(crate) enum Request {
     /// Start an agent's process anew.
     Restart(usize),
+    /// An agent's machine lost its power.
+    PowerLoss(usize),
 }
 
 /// The world.
@@ -138,6 +144,10 @@ pub(crate) struct World {
     pub(crate) clock_far_off: AtomicBool,
     /// Faults are over; persons begin nothing new.
     pub(crate) calming: AtomicBool,
+    /// A long seed: towards its end the way to SQL Server breaks in the middle of a fence, and everybody goes home.
+    pub(crate) long: bool,
+    /// That has happened.
+    pub(crate) stranded: AtomicBool,
     pub(crate) requests: Mutex<Vec<Request>>,
     random: Mutex<StdRng>,
     trace: Mutex<Vec<String>>,
@@ -151,6 +161,11 @@ pub(crate) const SQL: usize = 0;
 pub(crate) const PASSWORD: &str = "w";
 /// The database's name in the leases' commands.
 pub(crate) const LEASE: &str = "SQL01/default/ADSync";
+
+/// Few are: a quarter of an hour takes as long as six others.
+fn is_long(seed: u64) -> bool {
+    seed % 25 == 13
+}
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -178,6 +193,8 @@ impl World {
                 paused_until: AtomicI64::new(0),
                 sql_cut: AtomicBool::new(false),
                 sql_ms: AtomicI64::new(10),
+                sql_held: Mutex::default(),
+                power_loss_in: AtomicI64::new(0),
                 boot: AtomicU32::new(1),
                 generation: AtomicU32::new(1),
                 reverted: AtomicBool::new(false),
@@ -221,6 +238,8 @@ impl World {
             begun_at: AtomicI64::new(0),
             clock_far_off: AtomicBool::new(false),
             calming: AtomicBool::new(false),
+            long: is_long(seed),
+            stranded: AtomicBool::new(false),
             requests: Mutex::default(),
             random: Mutex::new(StdRng::seed_from_u64(seed ^ 0x5EED)),
             trace: Mutex::default(),
@@ -269,6 +288,19 @@ impl World {
                 at_ms: determinism::now(),
             });
         }
+    }
+
+    /// A moment right before or after something is written: power losses that wait for one happen here, and nothing after it.
+    pub(crate) async fn at_disk(&self, agent: usize) {
+        let slot = &self.slots[agent];
+        let left = slot
+            .power_loss_in
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| (n > 0).then(|| n - 1));
+        if left == Ok(1) {
+            lock(&self.requests).push(Request::PowerLoss(agent));
+            std::future::pending::<()>().await;
+        }
+        self.breathe(agent).await;
     }
 
     /// Waits as long as an agent's machine stands still, and the moment that its disk or its processor takes.

@@ -102,6 +102,11 @@ impl Step for Restore {
     }
     async fn probe(&self, cx: &mut Cx) -> Result<Probe, StepError> {
         let name = &self.0.task.temporary_name;
+        if self.0.is_renamed(cx) {
+            return Ok(Probe::Done(
+                json!({"temporary_name": name, "files": Self::our_files(cx)}),
+            ));
+        }
         let mut server = self.0.server(cx).await?;
         let row = ops::database_identity(&mut server.work, name).await?;
         let ours = match &row {
@@ -169,7 +174,7 @@ impl Look for CheckDatabase {
         let (sink, cancel) = (cx.progress_sink(), cx.cancel_token());
         let mut progress = |p| sink.set(p);
         let (work, watch) = server.watched();
-        let findings = ops::check_db(work, watch, &self.0.task.temporary_name, &cancel, &mut progress).await?;
+        let findings = ops::check_db(work, watch, self.0.name(cx), &cancel, &mut progress).await?;
         server.close().await;
         if !findings.is_empty() {
             return Err(StepError::Failed(findings));
@@ -201,7 +206,7 @@ impl Step for Prepare {
         let target: Value = cx.evidence_as("look-at-target")?;
         let major = target.get("major").and_then(Value::as_i64).unwrap_or(0);
         let after = AfterRestore {
-            database: task.temporary_name.clone(),
+            database: self.0.name(cx).to_string(),
             service_account: task.service_account.clone(),
             update_statistics: i64::from(task.header.software_major) != major,
         };

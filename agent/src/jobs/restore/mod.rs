@@ -124,6 +124,40 @@ impl Base {
     fn family(&self) -> uuid::Uuid {
         self.task.header.family_guid
     }
+    /// The database's name until `rename`: the temporary one, or the final one where it was renamed by an attempt that nobody
+    /// remembers.
+    fn name(&self, cx: &Cx) -> &str {
+        match self.is_renamed(cx) {
+            true => &self.task.final_name,
+            false => &self.task.temporary_name,
+        }
+    }
+    fn is_renamed(&self, cx: &Cx) -> bool {
+        cx.evidence("look-at-target")
+            .is_some_and(|e| e["renamed"] == Value::Bool(true))
+    }
+    /// Whether a database is what this migration restored from this very backup: its family, and exactly the files that are
+    /// placed for this migration alone. A controller's store that was put back does not remember that it was done.
+    async fn is_ours(
+        &self,
+        server: &mut Server,
+        row: &ops::DatabaseRow,
+        folders: (Option<&str>, Option<&str>),
+    ) -> Result<bool, StepError> {
+        let (Some(data), Some(log)) = folders else {
+            return Ok(false);
+        };
+        if row.state != "ONLINE" || row.family_guid != Some(self.family()) {
+            return Ok(false);
+        }
+        let files = ops::place_files(&self.task.header.files, &self.task.temporary_name, data, log);
+        for file in &files {
+            if ops::paths::owner_of_file(&mut server.work, &file.to).await?.as_ref() != Some(&row.name) {
+                return Ok(false);
+            }
+        }
+        Ok(!files.is_empty())
+    }
 }
 
 struct LookAtTarget(Base);
@@ -150,8 +184,17 @@ impl Look for LookAtTarget {
             .next("Correct the endpoint in the agent's configuration, or plan again.")
             .into());
         }
+        let data_path = task.data_dir.clone().or(facts.data_path);
+        let log_path = task.log_dir.clone().or(facts.log_path);
         let taken = ops::database_identity(&mut server.work, &task.final_name).await?;
-        if let Some(row) = taken {
+        let renamed = match &taken {
+            Some(row) => {
+                let folders = (data_path.as_deref(), log_path.as_deref());
+                self.0.is_ours(&mut server, row, folders).await?
+            }
+            None => false,
+        };
+        if let Some(row) = taken.filter(|_| !renamed) {
             return Err(Finding::blocker(
                 "target-name-taken",
                 format!("{} has a database named {} now", facts.server_name, row.name),
@@ -163,7 +206,12 @@ impl Look for LookAtTarget {
         }
         // SQL Server restores over a database of the same family without being told to.
         let family = ops::family_present(&mut server.work, self.0.family()).await?;
-        if let Some(copy) = family.iter().find(|d| d.name != task.temporary_name) {
+        let ours = if renamed {
+            &task.final_name
+        } else {
+            &task.temporary_name
+        };
+        if let Some(copy) = family.iter().find(|d| d.name != *ours) {
             return Err(Finding::blocker(
                 "target-has-a-copy",
                 format!(
@@ -185,11 +233,18 @@ impl Look for LookAtTarget {
             "SERVERPROPERTY('Edition')",
             format!("{} {}", facts.edition, facts.product_version),
         );
+        if renamed {
+            cx.saw(
+                &task.final_name,
+                "restored and renamed by this migration before; it is checked and compared again",
+            );
+        }
         Ok(json!({
             "service_account": service_account(cx, &task.instance, facts.service_account),
             "major": facts.major,
-            "data_path": task.data_dir.clone().or(facts.data_path),
-            "log_path": task.log_dir.clone().or(facts.log_path),
+            "data_path": data_path,
+            "log_path": log_path,
+            "renamed": renamed,
         }))
     }
 }
@@ -205,7 +260,7 @@ impl Look for Compare {
     }
     async fn look(&self, cx: &mut Cx) -> Result<Value, StepError> {
         let mut server = self.0.server(cx).await?;
-        let counts = count(&mut server, &self.0.task.temporary_name).await?;
+        let counts = count(&mut server, self.0.name(cx)).await?;
         server.close().await;
         if self.0.task.uncounted {
             cx.saw("rows in all tables", counts.rows.values().sum::<i64>());

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use super::world::{Site, done, read_aloud, stopped};
 use syncferry_shared::finding::bytes;
 use syncferry_shared::outcome::Outcome;
+use syncferry_shared::spec::Task;
 
 /// A quote, a bracket and a double quote; and what an injection would look like.
 const AWKWARD: &str = "AD'Sync]\"x; DROP DATABASE [HR]--";
@@ -131,4 +132,28 @@ async fn a_name_with_quotes_and_brackets_is_only_a_name() {
         site.target.completed("DROP DATABASE") + site.source.completed("DROP DATABASE"),
         0
     );
+}
+
+/// A controller whose store was put back orders again what was done; the agent's journal knows nothing of that attempt either.
+#[tokio::test]
+async fn what_was_restored_and_renamed_before_is_found_again() {
+    let (site, backup) = site_with_backup("ADSync").await;
+    let first = done(site.run(site.restore(&backup).await).await).restored;
+    let again = done(site.run(site.restore(&backup).await).await).restored;
+    assert_eq!(again, first);
+    assert_eq!(site.target.completed("RESTORE DATABASE"), 1);
+    assert_eq!(site.target.completed("RENAME DATABASE"), 1);
+}
+
+#[tokio::test]
+async fn a_database_of_the_family_with_other_files_is_somebody_elses() {
+    let (site, backup) = site_with_backup("ADSync").await;
+    let first = site.restore(&backup).await;
+    done(site.run(first).await);
+    let mut other = site.restore(&backup).await;
+    if let Task::Restore(task) = &mut other {
+        task.temporary_name = "ADSync__syncferry_another".into();
+    }
+    stopped(site.run(other).await, "look-at-target", "target-name-taken");
+    assert_eq!(site.target.completed("RENAME DATABASE"), 1);
 }
