@@ -161,7 +161,7 @@ async fn while_one_runs_another_plan_says_why_not() {
     assert_eq!(m.state, "blocked");
     let mut found: Vec<String> = Operator::plan_of(&m).findings.into_iter().map(|f| f.rule).collect();
     found.retain(|r| r != "target-engine-newer");
-    assert_eq!(found, ["lease-held", "migration-in-progress", "target-name-promised"]);
+    assert_eq!(found, ["lease-held", "migration-in-progress", "target-name-promised", "ad-account-permissions"]);
     // A plan that was made before is looked at again.
     let refused = w.operator.try_apply(&early, &[]).await.unwrap_err();
     assert_eq!(rules(&refused), ["migration-in-progress"]);

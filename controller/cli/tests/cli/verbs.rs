@@ -131,7 +131,7 @@ async fn plan_waits_and_ends_with_the_command_to_run() {
         "migration ac120002: waiting for SQL01 and SYNC02\nmigration ac120002: waiting for SYNC02\n"
     );
     let digest = &planned(vec![warning(), note()]).plan_digest[..12];
-    let command = format!("  syncferry apply ac120002 --digest {digest} --accept target-engine-old\n");
+    let command = format!("  syncferry apply ac120002 --digest {digest} --accept target-engine-old --reason '<why>'\n");
     assert!(ran.out.ends_with(&command), "{}", ran.out);
     assert_eq!(c.world().planned[0].installer, r"C:\Install\AzureADConnect.msi");
 
@@ -215,10 +215,13 @@ async fn warnings_must_be_accepted_by_name() {
     assert_eq!(open.exit, Exit::Refused);
     assert_snapshot!(open.err);
     let unknown = c
-        .run(&["apply", "ac120002", "--yes", "--accept", "target-engine-odd"])
+        .run(&["apply", "ac120002", "--yes", "--accept", "target-engine-odd", "--reason", "change 4711"])
         .await;
     assert_eq!(unknown.exit, Exit::Usage);
     assert!(unknown.err.contains("it has: target-engine-old"), "{}", unknown.err);
+    let silent = c.run(&["apply", "ac120002", "--yes", "--accept", "target-engine-old"]).await;
+    assert_eq!(silent.exit, Exit::Usage);
+    assert!(silent.err.contains("--reason"), "{}", silent.err);
     assert!(c.world().applied.is_empty());
 }
 
