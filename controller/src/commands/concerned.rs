@@ -245,9 +245,8 @@ async fn switch(tx: &mut dyn Tx, site: &Site, typed: &Typed) -> Result<Concerned
             site.name
         ))
     })?;
-    let source = held_by(tx, old).await?.ok_or_else(|| {
-        Problem::NotNow("the active server holds no database; register it with `syncferry database add`".to_string())
-    })?;
+    // A server that was put out when its SQL Server died holds none any more.
+    let source = held_by(tx, old).await?;
     let staging = held_by(tx, connect.id).await?;
     let target = match &staging {
         Some(d) => tx.host(d.host).await?,
@@ -255,7 +254,10 @@ async fn switch(tx: &mut dyn Tx, site: &Site, typed: &Typed) -> Result<Concerned
     };
     let target = target.unwrap_or_else(|| connect.clone());
     let mut r = request(Scenario::SwitchActive, site, typed, &target, &connect);
-    r.source = source.id;
+    if let Some(d) = &source {
+        r.source = d.id;
+    }
+    r.old_server = Some(old);
     r.handover = Some(way);
     if let Some(d) = &staging {
         r.target_instance.clone_from(&d.address.instance);
@@ -267,7 +269,9 @@ async fn switch(tx: &mut dyn Tx, site: &Site, typed: &Typed) -> Result<Concerned
     }
     c.of(connect.id).connect = true;
     if way == HandoverWay::Host {
-        c.database(&source);
+        if let Some(d) = &source {
+            c.database(d);
+        }
         c.of(old).connect = true;
     } else if tx
         .agent_of_host(old)

@@ -4,6 +4,7 @@ use syncferry_proto::transport::TicketClaims;
 use syncferry_shared::state::AttemptState;
 use syncferry_shared::token::AttemptToken;
 use syncferry_shared::{AgentId, ArtifactId};
+use syncferry_store::{Job, Tx};
 
 use super::known_agent;
 use crate::core::Core;
@@ -22,6 +23,15 @@ pub struct Ticket {
     pub address: String,
 }
 
+/// Whether the plan of a job's migration restores this very artifact.
+async fn names(tx: &mut dyn Tx, job: &Job, artifact: ArtifactId) -> Result<bool, Problem> {
+    let Some(m) = tx.migration(job.migration).await? else {
+        return Ok(false);
+    };
+    let plan = crate::commands::apply::plan_of(&m)?;
+    Ok(plan.values.and_then(|v| v.backup).is_some_and(|b| b.artifact == artifact))
+}
+
 /// Issues a ticket.
 pub async fn request(core: &Core, id: AgentId, token: &AttemptToken, artifact: ArtifactId) -> Result<Ticket, Problem> {
     let mut tx = core.store.read("dispatch.transfer").await?;
@@ -35,10 +45,12 @@ pub async fn request(core: &Core, id: AgentId, token: &AttemptToken, artifact: A
         None => None,
     };
     let job = job.ok_or_else(|| Problem::NotNow("the attempt is not current any more".to_string()))?;
-    let row = tx
-        .artifact(artifact)
-        .await?
-        .filter(|a| a.migration == job.migration && a.deleted_at.is_none());
+    let row = tx.artifact(artifact).await?.filter(|a| a.deleted_at.is_none());
+    // Its own, or the one of an earlier migration that its plan was made for.
+    let row = match row {
+        Some(a) if a.migration != job.migration && !names(&mut *tx, &job, artifact).await? => None,
+        row => row,
+    };
     let row =
         row.ok_or_else(|| Problem::NotFound(format!("artifact {} is not there for this migration", artifact.short())))?;
     let source = tx

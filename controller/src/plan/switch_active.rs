@@ -70,12 +70,13 @@ fn values(input: &PlanInput) -> Option<PlanValues> {
     let old = input.holder.as_ref();
     let old_id: Option<HostId> = old.map(|h| h.id);
     // Where the old server is gone, its database may be as well: then it is known only by its registration.
+    let known = if input.request.knows_source() { &input.source } else { staging };
     let source = DatabaseIdentity {
-        id: input.source.id,
-        address: input.source.address.clone(),
-        server_name: input.source_facts().map_or(input.source.server_name.clone(), |f| f.server_name.clone()),
-        database_guid: input.source_facts().and_then(|f| f.database_guid).or(input.source.database_guid)?,
-        family_guid: input.source_facts().and_then(|f| f.family_guid).or(input.source.family_guid)?,
+        id: known.id,
+        address: known.address.clone(),
+        server_name: input.source_facts().map_or(known.server_name.clone(), |f| f.server_name.clone()),
+        database_guid: input.source_facts().and_then(|f| f.database_guid).or(known.database_guid)?,
+        family_guid: input.source_facts().and_then(|f| f.family_guid).or(known.family_guid)?,
     };
     Some(PlanValues {
         source,
@@ -117,7 +118,8 @@ fn stages(input: &PlanInput, v: &PlanValues, export: &KnownExport) -> (Vec<Stage
     let (active, staging) = (Resource::database(v.source.id), Resource::database(v.target));
     let mut stages = Vec::new();
     let old = input.holder.as_ref().filter(|_| old_is_there(input));
-    if old.is_some() {
+    // One that was put out with its SQL Server has no database any more that could be compared.
+    if old.is_some() && input.request.knows_source() {
         let look = beside(jobs.job(
             "look-at-active",
             JobKind::Verify,

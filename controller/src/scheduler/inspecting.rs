@@ -246,7 +246,8 @@ async fn input(
         (None, false) => source_host,
     };
     let export = export(tx, m).await?;
-    let holder = source.lease.as_ref().and_then(|l| l.holder).or(request.old_server);
+    // Who is put out: as it was said, or as the lease says.
+    let holder = request.old_server.or(source.lease.as_ref().and_then(|l| l.holder));
     let holder = match holder {
         Some(holder) => Some(known_host(tx, inspections, holder).await?),
         None => None,

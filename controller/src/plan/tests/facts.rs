@@ -9,8 +9,10 @@ use syncferry_shared::inventory::{
     InstanceFacts, Inventory, ReachFacts, SchedulerFacts, ServiceFacts, SessionFacts,
 };
 use syncferry_shared::outcome::{Level, Outcome, Restored, SeenConnect, StoppedServer};
-use syncferry_shared::spec::{JobSpec, Task};
-use syncferry_shared::{ConnectVersion, Millis};
+use syncferry_shared::inventory::BackupFacts;
+use syncferry_shared::lease::{LeaseRef, Resource};
+use syncferry_shared::spec::{JobSpec, Task, VerifyStoppedTask};
+use syncferry_shared::{ConnectVersion, DatabaseId, HostId, JobId, MigrationId, Millis};
 use uuid::Uuid;
 
 /// The instant at which everything was looked at: 2026-11-20T10:00:00Z.
@@ -294,7 +296,15 @@ pub(crate) fn outcome(spec: &JobSpec) -> Outcome {
                 at: NOW,
             });
         }
+        Task::Drill(_) => outcome.reached(Level::L3),
+        Task::VerifyRestored(_) | Task::ReadAdsync(_) | Task::ReviewExports(_) => {
+            outcome.adsync = source().adsync;
+        }
         Task::VerifyUnused(_)
+        | Task::CompareStaging(_)
+        | Task::CloseTasks(_)
+        | Task::StagingMode(_)
+        | Task::Uninstall(_)
         | Task::FenceDatabase(_)
         | Task::RemoveMarks(_)
         | Task::ProbeIdentity(_)
@@ -302,6 +312,37 @@ pub(crate) fn outcome(spec: &JobSpec) -> Outcome {
         | Task::RemoveNonce(_) => {}
     }
     outcome
+}
+
+/// A backup file that somebody has, as an instance of the target reads it.
+pub(crate) fn backup_file() -> BackupFacts {
+    let spec = JobSpec {
+        schema_version: 1,
+        migration: MigrationId(Uuid::nil()),
+        job: JobId(Uuid::nil()),
+        host: HostId(Uuid::nil()),
+        lease: LeaseRef {
+            resource: Resource::database(DatabaseId(Uuid::nil())),
+            epoch: 1,
+        },
+        task: Task::VerifyStopped(VerifyStoppedTask { server: String::new() }),
+    };
+    BackupFacts {
+        path: r"D:\Backup\ADSync.bak".to_string(),
+        size: Some(CHUNK_SIZE),
+        header: SetHeader {
+            description: String::new(),
+            ..header(&spec, FAMILY_GUID)
+        },
+        sets: 1,
+        stripes: 1,
+        backup_type: 1,
+        has_checksums: true,
+        is_damaged: false,
+        encryptor: None,
+        finished: Some("2026-11-19 22:00:00".to_string()),
+        finished_at: Some(NOW.plus(-12 * 3_600_000)),
+    }
 }
 
 fn header(spec: &JobSpec, family_guid: Uuid) -> SetHeader {

@@ -8,4 +8,5 @@ mod property;
 mod replace_rules;
 mod replaced;
 mod rules;
+mod scenarios;
 mod world;
