@@ -33,6 +33,8 @@ const KEY_SOURCE: &str = r"SYSTEM\CurrentControlSet\Services\EventLog\Applicatio
 const MESSAGES: &str = r"%SystemRoot%\System32\EventCreate.exe";
 /// How long a start may take before it is called a failure.
 const START_LIMIT: Duration = Duration::from_secs(30);
+/// What has run for so long goes on running, as far as can be said.
+const STEADY: Duration = Duration::from_secs(2);
 /// The agent's ids in the event log.
 const EVENT_STARTED: u32 = 100;
 const EVENT_STOPPED: u32 = 101;
@@ -169,9 +171,14 @@ fn event_source() -> windows_result::Result<()> {
 /// The service manager says at once that it started something; whether it goes on running is what matters.
 fn wait_until_it_runs(config: &Config) -> Result<String, ServiceError> {
     let began = Instant::now();
+    let mut running_since = None;
     loop {
         let state = status()?.state;
         match state.as_str() {
+            // One that has no identity, or no journal, ends a moment after it has begun.
+            "running" if running_since.get_or_insert_with(Instant::now).elapsed() < STEADY => {
+                std::thread::sleep(Duration::from_millis(200));
+            }
             "running" => {
                 return Ok(format!(
                     "service {NAME} runs; its log: {}",

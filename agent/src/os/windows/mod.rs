@@ -61,18 +61,32 @@ async fn aside<T: Send + 'static>(
     }
 }
 
+/// ERROR_UNKNOWN_PRODUCT.
+const UNKNOWN_PRODUCT: i32 = 1605;
+
+/// A property of a product. One that is listed and not known yet, or not any more, is just being installed or removed: the wizard
+/// does that while we look.
+fn property(product_code: &str, name: &str) -> std::io::Result<Option<String>> {
+    match installer::property(product_code, name) {
+        Err(e) if e.raw_os_error() == Some(UNKNOWN_PRODUCT) => Ok(None),
+        read => read,
+    }
+}
+
 /// Products of Connect: the wizard first, then the engine. Others are nobody's business.
 fn products() -> Result<Vec<ProductFacts>, HostError> {
     let what = || "the list of installed products".to_string();
     let mut found = Vec::new();
     for upgrade_code in [UPGRADE_WIZARD, UPGRADE_ENGINE] {
         for product_code in installer::related(upgrade_code).map_err(refused(what()))? {
-            let property = |name: &str| installer::property(&product_code, name).map_err(refused(what()));
-            found.push(ProductFacts {
-                name: property("ProductName")?.unwrap_or_default(),
-                version: property("VersionString")?.unwrap_or_default(),
-                product_code: product_code.clone(),
-            });
+            let property = |name: &str| property(&product_code, name).map_err(refused(what()));
+            if let (Some(name), Some(version)) = (property("ProductName")?, property("VersionString")?) {
+                found.push(ProductFacts {
+                    name,
+                    version,
+                    product_code: product_code.clone(),
+                });
+            }
         }
     }
     Ok(found)
@@ -83,7 +97,7 @@ fn engine_version() -> Result<Option<syncferry_shared::ConnectVersion>, HostErro
     let what = || "the engine's version".to_string();
     let codes = installer::related(UPGRADE_ENGINE).map_err(refused(what()))?;
     let Some(code) = codes.first() else { return Ok(None) };
-    let version = installer::property(code, "VersionString").map_err(refused(what()))?;
+    let version = property(code, "VersionString").map_err(refused(what()))?;
     Ok(version.and_then(|v| v.parse().ok()))
 }
 
