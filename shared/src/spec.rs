@@ -120,7 +120,7 @@ pub enum Task {
     /// Compare a staging server's database with the active one's.
     CompareStaging(Box<CompareStagingTask>),
     /// A person reads the pending exports and approves them by name.
-    ReviewExports(ReviewExportsTask),
+    ReviewExports(Box<ReviewExportsTask>),
     /// A person attests that tasks are done which no agent can see.
     CloseTasks(CloseTasksTask),
     /// A person turns staging mode on or off in the wizard; the agent sees it.

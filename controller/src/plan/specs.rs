@@ -125,11 +125,11 @@ pub fn spec(plan: &Plan, job: &PlannedJob, known: &Known<'_>) -> Result<JobSpec,
             database: restored(v, job, known)?,
             active: active(known).ok_or_else(|| missing(job, "what the active server's database says"))?,
         })),
-        "review-exports" => Task::ReviewExports(ReviewExportsTask {
+        "review-exports" => Task::ReviewExports(Box::new(ReviewExportsTask {
             database: staging(v, plan),
             server: v.connect_name.clone(),
             active: active(known),
-        }),
+        })),
         "close-sign-in-tasks" => Task::CloseTasks(CloseTasksTask {
             title: format!("Close the sign-in tasks of {}", v.connect_name),
             cards: cards::sign_in_tasks(&v.connect_name),

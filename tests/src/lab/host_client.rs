@@ -165,10 +165,8 @@ impl HostClient {
     }
 
     /// A client of another host of the same world.
-    pub fn beside(&self, host: &str) -> HostClient {
-        HostClient {
-            dir: self.dir.with_file_name(host),
-        }
+    pub fn of(&self, host: &str) -> HostClient {
+        HostClient::new(&self.dir.with_file_name(host))
     }
 
     /// Turns staging mode on or off, as a person does with the wizard.

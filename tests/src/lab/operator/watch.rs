@@ -251,7 +251,7 @@ impl Operator {
             .as_ref()
             .context("the gate has no cards")?
             .read(schema::CARDS)?;
-        let here = host.beside(&gate.host);
+        let here = host.of(&gate.host);
         if gate.title.starts_with("Put ") || gate.title.starts_with("Take ") {
             let on = gate.title.starts_with("Put ");
             println!(
