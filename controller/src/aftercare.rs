@@ -7,9 +7,9 @@ use syncferry_shared::inventory::{AdsyncFacts, ConnectFacts, InspectionRequest};
 use syncferry_shared::outcome::Level;
 use syncferry_shared::plan::{Plan, PlanRequest, Scenario};
 use syncferry_shared::spec::JobKind;
-use syncferry_shared::state::JobState;
+use syncferry_shared::state::{JobState, MigrationState};
 use syncferry_shared::{HostId, MigrationId};
-use syncferry_store::{Host, Migration, Tx};
+use syncferry_store::{Host, Migration, MigrationFilter, Tx};
 
 use crate::core::{Core, migration_event};
 use crate::problem::Problem;
@@ -35,6 +35,21 @@ pub async fn open_that_matter(tx: &mut dyn Tx, m: &Migration) -> Result<Vec<Item
     Ok(list
         .map(|l| l.open_that_matter().cloned().collect())
         .unwrap_or_default())
+}
+
+/// The same for a server, whichever migration seated it last: what stands between it and leaving staging mode. `None` when no
+/// migration of ours seated it.
+pub async fn open_for_server(tx: &mut dyn Tx, server: HostId) -> Result<Option<(Migration, Vec<Item>)>, Problem> {
+    let mut all = tx.migrations(&MigrationFilter::default()).await?;
+    all.sort_by_key(|m| std::cmp::Reverse(m.created_at));
+    for m in all {
+        let seated = m.state == MigrationState::Succeeded && m.scenario.required_level() == Some(Level::L5);
+        if seated && plan(&m).is_some_and(|(_, r)| r.connect_host == server) {
+            let open = open_that_matter(tx, &m).await?;
+            return Ok(Some((m, open)));
+        }
+    }
+    Ok(None)
 }
 
 /// Shows the checklist. With `look`, agents look first, and what they see is an event.

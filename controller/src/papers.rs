@@ -38,14 +38,21 @@ async fn input(core: &Core, tx: &mut dyn Tx, m: &Migration) -> Result<PaperInput
         .request
         .clone()
         .ok_or_else(|| Problem::NotNow("a run for a lease has no papers".to_string()))?;
-    let gone = || Problem::Internal("the database of the plan is gone".to_string());
-    let source = tx.database(request.source).await?.ok_or_else(gone)?;
+    // Where a backup is restored that somebody has, there may be no source: then the target is all there is to speak of.
+    let source = match tx.database(request.source).await? {
+        Some(d) => (d.host, d.address.instance, d.address.database),
+        None => (
+            request.target_host,
+            request.target_instance.clone(),
+            request.target_database.clone(),
+        ),
+    };
     let site = tx
         .site(m.site)
         .await?
         .ok_or_else(|| Problem::Internal("the site is gone".to_string()))?;
     let inspections = tx.inspections_of(m.id).await?;
-    let mut ids = vec![source.host];
+    let mut ids = vec![source.0];
     ids.extend(plan.values.as_ref().and_then(|v| v.source_holder));
     ids.extend([request.target_host, request.connect_host]);
     let mut seen = BTreeSet::new();
@@ -66,7 +73,7 @@ async fn input(core: &Core, tx: &mut dyn Tx, m: &Migration) -> Result<PaperInput
         tenant: site.tenant_id,
         controller: core.config.advertise.clone(),
         hosts,
-        source: (source.host, source.address.instance, source.address.database),
+        source,
         rates: rates(tx).await?,
         plan,
     })

@@ -286,12 +286,17 @@ impl Comparer {
     }
 
     fn version(&mut self, left: &AdsyncFacts, right: &AdsyncFacts) {
+        // A staging server that is newer is how Connect is upgraded; an older one could not even open the active one's database.
+        let newer = left
+            .connect_version
+            .zip(right.connect_version)
+            .is_some_and(|(l, r)| r > l);
         self.facts(
             Part::Version,
             "version last used",
             left.connect_version.as_ref(),
             right.connect_version.as_ref(),
-            Weight::Differs,
+            if newer { Weight::Expected } else { Weight::Differs },
             ToString::to_string,
         );
     }
@@ -586,16 +591,17 @@ mod tests {
             .settings
             .insert("Microsoft.Synchronize.StagingMode".into(), "True".into());
         copy.config.connectors[0].objects = Some(1010);
+        copy.connect_version = Some(ConnectVersion([2, 6, 91, 0]));
         let c = compare("SQL01/ADSync", &facts(), "SQL02/ADSync", &copy);
         assert!(c.agrees(), "{}", c.text());
         assert_eq!(c.finding(), None);
-        assert_eq!(c.differences.len(), 2);
+        assert_eq!(c.differences.len(), 3);
     }
 
     #[test]
     fn every_part_is_told_apart() {
         let mut other = facts();
-        other.connect_version = Some(ConnectVersion([2, 6, 91, 0]));
+        other.connect_version = Some(ConnectVersion([2, 4, 129, 0]));
         let connector = &mut other.config.connectors[0];
         connector.objects = Some(400);
         connector.pending = Some(PendingExports {

@@ -405,6 +405,34 @@ mod tests {
         assert_eq!(ids, ["database-newer-than-connect", "sync-service-not-upgraded"]);
     }
 
+    /// The page. `UPDATE_SAMPLES=1 cargo test -p syncferry-shared` writes it anew.
+    #[test]
+    fn the_page_has_all_of_them() {
+        let mut page = String::from(
+            "# What goes wrong, and is known\n\nBy these texts a failure is recognised in the wizard's trace log and in installer logs. This page is made by a test.\n",
+        );
+        for k in KNOWN_FAILURES {
+            let texts: Vec<String> = k.texts.iter().map(|t| format!("`{}`", t.join("` and `"))).collect();
+            page.push_str(&format!(
+                "\n## {}\n\n- Recognised by: {}\n- Cause: {}\n- What to do: {}\n- Source: {}\n",
+                k.id,
+                texts.join("; or "),
+                k.cause,
+                k.fix,
+                k.source
+            ));
+        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/samples/known-failures.md");
+        if std::env::var_os("UPDATE_SAMPLES").is_some() {
+            std::fs::write(path, &page).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            written == page,
+            "docs/samples/known-failures.md is not what the code makes; UPDATE_SAMPLES=1 writes it"
+        );
+    }
+
     #[test]
     fn every_answer_is_whole() {
         for (at, k) in KNOWN_FAILURES.iter().enumerate() {

@@ -9,6 +9,7 @@ mod applying;
 mod cancelling;
 mod command_line;
 mod enrolment;
+mod evidence;
 mod fencing;
 mod fleet;
 mod hostile;

@@ -27,6 +27,10 @@ pub(super) fn paper(input: &PaperInput) -> (String, String, Vec<Block>) {
     )
 }
 
+fn nothing_to_grant() -> Block {
+    para("All of it is there already: nothing is to be granted.")
+}
+
 fn has(there: bool) -> String {
     if there { "there already" } else { "to be granted" }.to_string()
 }
@@ -61,7 +65,12 @@ fn dba(input: &PaperInput, out: &mut Vec<Block>) {
                 ],
             ],
         ));
-        out.push(code(source_grants(db, login)));
+        let all = (can_backup && i.can_view_state && input.adsync().is_some()) || i.is_sysadmin;
+        out.push(if all {
+            nothing_to_grant()
+        } else {
+            code(source_grants(db, login))
+        });
     }
     if input.stays() {
         if let Some(i) = input.source_instance() {
@@ -99,9 +108,11 @@ fn dba(input: &PaperInput, out: &mut Vec<Block>) {
             ],
         ));
         let login = ident(&i.login);
-        out.push(code(format!(
+        let all = (i.can_create_database && i.can_view_state && i.can_alter_logins == Some(true)) || i.is_sysadmin;
+        let grants = code(format!(
             "USE [master];\nGRANT CREATE ANY DATABASE TO {login};\nGRANT VIEW SERVER STATE TO {login};\nGRANT ALTER ANY LOGIN TO {login}; -- or create the logins below yourselves"
-        )));
+        ));
+        out.push(if all { nothing_to_grant() } else { grants });
         out.push(para(
             "For the account that Connect will run as, and for the person at the wizard: a login of their own each (a group is not enough) and db_owner in the restored database. The database part can only run after the restore; Syncferry does it for the service account where it may.",
         ));

@@ -42,7 +42,6 @@ fn one(i: &Item, look: &Look) -> String {
     let matters = if i.matters { ", matters" } else { "" };
     let mut text = format!("\n{}  {}{matters}\n", look.paint(tone, mark), clean(&i.id));
     text.push_str(&wrap(&clean(&i.title), look.width, "    ", "    "));
-    text.push('\n');
     if let (Some(by), Some(at)) = (&i.by, i.at) {
         let said = i
             .evidence
@@ -51,13 +50,10 @@ fn one(i: &Item, look: &Look) -> String {
             .unwrap_or_default();
         let line = format!("{}, {}{said}", clean(by), moment(at));
         text.push_str(&wrap(&line, look.width, "    ", "    "));
-        text.push('\n');
     }
     if !i.state.is_done() {
         text.push_str(&wrap(&clean(&i.why), look.width, "    why   ", "          "));
-        text.push('\n');
         text.push_str(&wrap(&clean(&i.how), look.width, "    next  ", "          "));
-        text.push('\n');
     }
     text
 }
