@@ -9,9 +9,9 @@ pub mod move_to_full_sql;
 pub mod replace_server;
 pub mod rules;
 pub mod specs;
-mod verdicts;
 #[cfg(test)]
 mod tests;
+mod verdicts;
 
 pub use input::{KnownDatabase, KnownHost, PlanIds, PlanInput};
 
