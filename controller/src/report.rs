@@ -4,8 +4,8 @@ use syncferry_shared::HostId;
 use syncferry_shared::event::{Event, StreamKind};
 use syncferry_shared::outcome::{LevelStanding, Outcome};
 use syncferry_shared::report::{
-    LeasePoint, Report, ReportAcceptance, ReportAttempt, ReportGate, ReportJob, ReportLease, ReportLeaseChange, ReportOutcome,
-    ReportPlan, ReportProof, ReportSite, ReportStep, SCHEMA,
+    LeasePoint, Report, ReportAcceptance, ReportAttempt, ReportGate, ReportJob, ReportLease, ReportLeaseChange,
+    ReportOutcome, ReportPlan, ReportProof, ReportSite, ReportStep, SCHEMA,
 };
 use syncferry_shared::state::GateState;
 use syncferry_store::{Acceptance, Job, JobFilter, LeaseChange, Migration, Tx};

@@ -207,10 +207,17 @@ mod tests {
         use SqlSupport::{Old, Refused, Supported};
         assert_eq!(said, [Refused, Old, Old, Supported, Refused]);
         let mut newer = c.clone();
-        newer.sql.push(SqlVersion { major: 17, name: "SQL Server 2025".to_string(), support: Supported });
+        newer.sql.push(SqlVersion {
+            major: 17,
+            name: "SQL Server 2025".to_string(),
+            support: Supported,
+        });
         assert_eq!(newer.sql_support(17), Supported);
         let bare = Catalogue { sql: vec![], ..c };
-        assert_eq!([14, 15, 16, 17].map(|m| bare.sql_support(m)), [Old, Old, Supported, Refused]);
+        assert_eq!(
+            [14, 15, 16, 17].map(|m| bare.sql_support(m)),
+            [Old, Old, Supported, Refused]
+        );
     }
 
     #[test]

@@ -76,7 +76,9 @@ impl Finding {
             title: title.into(),
             evidence: Vec::new(),
             // The rule's own file says where it comes from; a finding may say it more exactly.
-            source: rule::get(rule).and_then(|r| r.sources.first().cloned()).unwrap_or_default(),
+            source: rule::get(rule)
+                .and_then(|r| r.sources.first().cloned())
+                .unwrap_or_default(),
             next_step: String::new(),
         }
     }

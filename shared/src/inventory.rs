@@ -102,10 +102,6 @@ pub struct Inventory {
     /// What the configured program said of a machine, where asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub power: Option<PowerSight>,
-    /// Whether the group managed service account that was asked about can be used on this host; `None` where that cannot be
-    /// told, or nobody asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gmsa_usable: Option<bool>,
     /// The backup file, where asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupFacts>,

@@ -293,7 +293,11 @@ mod tests {
                 assert!(get(other).is_some(), "{} speaks of {other}", rule.id);
             }
             let bytes = rule.id.bytes();
-            assert!(bytes.into_iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
+            assert!(
+                bytes
+                    .into_iter()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            );
         }
     }
 
@@ -306,11 +310,23 @@ mod tests {
             Rule::parse("target-is-localdb", &changed).unwrap_err()
         };
         assert!(matches!(Rule::parse("x", text), Err(InvalidRule::Name { .. })));
-        assert!(matches!(broken("override = \"never\"", "override = \"accept\""), InvalidRule::Contradiction { .. }));
-        assert!(matches!(broken("override = \"never\"", "override = \"none\""), InvalidRule::Contradiction { .. }));
+        assert!(matches!(
+            broken("override = \"never\"", "override = \"accept\""),
+            InvalidRule::Contradiction { .. }
+        ));
+        assert!(matches!(
+            broken("override = \"never\"", "override = \"none\""),
+            InvalidRule::Contradiction { .. }
+        ));
         assert!(matches!(broken("\"G1\"", "\"G11\""), InvalidRule::Contradiction { .. }));
-        assert!(matches!(broken("scenarios = [\"move-to-full-sql\"]\n", ""), InvalidRule::Contradiction { .. }));
-        assert!(matches!(broken("severity = [\"blocker\"]", "severity = []"), InvalidRule::Empty { .. }));
+        assert!(matches!(
+            broken("scenarios = [\"move-to-full-sql\"]\n", ""),
+            InvalidRule::Contradiction { .. }
+        ));
+        assert!(matches!(
+            broken("severity = [\"blocker\"]", "severity = []"),
+            InvalidRule::Empty { .. }
+        ));
         assert!(matches!(broken("why = ", "wy = "), InvalidRule::Shape { .. }));
     }
 }

@@ -10,7 +10,10 @@ use syncferry_shared::rule::{self, Kind, Rule};
 const PAGE: &str = include_str!("seed/page.md");
 const COVERAGE: &str = include_str!("seed/coverage.toml");
 /// Where the cases of rules stand.
-const CASES: [&str; 2] = ["controller/src/plan/tests/rules.rs", "controller/src/plan/tests/replace_rules.rs"];
+const CASES: [&str; 2] = [
+    "controller/src/plan/tests/rules.rs",
+    "controller/src/plan/tests/replace_rules.rs",
+];
 /// What shows that attested rules are in every plan.
 const ATTESTED: &str = "controller/src/plan/tests/data.rs::good_worlds_have_no_open_gates";
 
@@ -60,7 +63,9 @@ fn sentences() -> Vec<String> {
             continue;
         }
         if line.starts_with('|') {
-            line.trim_matches('|').split('|').for_each(|cell| split(cell.trim(), &mut found));
+            line.trim_matches('|')
+                .split('|')
+                .for_each(|cell| split(cell.trim(), &mut found));
         } else {
             split(line, &mut found);
         }
@@ -93,7 +98,9 @@ fn split(text: &str, found: &mut Vec<String>) {
 
 /// Whether a test of that name is in that file.
 fn exists(test: &str) -> bool {
-    let (file, name) = test.split_once("::").unwrap_or_else(|| panic!("{test} is not file::name"));
+    let (file, name) = test
+        .split_once("::")
+        .unwrap_or_else(|| panic!("{test} is not file::name"));
     let text = std::fs::read_to_string(root().join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
     text.contains(&format!("fn {name}(")) || text.contains(&format!("    {name}: "))
 }
@@ -102,8 +109,15 @@ fn case_of(rule: &Rule) -> String {
     if rule.is(Kind::Attested) {
         return ATTESTED.to_string();
     }
-    let has = |file: &&&str| std::fs::read_to_string(root().join(file)).unwrap().contains(&format!("\"{}\" <-", rule.id));
-    let file = CASES.iter().find(has).unwrap_or_else(|| panic!("{} has no case", rule.id));
+    let has = |file: &&&str| {
+        std::fs::read_to_string(root().join(file))
+            .unwrap()
+            .contains(&format!("\"{}\" <-", rule.id))
+    };
+    let file = CASES
+        .iter()
+        .find(has)
+        .unwrap_or_else(|| panic!("{} has no case", rule.id));
     format!("{file}, case `{}`", rule.id)
 }
 
@@ -119,9 +133,17 @@ fn rows(n: usize, sentence: &str, coverage: &BTreeMap<usize, &Row>) -> (Vec<Stri
         tests.push(case_of(rule));
     }
     if let Some(row) = coverage.get(&n) {
-        assert!(sentence.starts_with(&row.begins), "sentence {n} begins '{sentence}', not '{}'", row.begins);
+        assert!(
+            sentence.starts_with(&row.begins),
+            "sentence {n} begins '{sentence}', not '{}'",
+            row.begins
+        );
         let asks = !matches!(row.kind.as_str(), "context" | "not-yet");
-        assert_eq!(row.test.is_some(), asks, "sentence {n}: what is in the product is shown by a test");
+        assert_eq!(
+            row.test.is_some(),
+            asks,
+            "sentence {n}: what is in the product is shown by a test"
+        );
         what.push(match row.kind.as_str() {
             "context" => format!("*{}*", row.by),
             "not-yet" => format!("**not yet**: {}", row.by),
@@ -147,20 +169,51 @@ fn document() -> String {
         let (what, tests) = rows(n, sentence, &by_number);
         assert!(!what.is_empty(), "sentence {n} is nothing in the product: {sentence}");
         open += usize::from(what.iter().any(|w| w.contains("not yet")));
-        let tests: Vec<String> = tests.iter().map(|t| if t.contains('`') { t.clone() } else { format!("`{t}`") }).collect();
-        table += &format!("| {n} | {} | {} | {} |\n", cell(sentence), cell(&what.join("<br>")), cell(&tests.join("<br>")));
+        let tests: Vec<String> = tests
+            .iter()
+            .map(|t| if t.contains('`') { t.clone() } else { format!("`{t}`") })
+            .collect();
+        table += &format!(
+            "| {n} | {} | {} | {} |\n",
+            cell(sentence),
+            cell(&what.join("<br>")),
+            cell(&tests.join("<br>"))
+        );
     }
-    let count = format!("{} sentences, {open} of them not yet in the product in full.\n\n", sentences.len());
+    let count = format!(
+        "{} sentences, {open} of them not yet in the product in full.\n\n",
+        sentences.len()
+    );
     let mut text = format!("{HEAD}{count}| | Sentence | In the product | Shown by |\n|---|---|---|---|\n{table}");
     text += "\n## Hard gates\n\n| Gate | Rules |\n|---|---|\n";
     for gate in (1..=10).map(|n| format!("G{n}")) {
-        let of_it: Vec<String> = rule::all().filter(|r| r.gates.contains(&gate)).map(|r| format!("`{}`", r.id)).collect();
-        text += &format!("| {gate} | {} |\n", if of_it.is_empty() { "**not yet**".to_string() } else { of_it.join(", ") });
+        let of_it: Vec<String> = rule::all()
+            .filter(|r| r.gates.contains(&gate))
+            .map(|r| format!("`{}`", r.id))
+            .collect();
+        text += &format!(
+            "| {gate} | {} |\n",
+            if of_it.is_empty() {
+                "**not yet**".to_string()
+            } else {
+                of_it.join(", ")
+            }
+        );
     }
     text += "\n## Known failures\n\nBy their number in the product's research: which rules foresee or recognise them.\n\n| Failure | Rules |\n|---|---|\n";
     for n in 1..=31_u8 {
-        let of_it: Vec<String> = rule::all().filter(|r| r.foresees.contains(&n)).map(|r| format!("`{}`", r.id)).collect();
-        text += &format!("| {n} | {} |\n", if of_it.is_empty() { "cannot be seen beforehand".to_string() } else { of_it.join(", ") });
+        let of_it: Vec<String> = rule::all()
+            .filter(|r| r.foresees.contains(&n))
+            .map(|r| format!("`{}`", r.id))
+            .collect();
+        text += &format!(
+            "| {n} | {} |\n",
+            if of_it.is_empty() {
+                "cannot be seen beforehand".to_string()
+            } else {
+                of_it.join(", ")
+            }
+        );
     }
     text
 }
@@ -184,7 +237,11 @@ fn every_sentence_is_something_in_the_product() {
 fn quotes_are_quotes() {
     for rule in rule::all() {
         for quote in &rule.seed {
-            assert!(sentences().iter().any(|s| s.contains(quote.as_str())), "{}: {quote}", rule.id);
+            assert!(
+                sentences().iter().any(|s| s.contains(quote.as_str())),
+                "{}: {quote}",
+                rule.id
+            );
         }
     }
 }

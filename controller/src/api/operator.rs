@@ -54,7 +54,9 @@ impl Operator for Service {
         // A store that can be read and takes no writes is not well: whoever asks for health must hear of it.
         let mut tx = self.0.store.begin("version").await.map_err(Problem::from)?;
         let meta = tx.meta().await.map_err(Problem::from)?;
-        let signed_off = versions::current(&self.0, &mut *tx).await.map_or(self.0.catalogue.signed_off.clone(), |c| c.signed_off);
+        let signed_off = versions::current(&self.0, &mut *tx)
+            .await
+            .map_or(self.0.catalogue.signed_off.clone(), |c| c.signed_off);
         Ok(Response::new(v1::GetVersionResponse {
             version: env!("CARGO_PKG_VERSION").to_string(),
             store_id: meta.id.to_string(),

@@ -48,16 +48,33 @@ pub(super) async fn still_in_force(
         let mut of_it = all.iter().filter(|a| a.rule == f.rule).peekable();
         of_it.peek().is_some() && !of_it.any(|a| a.counts(now))
     };
-    let open: Vec<Finding> = plan.findings.iter().filter(|f| f.severity == Severity::Warning).filter(over).cloned().collect();
-    if open.is_empty() { Ok(()) } else { Err(refused(open, &all, now)) }
+    let open: Vec<Finding> = plan
+        .findings
+        .iter()
+        .filter(|f| f.severity == Severity::Warning)
+        .filter(over)
+        .cloned()
+        .collect();
+    if open.is_empty() {
+        Ok(())
+    } else {
+        Err(refused(open, &all, now))
+    }
 }
 
 fn refused(open: Vec<Finding>, all: &[Acceptance], now: Millis) -> Problem {
     let mut names: Vec<&str> = open.iter().map(|f| f.rule.as_str()).collect();
     names.dedup();
     let over = all.iter().any(|a| names.contains(&a.rule.as_str()) && !a.counts(now));
-    let not = if over { "not accepted any more" } else { "not accepted yet" };
-    let title = format!("warnings are {not}; accept them with --accept {} --reason <why>", names.join(","));
+    let not = if over {
+        "not accepted any more"
+    } else {
+        "not accepted yet"
+    };
+    let title = format!(
+        "warnings are {not}; accept them with --accept {} --reason <why>",
+        names.join(",")
+    );
     Problem::Refused { title, findings: open }
 }
 
@@ -83,7 +100,10 @@ async fn accept(
         return Err(Problem::Invalid("--until is in the past".to_string()));
     }
     // A name that the plan does not have accepts nothing.
-    for rule in rules.into_iter().filter(|r| plan.findings.iter().any(|f| f.rule == **r)) {
+    for rule in rules
+        .into_iter()
+        .filter(|r| plan.findings.iter().any(|f| f.rule == **r))
+    {
         may_be_accepted(rule, plan)?;
         let new = NewAcceptance {
             id: AcceptanceId::new(tx.now(), &core.random()),

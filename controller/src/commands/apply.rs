@@ -1,10 +1,10 @@
 //! `apply`: runs a plan, or goes on with a migration that stopped. Everything that the plan rests on and that the store
 //! knows is looked at again in the one transaction that starts it.
 
-use syncferry_shared::{Finding, Millis};
 use syncferry_shared::lease::{Lease, LeaseKind, LeaseState, Resource};
 use syncferry_shared::plan::{Plan, PlanRequest, PlanValues, PlannedHandover, Scenario};
 use syncferry_shared::state::{AttemptEvent, AttemptState, JobEvent, JobState, MigrationEvent, MigrationState};
+use syncferry_shared::{Finding, Millis};
 use syncferry_store::{
     AgentState, By, Database, DatabaseGuids, Grant, IdentityState, Job, JobFilter, LeaseError, Migration,
     MigrationFilter, NewDatabase, NewJob, Tx,

@@ -13,10 +13,10 @@ pub mod replace_server;
 pub mod restore_from_backup;
 pub mod rules;
 pub mod specs;
-mod verdicts;
 pub mod switch_active;
 #[cfg(test)]
 mod tests;
+mod verdicts;
 
 pub use input::{KnownDatabase, KnownExport, KnownHost, PlanIds, PlanInput};
 

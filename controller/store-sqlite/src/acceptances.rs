@@ -39,9 +39,8 @@ impl Acceptances for SqliteTx {
     }
 
     async fn acceptances(&mut self, migration: MigrationId) -> Result<Vec<Acceptance>> {
-        let query = sqlx::query(
-            "SELECT * FROM warning_acceptance WHERE migration_id = ?1 ORDER BY accepted_at, acceptance_id",
-        );
+        let query =
+            sqlx::query("SELECT * FROM warning_acceptance WHERE migration_id = ?1 ORDER BY accepted_at, acceptance_id");
         self.list(query.bind(migration.to_string()), read).await
     }
 }

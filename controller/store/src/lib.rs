@@ -42,8 +42,8 @@ pub mod tokens;
 pub mod watches;
 pub mod words;
 
-pub use agents::{Agent, AgentState, Agents, Heard, Hello, NewAgent};
 pub use acceptances::{Acceptance, Acceptances, NewAcceptance};
+pub use agents::{Agent, AgentState, Agents, Heard, Hello, NewAgent};
 pub use alarms::{Alarm, Alarms, NewAlarm};
 pub use artifacts::{Artifact, Artifacts, NewArtifact};
 pub use attempts::{Attempt, Attempts, NewAttempt};

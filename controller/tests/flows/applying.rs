@@ -91,7 +91,11 @@ async fn warnings_must_be_accepted_by_name() {
     report.verify().unwrap();
     let plan = report.plan.unwrap();
     assert_eq!(plan.accepted_warnings, ["target-is-express"]);
-    let told: Vec<(&str, &str)> = plan.acceptances.iter().map(|a| (a.rule.as_str(), a.reason.as_str())).collect();
+    let told: Vec<(&str, &str)> = plan
+        .acceptances
+        .iter()
+        .map(|a| (a.rule.as_str(), a.reason.as_str()))
+        .collect();
     assert_eq!(told, [("target-is-express", "a test accepts it")]);
     assert!(report.events.iter().any(|e| e.kind == "warning.accepted"));
 }
@@ -109,13 +113,27 @@ async fn who_accepts_says_why_and_until_when() {
     };
     let silent = w.operator.client.clone().apply(request("  ", None)).await.unwrap_err();
     assert_eq!(silent.code(), Code::InvalidArgument, "{silent:?}");
-    let over = w.operator.client.clone().apply(request("change 4711", Some(1))).await.unwrap_err();
+    let over = w
+        .operator
+        .client
+        .clone()
+        .apply(request("change 4711", Some(1)))
+        .await
+        .unwrap_err();
     assert_eq!(over.code(), Code::InvalidArgument, "{over:?}");
     assert_eq!(w.operator.migration(&m.id).await.state, "planned");
     let far = 4_000_000_000_000;
-    w.operator.client.clone().apply(request("change 4711", Some(far))).await.unwrap();
+    w.operator
+        .client
+        .clone()
+        .apply(request("change 4711", Some(far)))
+        .await
+        .unwrap();
     let accepted = &w.operator.report(&m.id).await.plan.unwrap().acceptances[0];
-    assert_eq!((accepted.reason.as_str(), accepted.until.map(|u| u.0)), ("change 4711", Some(far)));
+    assert_eq!(
+        (accepted.reason.as_str(), accepted.until.map(|u| u.0)),
+        ("change 4711", Some(far))
+    );
 }
 
 /// SQL Server 2022 is what the world has; a catalogue that refuses it blocks the next plan.
@@ -124,17 +142,35 @@ async fn a_catalogue_that_is_imported_counts_for_the_next_plan() {
     let w = World::new().await;
     let mut client = w.operator.client.clone();
     let text = syncferry_shared::catalogue::EMBEDDED;
-    let release = client.get_catalogue(v1::GetCatalogueRequest {}).await.unwrap().into_inner();
+    let release = client
+        .get_catalogue(v1::GetCatalogueRequest {})
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!((release.origin.as_str(), release.text.as_str()), ("release", text));
     let import = |text: String| v1::ImportCatalogueRequest { text };
-    for broken in ["x = 1".to_string(), text.replace("2026-11-01", "2020-01-01"), text.replace("2026-11-01", "2999-01-01")] {
+    for broken in [
+        "x = 1".to_string(),
+        text.replace("2026-11-01", "2020-01-01"),
+        text.replace("2026-11-01", "2999-01-01"),
+    ] {
         let refused = client.import_catalogue(import(broken)).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument, "{refused:?}");
     }
-    let refused_2022 = text.replace("name = \"SQL Server 2022\"\nsupport = \"supported\"", "name = \"SQL Server 2022\"\nsupport = \"refused\"");
+    let refused_2022 = text.replace(
+        "name = \"SQL Server 2022\"\nsupport = \"supported\"",
+        "name = \"SQL Server 2022\"\nsupport = \"refused\"",
+    );
     assert_ne!(refused_2022, text);
-    let imported = client.import_catalogue(import(refused_2022)).await.unwrap().into_inner();
-    assert_eq!((imported.origin.as_str(), imported.imported_by.is_empty()), ("imported", false));
+    let imported = client
+        .import_catalogue(import(refused_2022))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(
+        (imported.origin.as_str(), imported.imported_by.is_empty()),
+        ("imported", false)
+    );
     let m = plan_after(&w, &w.sql, |_| {}).await;
     assert_eq!(m.state, "blocked");
 }
@@ -161,7 +197,15 @@ async fn while_one_runs_another_plan_says_why_not() {
     assert_eq!(m.state, "blocked");
     let mut found: Vec<String> = Operator::plan_of(&m).findings.into_iter().map(|f| f.rule).collect();
     found.retain(|r| r != "target-engine-newer");
-    assert_eq!(found, ["lease-held", "migration-in-progress", "target-name-promised", "ad-account-permissions"]);
+    assert_eq!(
+        found,
+        [
+            "lease-held",
+            "migration-in-progress",
+            "target-name-promised",
+            "ad-account-permissions"
+        ]
+    );
     // A plan that was made before is looked at again.
     let refused = w.operator.try_apply(&early, &[]).await.unwrap_err();
     assert_eq!(rules(&refused), ["migration-in-progress"]);

@@ -61,7 +61,7 @@ pub(crate) fn report() -> Report {
             accepted_warnings: vec!["target-engine-old".into()],
             acceptances: vec![super::ReportAcceptance {
                 rule: "target-engine-old".into(),
-                by: "operator:anna".into(),
+                by: "operator:ada".into(),
                 reason: "change 4711".into(),
                 at: Millis(1_795_168_800_000),
                 until: Some(Millis(1_797_760_800_000)),

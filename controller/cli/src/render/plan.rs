@@ -36,7 +36,10 @@ pub fn plan_body(m: &Migration, plan: &Plan, look: &Look) -> String {
     }
     if !plan.verdicts.is_empty() {
         let counts = format!("Of {} rules: {}.", plan.verdicts.len(), verdict_counts(plan));
-        let more = format!("`syncferry plan show {} --rules` says what each looked at.", short(&m.id));
+        let more = format!(
+            "`syncferry plan show {} --rules` says what each looked at.",
+            short(&m.id)
+        );
         text.push_str(&wrap(&format!("{counts} {more}"), look.width, "", ""));
         text.push('\n');
     }

@@ -38,12 +38,19 @@ pub fn rules(rules: &[&Rule], look: &Look) -> String {
         1 => "1 rule".to_string(),
         n => format!("{n} rules"),
     };
-    format!("{}\n{count}. `syncferry explain RULE` says why and what to do.\n", table.render(look, ""))
+    format!(
+        "{}\n{count}. `syncferry explain RULE` says why and what to do.\n",
+        table.render(look, "")
+    )
 }
 
 /// One rule.
 pub fn rule(r: &Rule, look: &Look) -> String {
-    let mut text = format!("{}  {}\n", look.heading(&r.id), look.paint(tone(r.gravest()), &severities(r)));
+    let mut text = format!(
+        "{}  {}\n",
+        look.heading(&r.id),
+        look.paint(tone(r.gravest()), &severities(r))
+    );
     text.push_str(&wrap(&r.title, look.width, "  ", "  "));
     text.push('\n');
     let kinds: Vec<&str> = r.kinds.iter().map(|k| k.as_str()).collect();
@@ -53,13 +60,21 @@ pub fn rule(r: &Rule, look: &Look) -> String {
         ("why", r.why.clone()),
         ("to do", r.todo.clone()),
         ("looks at", r.looks_at.clone()),
-        ("source", format!("{} ({})", r.sources.join("; "), r.confidence.as_str())),
+        (
+            "source",
+            format!("{} ({})", r.sources.join("; "), r.confidence.as_str()),
+        ),
         ("speaks in", kinds.join(", ")),
         ("scenarios", scenarios.join(", ")),
         ("hard gate", r.gates.join(", ")),
         ("foresees", known_failures(&numbers)),
         ("going on", r.overriding.sentence().to_string()),
-        ("unknown", r.unknown_of.as_ref().map_or(String::new(), |o| format!("says that the verdict of {o} is unknown"))),
+        (
+            "unknown",
+            r.unknown_of
+                .as_ref()
+                .map_or(String::new(), |o| format!("says that the verdict of {o} is unknown")),
+        ),
     ];
     for (label, value) in lines.iter().filter(|(_, v)| !v.is_empty()) {
         text.push_str(&labelled(label, value, look));
@@ -110,7 +125,12 @@ pub fn verdicts(plan: &Plan, look: &Look) -> String {
         for judged in of_it {
             text.push_str(&format!("    {}\n", clean(&judged.rule)));
             for e in &judged.saw {
-                text.push_str(&wrap(&format!("{}: {}", e.looked_at, e.found), look.width, "      ", "        "));
+                text.push_str(&wrap(
+                    &format!("{}: {}", e.looked_at, e.found),
+                    look.width,
+                    "      ",
+                    "        ",
+                ));
             }
         }
     }

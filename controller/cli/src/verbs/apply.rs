@@ -1,7 +1,7 @@
 //! `apply`: shows what will be done, asks, and names to the controller the very plan that was shown.
 
-use syncferry_proto::v1::{ApplyRequest, GetMigrationRequest, Migration};
 use syncferry_proto::timestamp;
+use syncferry_proto::v1::{ApplyRequest, GetMigrationRequest, Migration};
 use syncferry_shared::plan::Plan;
 use syncferry_shared::{Finding, Millis, Severity};
 

@@ -69,7 +69,11 @@ fn describe(c: &Catalogue, text: &str, now: Millis) -> Described {
         newest: c.newest().map(|v| v.version.to_string()),
         versions: c.versions.len(),
         blocked: blocked.map(|v| v.version.to_string()).collect(),
-        sql: c.sql.iter().map(|s| format!("{} ({:?})", s.name, s.support).to_lowercase()).collect(),
+        sql: c
+            .sql
+            .iter()
+            .map(|s| format!("{} ({:?})", s.name, s.support).to_lowercase())
+            .collect(),
     }
 }
 
@@ -101,7 +105,10 @@ fn text(d: &Described) -> String {
         Some(days) => format!(" ({days} days ago)"),
         None => String::new(),
     };
-    let mut out = format!("Version catalogue, signed off on {}{age}\n", render::clean(&d.signed_off));
+    let mut out = format!(
+        "Version catalogue, signed off on {}{age}\n",
+        render::clean(&d.signed_off)
+    );
     let by = match (&d.imported_by, &d.imported_at) {
         (Some(by), Some(at)) => format!("imported by {by} at {at}"),
         _ if d.origin == "configured" => "from the controller's configuration".to_string(),
@@ -111,7 +118,14 @@ fn text(d: &Described) -> String {
     let lines = [
         ("from", by),
         ("digest", d.digest.clone()),
-        ("versions", format!("{}, the newest to install is {}", d.versions, d.newest.as_deref().unwrap_or("none"))),
+        (
+            "versions",
+            format!(
+                "{}, the newest to install is {}",
+                d.versions,
+                d.newest.as_deref().unwrap_or("none")
+            ),
+        ),
         ("synchronise", format!("{} and newer", d.oldest_that_syncs)),
         ("blocked", d.blocked.join(", ")),
         ("SQL Server", d.sql.join(", ")),
@@ -132,7 +146,9 @@ pub(crate) async fn run(verb: Verb, cx: &mut Context<'_, '_>) -> Result<Exit, Cl
         }
         Verb::Show { text: whole } => {
             let session = cx.session()?;
-            let m = session.call(session.service().get_catalogue(GetCatalogueRequest {})).await?;
+            let m = session
+                .call(session.service().get_catalogue(GetCatalogueRequest {}))
+                .await?;
             if whole {
                 cx.print(&m.text)?;
             } else {

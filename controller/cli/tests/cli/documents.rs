@@ -106,8 +106,10 @@ pub(crate) fn report() -> Report {
 
 /// A comparison in which one rule differs.
 pub(crate) fn comparison() -> Comparison {
-    let mut left = AdsyncFacts::default();
-    left.connect_version = "2.5.190.0".parse().ok();
+    let mut left = AdsyncFacts {
+        connect_version: "2.5.190.0".parse().ok(),
+        ..AdsyncFacts::default()
+    };
     left.config.rules = Some(vec![RuleConfig {
         name: "Contoso - user".into(),
         connector: "corp".into(),

@@ -26,7 +26,12 @@ async fn rules_are_listed_without_a_controller() {
     assert_eq!(ran.json()["rules"].as_array().unwrap().len(), rule::all().count());
     let ran = alone(&["rules", "--kind", "alarm", "--json"]).await;
     let all = ran.json();
-    let kinds: Vec<bool> = all["rules"].as_array().unwrap().iter().map(|r| r["kinds"].as_array().unwrap().contains(&"alarm".into())).collect();
+    let kinds: Vec<bool> = all["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["kinds"].as_array().unwrap().contains(&"alarm".into()))
+        .collect();
     assert!(!kinds.is_empty() && kinds.iter().all(|k| *k));
     assert_eq!(alone(&["rules", "--scenario", "dance"]).await.exit, Exit::Usage);
 }
@@ -34,7 +39,13 @@ async fn rules_are_listed_without_a_controller() {
 #[tokio::test]
 async fn a_rule_is_explained() {
     let mut text = String::new();
-    for id in ["last-sync-too-old", "installer-blocked", "source-is-shared", "sql-no-space", "attest-entra-role"] {
+    for id in [
+        "last-sync-too-old",
+        "installer-blocked",
+        "source-is-shared",
+        "sql-no-space",
+        "attest-entra-role",
+    ] {
         let ran = alone(&["explain", id]).await;
         assert_eq!(ran.exit, Exit::Ok, "{}", ran.err);
         text += &format!("{}\n", ran.out);
@@ -56,7 +67,11 @@ async fn a_typo_is_answered_with_near_names() {
 /// Every rule can be read on a terminal.
 #[test]
 fn every_rule_has_its_page() {
-    let look = Look { color: false, width: 100, now: NOW };
+    let look = Look {
+        color: false,
+        width: 100,
+        now: NOW,
+    };
     for r in rule::all() {
         let page = render::rule(r, &look);
         assert!(page.contains(&r.id) && page.contains("to do"), "{page}");
@@ -65,18 +80,33 @@ fn every_rule_has_its_page() {
 
 #[test]
 fn what_became_of_the_rules_of_a_plan() {
-    let look = Look { color: false, width: 100, now: NOW };
+    let look = Look {
+        color: false,
+        width: 100,
+        now: NOW,
+    };
     let judged = |rule: &str, verdict, found: &str| Judged {
         rule: rule.to_string(),
         verdict,
-        saw: vec![Evidence { looked_at: "what was looked at".to_string(), found: found.to_string() }],
+        saw: vec![Evidence {
+            looked_at: "what was looked at".to_string(),
+            found: found.to_string(),
+        }],
     };
     let mut plan = plan(vec![warning(), note()]);
     plan.verdicts = vec![
         judged("target-engine-old", Verdict::Failed, "15.0.4382.1"),
-        judged("attest-entra-role", Verdict::Unknown, "nothing: a person confirms it at the gate"),
+        judged(
+            "attest-entra-role",
+            Verdict::Unknown,
+            "nothing: a person confirms it at the gate",
+        ),
         judged("target-is-localdb", Verdict::Passed, "Standard Edition"),
-        judged("source-agent-does-not-serve", Verdict::DoesNotApply, "source and target are one host"),
+        judged(
+            "source-agent-does-not-serve",
+            Verdict::DoesNotApply,
+            "source and target are one host",
+        ),
     ];
     let m = planned(vec![warning(), note()]);
     assert!(render::plan(&m, &plan, &look).contains("1 failed, 1 unknown, 1 passed, 1 does not apply"));
@@ -93,14 +123,26 @@ async fn a_catalogue_is_shown_checked_and_imported() {
     let checked = alone(&["catalogue", "check", path]).await;
     let shown = c.run(&["catalogue", "show"]).await;
     let imported = c.run(&["catalogue", "import", path]).await;
-    assert_eq!((checked.exit, shown.exit, imported.exit), (Exit::Ok, Exit::Ok, Exit::Ok), "{}{}", shown.err, imported.err);
+    assert_eq!(
+        (checked.exit, shown.exit, imported.exit),
+        (Exit::Ok, Exit::Ok, Exit::Ok),
+        "{}{}",
+        shown.err,
+        imported.err
+    );
     let digest = syncferry_shared::token::digest(syncferry_shared::catalogue::EMBEDDED.as_bytes());
     let text = shown.out.replace(&digest, "<digest>");
     // What `check` and `import` run by is the machine's clock.
     assert!(checked.out.contains("signed off on 2026-11-01"), "{}", checked.out);
     assert!(imported.out.contains("imported by operator:anna"), "{}", imported.out);
-    assert!(text.contains("the one of the controller's release") && text.contains("2.6.84.0"), "{text}");
-    assert_eq!(c.run(&["catalogue", "show", "--text"]).await.out, syncferry_shared::catalogue::EMBEDDED);
+    assert!(
+        text.contains("the one of the controller's release") && text.contains("2.6.84.0"),
+        "{text}"
+    );
+    assert_eq!(
+        c.run(&["catalogue", "show", "--text"]).await.out,
+        syncferry_shared::catalogue::EMBEDDED
+    );
     std::fs::write(&file, "x = 1").unwrap();
     for verb in ["check", "import"] {
         let broken = c.run(&["catalogue", verb, path]).await;

@@ -215,11 +215,21 @@ async fn warnings_must_be_accepted_by_name() {
     assert_eq!(open.exit, Exit::Refused);
     assert_snapshot!(open.err);
     let unknown = c
-        .run(&["apply", "ac120002", "--yes", "--accept", "target-engine-odd", "--reason", "change 4711"])
+        .run(&[
+            "apply",
+            "ac120002",
+            "--yes",
+            "--accept",
+            "target-engine-odd",
+            "--reason",
+            "change 4711",
+        ])
         .await;
     assert_eq!(unknown.exit, Exit::Usage);
     assert!(unknown.err.contains("it has: target-engine-old"), "{}", unknown.err);
-    let silent = c.run(&["apply", "ac120002", "--yes", "--accept", "target-engine-old"]).await;
+    let silent = c
+        .run(&["apply", "ac120002", "--yes", "--accept", "target-engine-old"])
+        .await;
     assert_eq!(silent.exit, Exit::Usage);
     assert!(silent.err.contains("--reason"), "{}", silent.err);
     assert!(c.world().applied.is_empty());

@@ -16,7 +16,9 @@ const EXPRESS_BYTES: u64 = 10 << 30;
 /// Objects in the metaverse, where they were counted.
 pub(super) fn objects(adsync: &AdsyncFacts) -> Option<i64> {
     let rows = &adsync.counts.rows;
-    rows.get("dbo.mms_metaverse").or_else(|| rows.get("mms_metaverse")).copied()
+    rows.get("dbo.mms_metaverse")
+        .or_else(|| rows.get("mms_metaverse"))
+        .copied()
 }
 
 /// Bytes of the data files: the log does not count.
@@ -32,14 +34,23 @@ pub(super) fn memory_fits(input: &PlanInput, out: &mut Vec<Finding>) {
     let (Some(objects), Some(memory)) = (objects, memory) else {
         return;
     };
-    let need = MEMORY.iter().find(|(most, _)| objects <= *most).map_or(0, |(_, mb)| *mb);
+    let need = MEMORY
+        .iter()
+        .find(|(most, _)| objects <= *most)
+        .map_or(0, |(_, mb)| *mb);
     if memory.saturating_add(FIRMWARE_MB) < need {
         out.push(
             Finding::warning(
                 "connect-host-memory",
-                format!("{} has too little memory for {objects} objects", input.connect_host.name),
+                format!(
+                    "{} has too little memory for {objects} objects",
+                    input.connect_host.name
+                ),
             )
-            .saw(format!("physical memory of {}", input.connect_host.name), format!("{memory} MB"))
+            .saw(
+                format!("physical memory of {}", input.connect_host.name),
+                format!("{memory} MB"),
+            )
             .saw("rows of dbo.mms_metaverse", objects)
             .saw("memory for that many objects", format!("{need} MB"))
             .next("Give the machine more memory and plan again, or accept that synchronisation will be slow."),
@@ -55,11 +66,14 @@ pub(super) fn express_has_room(input: &PlanInput, out: &mut Vec<Finding>) {
     let size = data_bytes(facts);
     if t.engine_edition == 4 && !t.is_localdb && size > EXPRESS_BYTES {
         out.push(
-            Finding::blocker("target-express-full", "The database is too large for SQL Server Express")
-                .saw(format!("SERVERPROPERTY('Edition') on {}", t.server_name), &t.edition)
-                .saw(format!("data files of {}", facts.name), bytes(size))
-                .saw("the edition's limit", bytes(EXPRESS_BYTES))
-                .next("Choose an instance of Standard, which has no such limit, with --target-host and --target-instance."),
+            Finding::blocker(
+                "target-express-full",
+                "The database is too large for SQL Server Express",
+            )
+            .saw(format!("SERVERPROPERTY('Edition') on {}", t.server_name), &t.edition)
+            .saw(format!("data files of {}", facts.name), bytes(size))
+            .saw("the edition's limit", bytes(EXPRESS_BYTES))
+            .next("Choose an instance of Standard, which has no such limit, with --target-host and --target-instance."),
         );
     }
 }

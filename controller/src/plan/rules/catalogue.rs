@@ -11,7 +11,11 @@ const ENDS_WITHIN_DAYS: i64 = 60;
 
 /// Days from one date to an instant; negative when the date is still to come. A month counts from its first day.
 fn days_since(date: &str, now: Millis) -> Option<i64> {
-    let full = if date.len() == 7 { format!("{date}-01") } else { date.to_string() };
+    let full = if date.len() == 7 {
+        format!("{date}-01")
+    } else {
+        date.to_string()
+    };
     Some(now.since(Millis::of_date(&full)?).div_euclid(Millis::DAY))
 }
 
@@ -35,7 +39,11 @@ pub(super) fn is_fresh(input: &PlanInput, out: &mut Vec<Finding>) {
 
 /// A version whose support ends soon must be upgraded soon, by hand.
 pub(super) fn installer_is_supported_for_a_while(input: &PlanInput, out: &mut Vec<Finding>) {
-    let Some(version) = input.connect_host.installer().and_then(|i| i.product_version.parse::<ConnectVersion>().ok()) else {
+    let Some(version) = input
+        .connect_host
+        .installer()
+        .and_then(|i| i.product_version.parse::<ConnectVersion>().ok())
+    else {
         return;
     };
     // What does not synchronise any more has a rule of its own.
@@ -47,7 +55,10 @@ pub(super) fn installer_is_supported_for_a_while(input: &PlanInput, out: &mut Ve
     };
     let over = days_since(end, input.now);
     if end == "ended" || over.is_some_and(|days| days >= -ENDS_WITHIN_DAYS) {
-        let newest = input.catalogue.newest().map_or("the newest version".to_string(), |e| e.version.to_string());
+        let newest = input
+            .catalogue
+            .newest()
+            .map_or("the newest version".to_string(), |e| e.version.to_string());
         let title = match over {
             Some(days) if days < 0 => format!("Support of Connect {version} ends in {} days", -days),
             _ => format!("Support of Connect {version} has ended"),

@@ -81,7 +81,7 @@ facts! {
     "source-sign-in" "sign-in method" = |i| adsync(i, |a| some(a.sign_on_method.as_ref(), "not in the database"));
     "source-version" "Connect version last used" = |i| adsync(i, |a| some(a.connect_version, "not in the database"));
     "source-forests" "forests" = |i| adsync(i, |a| if a.forests.is_empty() { Unknown("none was read".to_string()) } else { Known(a.forests.join(", ")) });
-    "source-features" "forests and features" = |i| adsync(i, |a| Known(format!("{} forests, {} features on", a.forests.len(), super::carry_over::features_on(a)))); 
+    "source-features" "forests and features" = |i| adsync(i, |a| Known(format!("{} forests, {} features on", a.forests.len(), super::carry_over::features_on(a))));
     "source-flags" "connectors that are flagged" = |i| adsync(i, |a| Known(if a.full_run_required.is_empty() { "none".to_string() } else { a.full_run_required.join(", ") }));
     "source-owner" "server that the Entra connector names" = |i| adsync(i, |a| some(a.last_owner.as_ref(), "it names none"));
     "source-objects" "objects in the metaverse" = |i| adsync(i, |a| some(super::capacity::objects(a), "they were not counted"));
@@ -139,7 +139,6 @@ facts! {
     "connect-memory" "memory of the new server" = |i| host(i, |h| some(h.memory_mb.map(|m| format!("{m} MB")), "the system does not say"));
     "connect-reach" "way from the new server to SQL Server" = reach;
     "service-account" "service account" = |i| some(i.request.service_account.as_ref(), "--service-account was not given");
-    "gmsa" "the gMSA on the new server" = gmsa;
     "old-server" "the old server" = |i| match i.old_server() {
         Some(h) if h.inventory.is_some() => Known(format!("{} answers", h.name)),
         Some(h) => Known(format!("{} does not answer", h.name)),
@@ -182,7 +181,11 @@ fn no_instance(host: &KnownHost) -> Seen {
 
 fn agents(input: &PlanInput) -> Seen {
     let all = super::agents::hosts(input);
-    let names: Vec<&str> = all.iter().filter(|h| h.inventory.is_some()).map(|h| h.name.as_str()).collect();
+    let names: Vec<&str> = all
+        .iter()
+        .filter(|h| h.inventory.is_some())
+        .map(|h| h.name.as_str())
+        .collect();
     Known(format!("{} of {}: {}", names.len(), all.len(), names.join(", ")))
 }
 
@@ -190,16 +193,26 @@ fn agents_looked(input: &PlanInput) -> Seen {
     let all = super::agents::hosts(input);
     match all.iter().find(|h| h.inventory.is_none()) {
         Some(silent) => no_answer(silent),
-        None => Known(all.iter().flat_map(|h| &h.inventory).map(|i| i.problems.len()).sum::<usize>().to_string()),
+        None => Known(
+            all.iter()
+                .flat_map(|h| &h.inventory)
+                .map(|i| i.problems.len())
+                .sum::<usize>()
+                .to_string(),
+        ),
     }
 }
 
 fn source_instance(input: &PlanInput, look: impl Fn(&InstanceFacts) -> Seen) -> Seen {
-    input.source_instance().map_or_else(|| no_instance(&input.source_host), look)
+    input
+        .source_instance()
+        .map_or_else(|| no_instance(&input.source_host), look)
 }
 
 fn source(input: &PlanInput, look: impl Fn(&DatabaseFacts) -> Seen) -> Seen {
-    input.source_facts().map_or_else(|| no_instance(&input.source_host), look)
+    input
+        .source_facts()
+        .map_or_else(|| no_instance(&input.source_host), look)
 }
 
 fn adsync(input: &PlanInput, look: impl Fn(&AdsyncFacts) -> Seen) -> Seen {
@@ -211,7 +224,9 @@ fn adsync(input: &PlanInput, look: impl Fn(&AdsyncFacts) -> Seen) -> Seen {
 }
 
 fn target(input: &PlanInput, look: impl Fn(&InstanceFacts) -> Seen) -> Seen {
-    input.target_instance().map_or_else(|| no_instance(&input.target_host), look)
+    input
+        .target_instance()
+        .map_or_else(|| no_instance(&input.target_host), look)
 }
 
 fn installer(input: &PlanInput, look: impl Fn(&InstallerFacts) -> Seen) -> Seen {
@@ -268,17 +283,6 @@ fn reach(input: &PlanInput) -> Seen {
         Unknown("nobody tried".to_string())
     } else {
         Known(tried.join(", "))
-    }
-}
-
-fn gmsa(input: &PlanInput) -> Seen {
-    match &input.request.service_account {
-        Some(a) if a.ends_with('$') => match input.connect_host.inventory.as_ref() {
-            Some(i) => yes_or_no(i.gmsa_usable),
-            None => no_answer(&input.connect_host),
-        },
-        Some(_) => Elsewhere("the service account is no gMSA".to_string()),
-        None => Unknown("--service-account was not given".to_string()),
     }
 }
 

@@ -5,7 +5,12 @@ use syncferry_shared::Finding;
 use crate::plan::PlanInput;
 
 /// Databases of synchronisation engines, by the names that their installers give them.
-const ENGINES: [&str; 4] = ["adsync", "fimsynchronizationservice", "fimservice", "microsoftidentityintegrationserver"];
+const ENGINES: [&str; 4] = [
+    "adsync",
+    "fimsynchronizationservice",
+    "fimservice",
+    "microsoftidentityintegrationserver",
+];
 
 /// An engine that was uninstalled may have left its keys.
 pub(super) fn no_engine_was_left(input: &PlanInput, out: &mut Vec<Finding>) {
@@ -32,7 +37,10 @@ pub(super) fn no_other_engine(input: &PlanInput, out: &mut Vec<Finding>) {
         ENGINES.iter().any(|e| name.starts_with(e)) && !name.eq_ignore_ascii_case(&input.request.target_database)
     };
     // A copy of this very database has a rule of its own.
-    let others = t.databases.iter().filter(|d| is_another(&d.name) && (family.is_none() || d.family_guid != family));
+    let others = t
+        .databases
+        .iter()
+        .filter(|d| is_another(&d.name) && (family.is_none() || d.family_guid != family));
     for d in others {
         out.push(
             Finding::warning("target-has-another-engine", format!("{} carries another synchronisation database", t.server_name))

@@ -12,7 +12,6 @@ mod backup;
 mod connect_host;
 mod database;
 pub(crate) mod facts;
-mod gmsa;
 mod handover;
 mod in_place;
 mod installer;
@@ -91,7 +90,6 @@ const MOVE_TO_FULL_SQL: &[Rule] = &[
     naming::port_is_known,
     leftovers::no_engine_was_left,
     leftovers::no_other_engine,
-    gmsa::can_be_used,
     carry_over::ad_account_is_prepared,
     carry_over::every_forest_can_be_reached,
     carry_over::nothing_is_flagged,
@@ -138,7 +136,6 @@ const REPLACE_SERVER: &[Rule] = &[
     naming::is_the_machines_own,
     naming::port_is_known,
     leftovers::no_engine_was_left,
-    gmsa::can_be_used,
     carry_over::ad_account_is_prepared,
     carry_over::every_forest_can_be_reached,
     carry_over::nothing_is_flagged,

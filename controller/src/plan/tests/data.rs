@@ -25,7 +25,10 @@ const TABLES: [(&str, &[&str]); 8] = [
     ("agent/src/transfer/error.rs", &["transfer-"]),
     ("agent/src/fence/refusal.rs", &["fence-"]),
     ("agent/src/runner/step.rs", &["host-"]),
-    ("controller/src/commands/lease/break_glass.rs", &["word-", "one-", "no-"]),
+    (
+        "controller/src/commands/lease/break_glass.rs",
+        &["word-", "one-", "no-"],
+    ),
     ("shared/src/fence_case.rs", &["fence-"]),
 ];
 /// What begins like a rule there and is the name of a statement.
@@ -93,7 +96,12 @@ fn every_finding_has_a_file_of_its_severity() {
     for (file, id, severity) in made(&code) {
         match rule::get(id) {
             Some(r) if r.severity.contains(&severity) => {}
-            Some(_) => _ = missing.insert(format!("shared/rules/{id}.toml: severity lacks {} ({file})", severity.as_str())),
+            Some(_) => {
+                _ = missing.insert(format!(
+                    "shared/rules/{id}.toml: severity lacks {} ({file})",
+                    severity.as_str()
+                ))
+            }
             None => _ = missing.insert(format!("shared/rules/{id}.toml is missing ({file})")),
         }
     }
@@ -124,7 +132,8 @@ fn cases() -> impl Iterator<Item = &'static Case> {
 }
 
 /// The good worlds of the scenarios that have one here.
-const WORLDS: [(Scenario, fn() -> PlanInput); 2] = [(Scenario::MoveToFullSql, good), (Scenario::ReplaceServer, replaced)];
+const WORLDS: [(Scenario, fn() -> PlanInput); 2] =
+    [(Scenario::MoveToFullSql, good), (Scenario::ReplaceServer, replaced)];
 
 #[test]
 fn findings_say_what_their_files_say() {
@@ -256,8 +265,13 @@ fn an_unknown_that_a_gate_depends_on_blocks() {
         let fact = FACTS.iter().find(|f| f.name == *name).unwrap();
         assert!(matches!((fact.look)(&input), Seen::Unknown(_)), "{name}");
         let made = plan(&input);
-        let asks = |f: &Finding| f.severity == Severity::Warning && rule::get(&f.rule).is_some_and(|r| r.unknown_of.is_some());
-        assert!(made.blocked() || made.findings.iter().any(asks), "{name}: {:?}", rules_of(&made.findings));
+        let asks =
+            |f: &Finding| f.severity == Severity::Warning && rule::get(&f.rule).is_some_and(|r| r.unknown_of.is_some());
+        assert!(
+            made.blocked() || made.findings.iter().any(asks),
+            "{name}: {:?}",
+            rules_of(&made.findings)
+        );
         let of_gate = rule::all().filter(|r| !r.gates.is_empty() && r.facts.iter().any(|f| f == name));
         for rule in of_gate.filter(|r| r.concerns(Scenario::MoveToFullSql)) {
             let judged = made.verdicts.iter().find(|v| v.rule == rule.id).unwrap();

@@ -254,7 +254,9 @@ cases! {
     target_express_full: Blocker "target-express-full" <- |i| {
         i.target().engine_edition = 4;
         i.target().edition = "Express Edition (64-bit)".to_string();
-        i.source_db().files[0].bytes = 11 << 30;
+        for file in i.source_db().files.iter_mut().filter(|f| f.kind == "ROWS") {
+            file.bytes = 11 << 30;
+        }
     };
     target_has_another_engine: Warning "target-has-another-engine" <- |i| i.target().databases.push(DatabaseName {
         name: "FIMSynchronizationService".to_string(),
@@ -263,7 +265,9 @@ cases! {
     });
     target_name_is_an_alias: Warning "target-name-is-an-alias" <- |i| {
         i.target().connect_host = Some("adsync-sql.contoso.example".to_string());
-        i.new_server().reach[0].target = "adsync-sql.contoso.example,1433".to_string();
+        for r in &mut i.new_server().reach {
+            r.target = "adsync-sql.contoso.example,1433".to_string();
+        }
     };
     instance_port_unknown: Warning "instance-port-unknown" <- |i| {
         i.target().instance_name = Some("SYNC".to_string());
@@ -280,7 +284,6 @@ cases! {
         });
     };
     connect_host_memory: Warning "connect-host-memory" <- |i| i.new_host().memory_mb = Some(4_096);
-    service_account_gmsa_unusable: Blocker "service-account-gmsa-unusable" <- |i| i.new_server().gmsa_usable = Some(false);
     ad_account_permissions: Note "ad-account-permissions" <- |i| {
         i.adsync().features.insert("Microsoft.OptionalFeature.PasswordWriteBack".to_string(), "True".to_string());
     };
@@ -294,7 +297,9 @@ cases! {
     last_owner_differs: Warning "last-owner-differs" <- |i| i.adsync().last_owner = Some("SYNC77".to_string());
     source_auto_upgrades: Note "source-auto-upgrades" <- |i| {
         let holder = i.holder.as_mut().and_then(|h| h.inventory.as_mut());
-        holder.and_then(|h| h.connect.as_mut()).unwrap().auto_upgrade = Some("Enabled".to_string());
+        if let Some(connect) = holder.and_then(|h| h.connect.as_mut()) {
+            connect.auto_upgrade = Some("Enabled".to_string());
+        }
     };
     plan_incomplete: Blocker "plan-incomplete" <- |i| {
         // The database's name occurs in a problem that another rule speaks of: nobody says that the database is not there.
@@ -412,7 +417,10 @@ fn no_rule_lacks_a_case() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/plan");
     let mut ids = BTreeSet::new();
     let rules = std::fs::read_dir(folder.join("rules")).unwrap();
-    for path in rules.map(|f| f.unwrap().path()).chain([folder.join("common.rs"), folder.join("verdicts.rs")]) {
+    for path in rules
+        .map(|f| f.unwrap().path())
+        .chain([folder.join("common.rs"), folder.join("verdicts.rs")])
+    {
         let text = std::fs::read_to_string(&path).unwrap();
         for word in ["Finding::blocker(", "Finding::warning(", "Finding::note("] {
             for rest in text.split(word).skip(1) {

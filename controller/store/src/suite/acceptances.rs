@@ -41,7 +41,11 @@ pub(super) async fn they_have_a_reason_and_a_future(b: Bench) {
         let new = NewAcceptance {
             id: id!(AcceptanceId),
             migration,
-            rule: if broken == 0 { " ".into() } else { "target-is-express".into() },
+            rule: if broken == 0 {
+                " ".into()
+            } else {
+                "target-is-express".into()
+            },
             actor: "operator:ada".into(),
             reason: if broken == 1 { " ".into() } else { "change 4711".into() },
             until: (broken == 2).then_some(now),

@@ -185,7 +185,11 @@ impl Operator {
             migration: m.id.clone(),
             plan_digest: m.plan_digest.clone(),
             accept_warnings: accept.iter().map(|r| (*r).to_string()).collect(),
-            reason: if accept.is_empty() { String::new() } else { "a test accepts it".to_string() },
+            reason: if accept.is_empty() {
+                String::new()
+            } else {
+                "a test accepts it".to_string()
+            },
             accept_until: None,
         };
         Ok(self.client.clone().apply(request).await?.into_inner())

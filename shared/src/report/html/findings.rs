@@ -52,8 +52,17 @@ fn preflight(plan: &ReportPlan) -> Html {
 fn consent(f: &Finding, plan: &ReportPlan) -> Html {
     match (f.severity, &plan.applied_by) {
         (Severity::Warning, Some(by)) if plan.accepted_warnings.contains(&f.rule) => {
-            let told: Vec<String> = plan.acceptances.iter().filter(|a| a.rule == f.rule).map(taken).collect();
-            let text = if told.is_empty() { format!("accepted by {by}") } else { told.join("; ") };
+            let told: Vec<String> = plan
+                .acceptances
+                .iter()
+                .filter(|a| a.rule == f.rule)
+                .map(taken)
+                .collect();
+            let text = if told.is_empty() {
+                format!("accepted by {by}")
+            } else {
+                told.join("; ")
+            };
             Html::says("span", "accepted", text)
         }
         (Severity::Warning, _) => Html::says("span", "open", "not accepted"),
