@@ -7,13 +7,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use syncferry_proto::v1;
 use syncferry_shared::artifact::SetHeader;
-use syncferry_shared::{Finding, Millis};
 use syncferry_shared::fence::FencePreviewRequest;
 use syncferry_shared::inventory::{
-    BackupFacts, BackupRequest, DatabaseAddress, DatabaseFacts, HostFacts, InspectionRequest, InstallerFacts, InstanceFacts, Inventory, Problem,
-    ReachFacts,
+    BackupFacts, BackupRequest, DatabaseAddress, DatabaseFacts, HostFacts, InspectionRequest, InstallerFacts,
+    InstanceFacts, Inventory, Problem, ReachFacts,
 };
 use syncferry_shared::watch::WatchReport;
+use syncferry_shared::{Finding, Millis};
 
 use crate::clocks::Clocks;
 use crate::connect::msi;
@@ -247,7 +247,10 @@ impl Inspector {
                 });
             }
         };
-        let size = tokio::fs::metadata(self.host.local_path(&asked.path)).await.ok().map(|m| m.len());
+        let size = tokio::fs::metadata(self.host.local_path(&asked.path))
+            .await
+            .ok()
+            .map(|m| m.len());
         let finished = record.raw.get("BackupFinishDate").cloned();
         let finished_at = finished.as_deref().and_then(|text| {
             let text = text.trim().replacen(' ', "T", 1);
@@ -261,7 +264,10 @@ impl Inspector {
             backup_type: record.backup_type,
             has_checksums: record.has_checksums,
             is_damaged: record.is_damaged,
-            encryptor: record.encryptor.clone().or_else(|| files.iter().find_map(|f| f.tde.clone())),
+            encryptor: record
+                .encryptor
+                .clone()
+                .or_else(|| files.iter().find_map(|f| f.tde.clone())),
             finished,
             finished_at,
             header: SetHeader {

@@ -6,10 +6,10 @@ use uuid::Uuid;
 
 use crate::artifact::{Counts, SetHeader};
 use crate::card::Card;
+use crate::clock::Millis;
 use crate::connect_version::ConnectVersion;
 pub use crate::fence::{FenceDatabaseTask, ProbeIdentityTask, ReadIdentityTask, RemoveMarksTask};
 use crate::ids::{AgentId, ArtifactId, DatabaseId, HostId, JobId, MigrationId};
-use crate::clock::Millis;
 use crate::inventory::{AdsyncFacts, DatabaseAddress, ServiceFacts};
 use crate::lease::LeaseRef;
 
@@ -346,6 +346,9 @@ pub struct StopServerTask {
     /// The service as it was when the plan was made: what a cancellation puts back, should the agent's journal be lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<ServiceFacts>,
+    /// The SQL Server of its database is gone: a cancellation gives the service its start type back, and cannot expect it to start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sql_is_gone: bool,
 }
 
 /// Looks whether any synchronisation service is on a database.

@@ -113,12 +113,21 @@ impl Lab {
         Some(client.get_migration(request).await.ok()?.into_inner())
     }
 
-    async fn until(&self, running: &mut Running, scenario: &str, fits: impl Fn(&v1::Migration) -> bool) -> v1::Migration {
+    async fn until(
+        &self,
+        running: &mut Running,
+        scenario: &str,
+        fits: impl Fn(&v1::Migration) -> bool,
+    ) -> v1::Migration {
         let until = Instant::now() + PATIENCE;
         loop {
             let ended = running.child.try_wait().unwrap();
             assert!(ended.is_none(), "the lab ended before:\n{}", running.output());
-            assert!(Instant::now() < until, "it does not come to that:\n{}", running.output());
+            assert!(
+                Instant::now() < until,
+                "it does not come to that:\n{}",
+                running.output()
+            );
             if let Some(m) = self.migration(scenario).await.filter(&fits) {
                 return m;
             }
@@ -198,16 +207,33 @@ fn a_drill_says_what_a_recovery_takes_and_leaves_nothing() {
     let lab = Lab::new();
     let (exit, output) = lab.run(&["drill"]);
     assert_eq!(exit, 0, "{output}");
-    assert_eq!((lab.completed("target", "RESTORE DATABASE"), lab.completed("target", "DROP DATABASE")), (1, 1));
-    assert_eq!(lab.completed("target", "RENAME DATABASE"), 0, "it never gets a name for good");
+    assert_eq!(
+        (
+            lab.completed("target", "RESTORE DATABASE"),
+            lab.completed("target", "DROP DATABASE")
+        ),
+        (1, 1)
+    );
+    assert_eq!(
+        lab.completed("target", "RENAME DATABASE"),
+        0,
+        "it never gets a name for good"
+    );
     assert_eq!(lab.completed("source", "BACKUP DATABASE"), 1);
     assert_eq!(lab.backups(), 0, "{output}");
     for host in [OLD_SERVER, NEW_SERVER] {
         let e = lab.effects(host);
-        assert_eq!((e.msi_installs, e.wizards_completed, e.service_stops), (0, 0, 0), "{host}");
+        assert_eq!(
+            (e.msi_installs, e.wizards_completed, e.service_stops),
+            (0, 0, 0),
+            "{host}"
+        );
     }
     let report = lab.report().to_string();
-    assert!(report.contains("RTO of the database") && report.contains("\"RPO\""), "{report}");
+    assert!(
+        report.contains("RTO of the database") && report.contains("\"RPO\""),
+        "{report}"
+    );
     lab.assert_audit(&output);
 }
 
@@ -218,8 +244,15 @@ fn from_a_staging_server_to_an_active_one_and_the_old_one_retired() {
     assert_eq!(exit, 0, "{output}");
     let compared = lab.report();
     let compared = events(&compared, "job.succeeded");
-    assert!(compared.iter().any(|e| e["payload"]["job"] == "compare-with-active"), "{output}");
-    assert_eq!(lab.effects(OLD_SERVER).service_stops, 0, "the active server stays as it was");
+    assert!(
+        compared.iter().any(|e| e["payload"]["job"] == "compare-with-active"),
+        "{output}"
+    );
+    assert_eq!(
+        lab.effects(OLD_SERVER).service_stops,
+        0,
+        "the active server stays as it was"
+    );
     assert_eq!(lab.effects(NEW_SERVER).exports, 0, "a staging server exports nothing");
 
     let (exit, output) = lab.run(&["switch-active"]);
@@ -239,7 +272,10 @@ fn from_a_staging_server_to_an_active_one_and_the_old_one_retired() {
     assert!(seq(handed[0]) < gate("Take SYNC02 out of staging mode"));
     assert!(gate("Review and approve what SYNC02 will export") < gate("Put SYNC01 into staging mode"));
     let by_name = events(&report, "gate.claimed");
-    assert!(by_name.len() >= 2 && by_name.iter().all(|e| e["actor"] == "operator:admin"), "{by_name:?}");
+    assert!(
+        by_name.len() >= 2 && by_name.iter().all(|e| e["actor"] == "operator:admin"),
+        "{by_name:?}"
+    );
 
     let (exit, output) = lab.run(&["decommission"]);
     assert_eq!(exit, 0, "{output}");
@@ -248,7 +284,10 @@ fn from_a_staging_server_to_an_active_one_and_the_old_one_retired() {
     assert!(lab.effects(NEW_SERVER).exports > 0 || lab.state(NEW_SERVER).service("ADSync").is_some());
     let report = lab.report();
     assert_eq!(events(&report, "lease.freed").len(), 1, "{output}");
-    assert!(report.to_string().contains("ConnectSyncProvisioning_SYNC01"), "leftovers are named");
+    assert!(
+        report.to_string().contains("ConnectSyncProvisioning_SYNC01"),
+        "leftovers are named"
+    );
     lab.assert_audit(&output);
 }
 
@@ -275,17 +314,28 @@ async fn a_switch_is_cancelled_before_the_old_server_went_into_staging_mode() {
 fn assert_restored(lab: &Lab, output: &str) {
     let old = lab.state(OLD_SERVER);
     let service = old.service("ADSync").unwrap();
-    assert_eq!(service.start, StartType::Disabled, "it does not export when its SQL Server returns\n{output}");
+    assert_eq!(
+        service.start,
+        StartType::Disabled,
+        "it does not export when its SQL Server returns\n{output}"
+    );
     assert_ne!(service.state, ServiceState::Running, "{output}");
     let new = lab.effects(NEW_SERVER);
-    assert_eq!((new.msi_installs, new.wizards_completed, new.exports), (1, 1, 0), "{output}");
+    assert_eq!(
+        (new.msi_installs, new.wizards_completed, new.exports),
+        (1, 1, 0),
+        "{output}"
+    );
     let report = lab.report();
     assert_eq!(report["state"], "succeeded", "{output}");
     let freed = events(&report, "lease.freed");
     assert_eq!(freed.len(), 1, "{output}");
     let install = events(&report, "job.offered");
     let install = install.iter().find(|e| e["payload"]["job"] == "install").unwrap();
-    assert!(freed[0]["seq"].as_i64() < install["seq"].as_i64(), "proven out before anything is installed");
+    assert!(
+        freed[0]["seq"].as_i64() < install["seq"].as_i64(),
+        "proven out before anything is installed"
+    );
     lab.assert_audit(output);
 }
 
@@ -313,7 +363,10 @@ fn a_file_that_somebody_has_is_restored_without_a_manifest() {
     assert_restored(&lab, &output);
     let report = lab.report().to_string();
     assert!(report.contains("nothing-to-compare-with"), "what is unknown is said");
-    assert!(lab.world().on_drive("SQL01", r"D:\Backup\ADSync.bak").unwrap().exists(), "it is somebody's, and stays");
+    assert!(
+        lab.world().on_drive("SQL01", r"D:\Backup\ADSync.bak").unwrap().exists(),
+        "it is somebody's, and stays"
+    );
 }
 
 /// Cancelled at the wizard: the copy is dropped, the new server is uninstalled, the old one has its lease and its start type.
@@ -330,8 +383,16 @@ async fn a_restore_is_cancelled_at_the_wizard() {
     let (exit, output) = tokio::task::spawn_blocking(|| running.wait()).await.unwrap();
     assert_eq!(exit, CANCELLED, "{output}");
     let new = lab.effects(NEW_SERVER);
-    assert_eq!((new.msi_installs, new.msi_uninstalls, new.wizards_completed), (1, 1, 0), "{output}");
-    assert_eq!(lab.state(OLD_SERVER).service("ADSync").unwrap().start, StartType::Automatic, "{output}");
+    assert_eq!(
+        (new.msi_installs, new.msi_uninstalls, new.wizards_completed),
+        (1, 1, 0),
+        "{output}"
+    );
+    assert_eq!(
+        lab.state(OLD_SERVER).service("ADSync").unwrap().start,
+        StartType::Automatic,
+        "{output}"
+    );
     // The drill's scratch copy, and the restored one.
     assert_eq!(lab.completed("target", "DROP DATABASE"), 2, "{output}");
     let report = lab.report();

@@ -40,7 +40,8 @@ impl Look for Close {
             gate.saw(cx, Sight::Waiting, &waiting).await?;
             gate.next_look(cx, cx.env.pace.look_again).await?;
             if gate.claimed() {
-                gate.saw(cx, Sight::Proven, "attested by the operator who completed the gate").await?;
+                gate.saw(cx, Sight::Proven, "attested by the operator who completed the gate")
+                    .await?;
                 for task in &open {
                     cx.saw("attested", task);
                 }

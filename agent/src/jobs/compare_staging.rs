@@ -38,7 +38,11 @@ impl Look for Compare {
             let of: Vec<&Line> = lines.iter().filter(|l| l.kind == kind).collect();
             cx.saw(
                 format!("{found} that differ"),
-                if of.is_empty() { "none".to_string() } else { of.len().to_string() },
+                if of.is_empty() {
+                    "none".to_string()
+                } else {
+                    of.len().to_string()
+                },
             );
         }
         cx.findings.extend(told(&lines));
@@ -69,7 +73,10 @@ pub(super) fn told(lines: &[Line]) -> Vec<Finding> {
     let of = |kind: Kind| lines.iter().filter(move |l| l.kind == kind).take(40);
     let mut found = Vec::new();
     if of(Kind::Configuration).next().is_some() {
-        let mut f = Finding::warning("staging-differs", "The staging server is configured differently from the active one");
+        let mut f = Finding::warning(
+            "staging-differs",
+            "The staging server is configured differently from the active one",
+        );
         for l in of(Kind::Configuration) {
             f = f.saw(&l.what, format!("active: {}; staging: {}", l.active, l.staging));
         }
@@ -78,11 +85,16 @@ pub(super) fn told(lines: &[Line]) -> Vec<Finding> {
         ));
     }
     if of(Kind::Numbers).next().is_some() {
-        let mut f = Finding::note("staging-counts-differ", "Numbers of the staging server differ from the active one's");
+        let mut f = Finding::note(
+            "staging-counts-differ",
+            "Numbers of the staging server differ from the active one's",
+        );
         for l in of(Kind::Numbers) {
             f = f.saw(&l.what, format!("active: {}; staging: {}", l.active, l.staging));
         }
-        found.push(f.source(OURS).next("Small differences are two servers at different moments. Large ones: look at the run profiles of both."));
+        found.push(f.source(OURS).next(
+            "Small differences are two servers at different moments. Large ones: look at the run profiles of both.",
+        ));
     }
     found
 }
@@ -108,10 +120,30 @@ pub(super) fn difference(active: &AdsyncFacts, staging: &AdsyncFacts) -> Vec<Lin
     let number = |n: Option<i64>| n.map_or("unknown".to_string(), |n| n.to_string());
     let text = |t: Option<&String>| t.cloned().unwrap_or_else(|| "not set".to_string());
     let configured = Kind::Configuration;
-    differ(configured, "connectors".into(), list(&active.counts.connectors), list(&staging.counts.connectors));
-    differ(configured, "forests".into(), list(&active.forests), list(&staging.forests));
-    differ(configured, "synchronisation rules".into(), number(active.counts.rules), number(staging.counts.rules));
-    differ(configured, "rules of your own".into(), number(active.custom_rules), number(staging.custom_rules));
+    differ(
+        configured,
+        "connectors".into(),
+        list(&active.counts.connectors),
+        list(&staging.counts.connectors),
+    );
+    differ(
+        configured,
+        "forests".into(),
+        list(&active.forests),
+        list(&staging.forests),
+    );
+    differ(
+        configured,
+        "synchronisation rules".into(),
+        number(active.counts.rules),
+        number(staging.counts.rules),
+    );
+    differ(
+        configured,
+        "rules of your own".into(),
+        number(active.custom_rules),
+        number(staging.custom_rules),
+    );
     differ(
         configured,
         "sign-in method".into(),
@@ -132,7 +164,12 @@ pub(super) fn difference(active: &AdsyncFacts, staging: &AdsyncFacts) -> Vec<Lin
         ("dbo.mms_connectorspace", "objects in connector spaces"),
         ("dbo.mms_metaverse", "objects in the metaverse"),
     ] {
-        differ(Kind::Numbers, what.into(), tables(active, table), tables(staging, table));
+        differ(
+            Kind::Numbers,
+            what.into(),
+            tables(active, table),
+            tables(staging, table),
+        );
     }
     let pending: BTreeSet<&String> = active
         .counts
@@ -142,7 +179,12 @@ pub(super) fn difference(active: &AdsyncFacts, staging: &AdsyncFacts) -> Vec<Lin
         .collect();
     for name in pending {
         let of = |f: &AdsyncFacts| f.counts.pending_exports.get(name).copied().unwrap_or(0).to_string();
-        differ(Kind::Numbers, format!("pending exports to {name}"), of(active), of(staging));
+        differ(
+            Kind::Numbers,
+            format!("pending exports to {name}"),
+            of(active),
+            of(staging),
+        );
     }
     lines
 }

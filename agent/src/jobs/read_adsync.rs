@@ -50,10 +50,13 @@ pub(super) async fn read(cx: &Cx, database: &DatabaseIdentity) -> Result<AdsyncF
     server.close().await;
     facts.ok_or_else(|| {
         StepError::failed(
-            Finding::blocker("not-adsync", format!("{name} is not a database of Microsoft Entra Connect"))
-                .saw("dbo.mms_server_configuration and dbo.mms_management_agent", "not there")
-                .source(OURS)
-                .next("Find out which database the ADSync service uses, register that one and plan again."),
+            Finding::blocker(
+                "not-adsync",
+                format!("{name} is not a database of Microsoft Entra Connect"),
+            )
+            .saw("dbo.mms_server_configuration and dbo.mms_management_agent", "not there")
+            .source(OURS)
+            .next("Find out which database the ADSync service uses, register that one and plan again."),
         )
     })
 }

@@ -132,8 +132,12 @@ impl Look for Review {
                 // Nobody approved what they did not see.
                 return Err(changed(&shown, &now).into());
             }
-            gate.saw(cx, Sight::Proven, &format!("approved by the operator who completed the gate: {text}"))
-                .await?;
+            gate.saw(
+                cx,
+                Sight::Proven,
+                &format!("approved by the operator who completed the gate: {text}"),
+            )
+            .await?;
             for (connector, by) in &shown.by_connector {
                 cx.saw(format!("approved exports to {connector}"), line(by));
             }
@@ -177,18 +181,27 @@ fn threshold(features: &BTreeMap<String, String>) -> Option<i64> {
 }
 
 fn words(threshold: Option<i64>) -> String {
-    threshold.map_or("off: nothing stops a mass deletion".to_string(), |n| format!("{n} deletions per run"))
+    threshold.map_or("off: nothing stops a mass deletion".to_string(), |n| {
+        format!("{n} deletions per run")
+    })
 }
 
 fn line(by: &BTreeMap<String, i64>) -> String {
-    by.iter().map(|(what, n)| format!("{n} {what}")).collect::<Vec<_>>().join(", ")
+    by.iter()
+        .map(|(what, n)| format!("{n} {what}"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn summary(p: &PendingExports) -> String {
     if p.by_connector.is_empty() {
         return "nothing is pending".to_string();
     }
-    let all: Vec<String> = p.by_connector.iter().map(|(c, by)| format!("{c}: {}", line(by))).collect();
+    let all: Vec<String> = p
+        .by_connector
+        .iter()
+        .map(|(c, by)| format!("{c}: {}", line(by)))
+        .collect();
     all.join("; ")
 }
 
@@ -234,7 +247,12 @@ mod tests {
 
     #[test]
     fn deletions_above_the_limit_are_pointed_at() {
-        let points = |p: &PendingExports, t| card("SYNC02", p, t).fields.iter().any(|f| f.label == "Look at this first");
+        let points = |p: &PendingExports, t| {
+            card("SYNC02", p, t)
+                .fields
+                .iter()
+                .any(|f| f.label == "Look at this first")
+        };
         assert!(!points(&pending(500), Some(500)));
         assert!(points(&pending(501), Some(500)));
         assert!(points(&pending(1), None), "nothing would stop it");
@@ -243,11 +261,18 @@ mod tests {
 
     #[test]
     fn the_limit_is_what_the_database_says() {
-        let of = |pairs: &[(&str, &str)]| threshold(&pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect());
+        let of =
+            |pairs: &[(&str, &str)]| threshold(&pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect());
         assert_eq!(of(&[]), Some(500));
         assert_eq!(of(&[("ExportDeletionThresholdValue", "50")]), Some(50));
-        assert_eq!(of(&[("ExportDeletionThreshold", "0"), ("ExportDeletionThresholdValue", "50")]), None);
-        assert_eq!(of(&[("ExportDeletionThreshold", "1"), ("ExportDeletionThresholdValue", "50")]), Some(50));
+        assert_eq!(
+            of(&[("ExportDeletionThreshold", "0"), ("ExportDeletionThresholdValue", "50")]),
+            None
+        );
+        assert_eq!(
+            of(&[("ExportDeletionThreshold", "1"), ("ExportDeletionThresholdValue", "50")]),
+            Some(50)
+        );
     }
 
     #[test]

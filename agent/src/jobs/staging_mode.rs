@@ -39,7 +39,10 @@ pub(super) fn card(server: &str, on: bool) -> Card {
             "On {server}: start Microsoft Entra Connect, Configure > Configure staging mode, sign in, and bring the server {verb} staging mode. Then Configure, and Exit."
         ),
         fields: vec![
-            Field::exact("Command", r#""C:\Program Files\Microsoft Azure Active Directory Connect\AzureADConnect.exe""#),
+            Field::exact(
+                "Command",
+                r#""C:\Program Files\Microsoft Azure Active Directory Connect\AzureADConnect.exe""#,
+            ),
             Field::exact("Enable staging mode", if on { "yes" } else { "no" }),
             Field::yours(
                 "Account",
@@ -97,33 +100,57 @@ fn seen(facts: &ConnectFacts) -> Value {
 
 /// What the machine shows.
 fn judge(facts: &ConnectFacts, task: &StagingModeTask) -> (Sight, String) {
-    if let Some(p) = facts.parameters.as_ref().filter(|p| !p.database.eq_ignore_ascii_case(&task.database)) {
+    if let Some(p) = facts
+        .parameters
+        .as_ref()
+        .filter(|p| !p.database.eq_ignore_ascii_case(&task.database))
+    {
         return (
             Sight::Contradicted,
-            format!("the server uses another database than in the plan ({}): {}", task.database, shown(p)),
+            format!(
+                "the server uses another database than in the plan ({}): {}",
+                task.database,
+                shown(p)
+            ),
         );
     }
     match (&facts.service, &facts.scheduler) {
         (Some(s), Some(sch)) if s.state.eq_ignore_ascii_case("running") && sch.staging_mode == task.on => {
             if task.on && sch.cycle_in_progress {
-                return (Sight::InProgress, "StagingModeEnabled is True, and a cycle still runs".to_string());
+                return (
+                    Sight::InProgress,
+                    "StagingModeEnabled is True, and a cycle still runs".to_string(),
+                );
             }
-            (Sight::Proven, format!("StagingModeEnabled is {}", if task.on { "True" } else { "False" }))
+            (
+                Sight::Proven,
+                format!("StagingModeEnabled is {}", if task.on { "True" } else { "False" }),
+            )
         }
         (Some(s), Some(sch)) if s.state.eq_ignore_ascii_case("running") => (
             Sight::Waiting,
-            format!("StagingModeEnabled is {}", if sch.staging_mode { "True" } else { "False" }),
+            format!(
+                "StagingModeEnabled is {}",
+                if sch.staging_mode { "True" } else { "False" }
+            ),
         ),
         // A service that can neither run nor start exports nothing: that is as good as staging mode, and more.
-        (Some(s), _) if task.on && s.state.eq_ignore_ascii_case("stopped") && s.start.eq_ignore_ascii_case("disabled") => (
-            Sight::Proven,
-            "the service ADSync is stopped and disabled: it exports nothing".to_string(),
-        ),
+        (Some(s), _)
+            if task.on && s.state.eq_ignore_ascii_case("stopped") && s.start.eq_ignore_ascii_case("disabled") =>
+        {
+            (
+                Sight::Proven,
+                "the service ADSync is stopped and disabled: it exports nothing".to_string(),
+            )
+        }
         (Some(s), None) if s.state.eq_ignore_ascii_case("running") => {
             (Sight::InProgress, "Get-ADSyncScheduler does not answer yet".to_string())
         }
         (Some(s), _) => (Sight::Waiting, format!("the service ADSync is {}", s.state)),
-        (None, _) => (Sight::Contradicted, "there is no service ADSync on this server".to_string()),
+        (None, _) => (
+            Sight::Contradicted,
+            "there is no service ADSync on this server".to_string(),
+        ),
     }
 }
 
@@ -164,12 +191,29 @@ mod tests {
         };
         let sight = |f: &ConnectFacts, on| judge(f, &task(on)).0;
         assert_eq!(sight(&facts("running", "automatic", true, false), true), Sight::Proven);
-        assert_eq!(sight(&facts("running", "automatic", true, true), true), Sight::InProgress, "it may still export");
-        assert_eq!(sight(&facts("running", "automatic", false, false), true), Sight::Waiting);
-        assert_eq!(sight(&facts("running", "automatic", false, false), false), Sight::Proven);
-        assert_eq!(sight(&facts("stopped", "automatic", false, false), true), Sight::Waiting, "it would start again");
+        assert_eq!(
+            sight(&facts("running", "automatic", true, true), true),
+            Sight::InProgress,
+            "it may still export"
+        );
+        assert_eq!(
+            sight(&facts("running", "automatic", false, false), true),
+            Sight::Waiting
+        );
+        assert_eq!(
+            sight(&facts("running", "automatic", false, false), false),
+            Sight::Proven
+        );
+        assert_eq!(
+            sight(&facts("stopped", "automatic", false, false), true),
+            Sight::Waiting,
+            "it would start again"
+        );
         assert_eq!(sight(&facts("stopped", "disabled", false, false), true), Sight::Proven);
-        assert_eq!(sight(&facts("stopped", "disabled", false, false), false), Sight::Waiting);
+        assert_eq!(
+            sight(&facts("stopped", "disabled", false, false), false),
+            Sight::Waiting
+        );
         let mut other = facts("running", "automatic", true, false);
         other.parameters.as_mut().unwrap().database = "ADSync2".into();
         assert_eq!(sight(&other, true), Sight::Contradicted);

@@ -121,7 +121,7 @@ struct StopService(Arc<StopServerTask>);
 
 impl StopService {
     /// Puts the start type and the state back to what they were before this attempt or an earlier one changed them.
-    async fn put_back(cx: &Cx, before: &Value) -> Result<(), StepError> {
+    async fn put_back(&self, cx: &mut Cx, before: &Value) -> Result<(), StepError> {
         let before: Option<ServiceFacts> = before
             .get("before")
             .cloned()
@@ -137,10 +137,23 @@ impl StopService {
             before.state.eq_ignore_ascii_case("running"),
             now.state.eq_ignore_ascii_case("running"),
         );
-        if ran && !runs {
-            cx.env.host.start_sync_service().await?;
+        if !ran || runs {
+            return Ok(());
         }
-        Ok(())
+        match cx.env.host.start_sync_service().await {
+            // Without its SQL Server it does not start, and that is not ours to undo: its start type is what it was.
+            Err(error) if self.0.sql_is_gone => {
+                cx.findings.push(
+                    Finding::note("service-not-started", "The service has its start type back and did not start")
+                        .saw("service ADSync", error)
+                        .saw("start type", &before.start)
+                        .source(OURS)
+                        .next("Nothing: its SQL Server is gone. It starts by itself when that is back and the machine is restarted, and then it exports again."),
+                );
+                Ok(())
+            }
+            other => Ok(other?),
+        }
     }
 }
 
@@ -190,11 +203,11 @@ impl Step for StopService {
         true
     }
     async fn undo(&self, cx: &mut Cx, evidence: &Value) -> Result<(), StepError> {
-        Self::put_back(cx, evidence).await
+        self.put_back(cx, evidence).await
     }
     async fn discard(&self, cx: &mut Cx) -> Result<(), StepError> {
         let before = cx.intent().cloned().unwrap_or_default();
-        Self::put_back(cx, &before).await
+        self.put_back(cx, &before).await
     }
 }
 

@@ -67,17 +67,30 @@ impl Look for Gone {
 }
 
 fn judge(facts: &ConnectFacts) -> (Sight, String) {
-    if let Some(s) = facts.service.as_ref().filter(|s| s.state.eq_ignore_ascii_case("running")) {
+    if let Some(s) = facts
+        .service
+        .as_ref()
+        .filter(|s| s.state.eq_ignore_ascii_case("running"))
+    {
         return (
             Sight::Contradicted,
-            format!("the service ADSync is running again, start type {}: stop and disable it", s.start),
+            format!(
+                "the service ADSync is running again, start type {}: stop and disable it",
+                s.start
+            ),
         );
     }
     match (&facts.service, facts.products.first()) {
         (None, None) => (Sight::Proven, "neither Connect nor its service is there".to_string()),
         (Some(_), Some(p)) => (Sight::Waiting, format!("{} {} is installed", p.name, p.version)),
-        (None, Some(p)) => (Sight::InProgress, format!("the service is gone; {} {} is still installed", p.name, p.version)),
-        (Some(_), None) => (Sight::InProgress, "the product is gone; its service is still there".to_string()),
+        (None, Some(p)) => (
+            Sight::InProgress,
+            format!("the service is gone; {} {} is still installed", p.name, p.version),
+        ),
+        (Some(_), None) => (
+            Sight::InProgress,
+            "the product is gone; its service is still there".to_string(),
+        ),
     }
 }
 

@@ -60,7 +60,10 @@ pub(super) fn say(cx: &mut Cx, facts: &AdsyncFacts) {
         "ServerConfigurationVersion",
         facts.connect_version.map_or_else(unknown, |v| v.to_string()),
     );
-    cx.saw("last synchronisation", facts.last_sync.map_or_else(unknown, Millis::rfc3339));
+    cx.saw(
+        "last synchronisation",
+        facts.last_sync.map_or_else(unknown, Millis::rfc3339),
+    );
     cx.saw("last used by", facts.last_owner.clone().unwrap_or_else(unknown));
     cx.saw("forests", facts.forests.join(", "));
     cx.saw("connectors", facts.counts.connectors.join(", "));
@@ -70,22 +73,29 @@ pub(super) fn say(cx: &mut Cx, facts: &AdsyncFacts) {
 fn judge(facts: Option<&AdsyncFacts>, task: &VerifyRestoredTask, now: Millis) -> (Vec<Finding>, Vec<Finding>) {
     let name = &task.database.address.database;
     let (mut bad, mut told) = (Vec::new(), Vec::new());
-    let cancel = "Nothing was installed. Cancel the migration, which drops the copy again, and plan with another backup.";
+    let cancel =
+        "Nothing was installed. Cancel the migration, which drops the copy again, and plan with another backup.";
     let Some(facts) = facts else {
         bad.push(
-            Finding::blocker("not-adsync", format!("{name} is not a database of Microsoft Entra Connect"))
-                .saw("dbo.mms_server_configuration and dbo.mms_management_agent", "not there")
-                .source(OURS)
-                .next(cancel),
+            Finding::blocker(
+                "not-adsync",
+                format!("{name} is not a database of Microsoft Entra Connect"),
+            )
+            .saw("dbo.mms_server_configuration and dbo.mms_management_agent", "not there")
+            .source(OURS)
+            .next(cancel),
         );
         return (bad, told);
     };
     if facts.empty {
         bad.push(
-            Finding::blocker("database-is-empty", format!("{name} has its tables and nothing in them"))
-                .saw("dbo.mms_management_agent", "no rows")
-                .source(PAGE)
-                .next(cancel),
+            Finding::blocker(
+                "database-is-empty",
+                format!("{name} has its tables and nothing in them"),
+            )
+            .saw("dbo.mms_management_agent", "no rows")
+            .source(PAGE)
+            .next(cancel),
         );
     }
     match facts.connect_version {
@@ -179,12 +189,18 @@ mod tests {
             connect_version: None,
             ..good.clone()
         };
-        assert_eq!(rules(Some(&stale)), (vec![], vec!["database-version-unknown".into(), "sync-too-old".into()]));
+        assert_eq!(
+            rules(Some(&stale)),
+            (vec![], vec!["database-version-unknown".into(), "sync-too-old".into()])
+        );
         let empty = AdsyncFacts {
             empty: true,
             last_sync: None,
             ..good
         };
-        assert_eq!(rules(Some(&empty)), (vec!["database-is-empty".into()], vec!["last-sync-unknown".into()]));
+        assert_eq!(
+            rules(Some(&empty)),
+            (vec!["database-is-empty".into()], vec!["last-sync-unknown".into()])
+        );
     }
 }

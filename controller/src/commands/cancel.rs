@@ -87,7 +87,9 @@ async fn switched(tx: &mut dyn Tx, m: &Migration) -> Result<Option<Finding>, Pro
     if m.scenario != Scenario::SwitchActive || m.state == MigrationState::Planned {
         return Ok(None);
     }
-    let Ok(plan) = super::apply::plan_of(m) else { return Ok(None) };
+    let Ok(plan) = super::apply::plan_of(m) else {
+        return Ok(None);
+    };
     let Some(h) = plan.handover else { return Ok(None) };
     let lease = tx.lease(&h.resource).await?.filter(|l| l.holder == Some(h.to));
     Ok(lease.map(|lease| {
@@ -95,7 +97,10 @@ async fn switched(tx: &mut dyn Tx, m: &Migration) -> Result<Option<Finding>, Pro
             "past-point-of-no-return",
             format!("{} is {}'s already", h.lease_name, h.to_name),
         )
-        .saw(format!("lease {}", lease.resource), format!("{}, epoch {}", lease.state, lease.epoch))
+        .saw(
+            format!("lease {}", lease.resource),
+            format!("{}, epoch {}", lease.state, lease.epoch),
+        )
         .source("Syncferry: the plan's rollback ends where the export changes hands")
         .next(format!(
             "Finish the migration. To go back afterwards: `syncferry plan switch-active --to {}`.",

@@ -83,7 +83,10 @@ fn way(typed: &Typed) -> Result<HandoverWay, Problem> {
     };
     HandoverWay::parse(&word).ok_or_else(|| {
         let ways: Vec<&str> = HandoverWay::ALL.iter().map(|w| w.as_str()).collect();
-        Problem::Invalid(format!("'{word}' is no way to hand over; there are: {}", ways.join(", ")))
+        Problem::Invalid(format!(
+            "'{word}' is no way to hand over; there are: {}",
+            ways.join(", ")
+        ))
     })
 }
 
@@ -91,10 +94,16 @@ fn way(typed: &Typed) -> Result<HandoverWay, Problem> {
 async fn host_with(tx: &mut dyn Tx, site: &Site, name: &str, role: HostRole) -> Result<Host, Problem> {
     let host = find::host(tx, name).await?;
     if host.site != site.id {
-        return Err(Problem::Invalid(format!("{} belongs to another site than {}", host.name, site.name)));
+        return Err(Problem::Invalid(format!(
+            "{} belongs to another site than {}",
+            host.name, site.name
+        )));
     }
     if !host.roles.contains(&role) {
-        return Err(Problem::Invalid(format!("host {} does not have the role {role}", host.name)));
+        return Err(Problem::Invalid(format!(
+            "host {} does not have the role {role}",
+            host.name
+        )));
     }
     Ok(host)
 }
@@ -102,7 +111,10 @@ async fn host_with(tx: &mut dyn Tx, site: &Site, name: &str, role: HostRole) -> 
 async fn database_of_site(tx: &mut dyn Tx, site: &Site, name: &str) -> Result<Database, Problem> {
     let database = find::database(tx, name).await?;
     if database.site != site.id {
-        return Err(Problem::Invalid(format!("the database belongs to another site than {}", site.name)));
+        return Err(Problem::Invalid(format!(
+            "the database belongs to another site than {}",
+            site.name
+        )));
     }
     Ok(database)
 }
@@ -140,12 +152,7 @@ fn request(scenario: Scenario, site: &Site, typed: &Typed, target: &Host, connec
 }
 
 /// From what was typed to a request and its questions.
-pub(super) async fn of(
-    tx: &mut dyn Tx,
-    scenario: Scenario,
-    site: &Site,
-    typed: &Typed,
-) -> Result<Concerned, Problem> {
+pub(super) async fn of(tx: &mut dyn Tx, scenario: Scenario, site: &Site, typed: &Typed) -> Result<Concerned, Problem> {
     match scenario {
         Scenario::RestoreFromBackup => restore(tx, site, typed).await,
         Scenario::Drill => drill(tx, site, typed).await,
@@ -313,12 +320,7 @@ async fn decommission(tx: &mut dyn Tx, site: &Site, typed: &Typed) -> Result<Con
 }
 
 /// The backup that is meant: a file on the target, or an artifact of the site.
-async fn backup(
-    tx: &mut dyn Tx,
-    site: &Site,
-    typed: &Typed,
-    r: &mut PlanRequest,
-) -> Result<Option<Artifact>, Problem> {
+async fn backup(tx: &mut dyn Tx, site: &Site, typed: &Typed, r: &mut PlanRequest) -> Result<Option<Artifact>, Problem> {
     r.backup_file = filled(&typed.backup_file);
     let named = filled(&typed.artifact);
     if r.backup_file.is_some() && named.is_some() {
@@ -345,7 +347,10 @@ async fn backup(
         let tail = named.replace('-', "").to_ascii_lowercase();
         all.retain(|a| a.id.0.simple().to_string().ends_with(&tail));
         if all.len() > 1 {
-            return Err(Problem::Invalid(format!("'{named}' fits {} artifacts; give more of the id", all.len())));
+            return Err(Problem::Invalid(format!(
+                "'{named}' fits {} artifacts; give more of the id",
+                all.len()
+            )));
         }
     }
     let found = all.pop().ok_or_else(|| {

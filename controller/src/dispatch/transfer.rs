@@ -29,7 +29,10 @@ async fn names(tx: &mut dyn Tx, job: &Job, artifact: ArtifactId) -> Result<bool,
         return Ok(false);
     };
     let plan = crate::commands::apply::plan_of(&m)?;
-    Ok(plan.values.and_then(|v| v.backup).is_some_and(|b| b.artifact == artifact))
+    Ok(plan
+        .values
+        .and_then(|v| v.backup)
+        .is_some_and(|b| b.artifact == artifact))
 }
 
 /// Issues a ticket.

@@ -95,7 +95,10 @@ pub fn sign_in_tasks(server: &str) -> Vec<Card> {
         card(
             page,
             instruction,
-            vec![Field::yours("Done, or does not concern this site", "your word, by completing the gate")],
+            vec![Field::yours(
+                "Done, or does not concern this site",
+                "your word, by completing the gate",
+            )],
         )
     };
     vec![

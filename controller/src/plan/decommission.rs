@@ -2,11 +2,11 @@
 //! disabled → its lease becomes free with that proof → a person uninstalls Connect, and the agent sees it gone → its database is
 //! retired in Syncferry. What it leaves in the directory and on its SQL Server is named, and stays.
 
+use syncferry_shared::ConnectVersion;
 use syncferry_shared::Finding;
 use syncferry_shared::lease::Resource;
 use syncferry_shared::plan::{HandoverWay, Plan, PlanValues, PlannedHandover, Stage};
 use syncferry_shared::spec::{DatabaseIdentity, ExpectedConnect, JobKind};
-use syncferry_shared::ConnectVersion;
 
 use super::common::{self, Jobs, beside, lines, stage};
 use super::replace_server::old_service;

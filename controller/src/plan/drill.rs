@@ -154,7 +154,10 @@ fn stages(input: &PlanInput, v: &PlanValues) -> Vec<Stage> {
     let bring = match &v.backup {
         Some(b) if b.here => format!("hash {} and hold it against its manifest", b.path),
         Some(b) => format!("fetch {} from the agent that has it, every chunk verified", b.path),
-        None => format!("fetch the backup from the agent on {}, every chunk verified", input.source_host.name),
+        None => format!(
+            "fetch the backup from the agent on {}, every chunk verified",
+            input.source_host.name
+        ),
     };
     let drill = beside(jobs.job(
         "drill-restore",

@@ -20,10 +20,7 @@ pub fn plan(input: &PlanInput) -> Plan {
         findings.insert(0, incomplete(input));
     }
     let mut jobs = Jobs::new(&input.ids.jobs);
-    let stages = values
-        .as_ref()
-        .map(|v| stages(input, v, &mut jobs))
-        .unwrap_or_default();
+    let stages = values.as_ref().map(|v| stages(input, v, &mut jobs)).unwrap_or_default();
     let rollback = values.as_ref().map(|v| rollback(input, v)).unwrap_or_default();
     Plan {
         migration: input.ids.migration,

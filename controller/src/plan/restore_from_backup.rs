@@ -137,7 +137,11 @@ fn stages(input: &PlanInput, v: &PlanValues) -> (Vec<Stage>, Option<PlannedHando
     stages.push(stage("verify the copy", vec![verify]));
     let registered = input.request.knows_source();
     // A server that no lease speaks of is stopped all the same, under the seat of the new one.
-    let resource = if registered { Resource::database(v.source.id) } else { target.clone() };
+    let resource = if registered {
+        Resource::database(v.source.id)
+    } else {
+        target.clone()
+    };
     if let Some(old) = stopped(input) {
         let stop = jobs.job(
             "stop-old-server",
@@ -202,12 +206,18 @@ fn stages(input: &PlanInput, v: &PlanValues) -> (Vec<Stage>, Option<PlannedHando
 }
 
 fn restore(input: &PlanInput, v: &PlanValues, jobs: &mut Jobs<'_>) -> syncferry_shared::plan::PlannedJob {
-    let mut changes = vec![format!("a new database [{}] on {}", v.expect.database, v.target_server_name)];
+    let mut changes = vec![format!(
+        "a new database [{}] on {}",
+        v.expect.database, v.target_server_name
+    )];
     let bring = match &v.backup {
         Some(b) if b.here && b.root.is_empty() => format!("hash {}, for the record: there is no manifest", b.path),
         Some(b) if b.here => format!("hash {} and hold it against its manifest", b.path),
         Some(b) => {
-            changes.insert(0, "a copy of the backup in the staging folder, deleted at the end".to_string());
+            changes.insert(
+                0,
+                "a copy of the backup in the staging folder, deleted at the end".to_string(),
+            );
             format!("fetch {} from the agent that has it, every chunk verified", b.path)
         }
         None => String::new(),
@@ -268,7 +278,9 @@ fn handover(input: &PlanInput, resource: &Resource, stage: usize) -> PlannedHand
     let from = old.map_or("nobody", |h| h.name.as_str()).to_string();
     let (lease, to) = (&input.source.lease_name, &input.connect_host.name);
     let mut steps = match way {
-        HandoverWay::Host => vec![format!("the agent on {from} saw the service ADSync stopped and disabled")],
+        HandoverWay::Host => vec![format!(
+            "the agent on {from} saw the service ADSync stopped and disabled"
+        )],
         HandoverWay::PowerOff => vec![
             format!("wait until the lease of {lease} is free with a proof"),
             command(way, lease, &from),

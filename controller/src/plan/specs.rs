@@ -105,6 +105,7 @@ pub fn spec(plan: &Plan, job: &PlannedJob, known: &Known<'_>) -> Result<JobSpec,
             database: v.source.address.database.clone(),
             idle_timeout_s: 3600,
             before: v.old_service.clone(),
+            sql_is_gone: request.scenario == Scenario::RestoreFromBackup,
         }),
         "verify-unused" => Task::VerifyUnused(VerifyUnusedTask {
             database: v.source.clone(),
@@ -245,7 +246,9 @@ fn restore_known(
         (AgentId(uuid::Uuid::nil()), String::new())
     } else {
         (
-            known.source_agent.ok_or_else(|| missing(job, "the agent that has the backup"))?,
+            known
+                .source_agent
+                .ok_or_else(|| missing(job, "the agent that has the backup"))?,
             known
                 .source_address
                 .clone()

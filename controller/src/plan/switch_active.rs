@@ -30,15 +30,18 @@ pub fn plan(input: &PlanInput) -> Plan {
         _ => (vec![], None),
     };
     let rollback = handover.as_ref().map(rollback).unwrap_or_default();
-    let staging = input.staging_facts().zip(input.staging.as_ref()).and_then(|(facts, known)| {
-        Some(DatabaseIdentity {
-            id: known.id,
-            address: known.address.clone(),
-            server_name: facts.server_name.clone(),
-            database_guid: facts.database_guid?,
-            family_guid: facts.family_guid?,
-        })
-    });
+    let staging = input
+        .staging_facts()
+        .zip(input.staging.as_ref())
+        .and_then(|(facts, known)| {
+            Some(DatabaseIdentity {
+                id: known.id,
+                address: known.address.clone(),
+                server_name: facts.server_name.clone(),
+                database_guid: facts.database_guid?,
+                family_guid: facts.family_guid?,
+            })
+        });
     Plan {
         staging,
         request: Some(input.request.clone()),
@@ -53,8 +56,14 @@ pub fn plan(input: &PlanInput) -> Plan {
 
 fn incomplete(input: &PlanInput) -> Finding {
     common::incomplete(&[
-        (&input.source_host, &[("active database", input.source_facts().is_some())]),
-        (&input.target_host, &[("staging database", input.staging_facts().is_some())]),
+        (
+            &input.source_host,
+            &[("active database", input.source_facts().is_some())],
+        ),
+        (
+            &input.target_host,
+            &[("staging database", input.staging_facts().is_some())],
+        ),
     ])
 }
 
@@ -70,12 +79,21 @@ fn values(input: &PlanInput) -> Option<PlanValues> {
     let old = input.holder.as_ref();
     let old_id: Option<HostId> = old.map(|h| h.id);
     // Where the old server is gone, its database may be as well: then it is known only by its registration.
-    let known = if input.request.knows_source() { &input.source } else { staging };
+    let known = if input.request.knows_source() {
+        &input.source
+    } else {
+        staging
+    };
     let source = DatabaseIdentity {
         id: known.id,
         address: known.address.clone(),
-        server_name: input.source_facts().map_or(known.server_name.clone(), |f| f.server_name.clone()),
-        database_guid: input.source_facts().and_then(|f| f.database_guid).or(known.database_guid)?,
+        server_name: input
+            .source_facts()
+            .map_or(known.server_name.clone(), |f| f.server_name.clone()),
+        database_guid: input
+            .source_facts()
+            .and_then(|f| f.database_guid)
+            .or(known.database_guid)?,
         family_guid: input.source_facts().and_then(|f| f.family_guid).or(known.family_guid)?,
     };
     Some(PlanValues {
@@ -136,7 +154,10 @@ fn stages(input: &PlanInput, v: &PlanValues, export: &KnownExport) -> (Vec<Stage
         &input.target_host,
         &staging,
         &[
-            format!("initial synchronisation of {} is done, and no run is in progress", new.name),
+            format!(
+                "initial synchronisation of {} is done, and no run is in progress",
+                new.name
+            ),
             "hold its configuration against the active server's".to_string(),
             "count pending exports: adds, updates, deletes, per connector; the deletion threshold".to_string(),
             "GATE: an operator approves them by name; what is approved is what was shown".to_string(),
@@ -229,9 +250,15 @@ fn handover(input: &PlanInput, export: &KnownExport, stage: usize) -> PlannedHan
         "{to} holds {lease} under a new epoch; every token of {from_name} is void, and only now is its gate opened"
     ));
     let proves = match way {
-        HandoverWay::Host => format!("holder_stopped: {from_name} does not export. Not that nobody turns it back: the watch tells then"),
-        HandoverWay::PowerOff => format!("power_off: {from_name} was off when it was looked at. Not that nobody switches it on again: the watch tells then"),
-        _ => format!("operator_attested: two people said that {from_name} does not export any more. It shows nothing by itself, is the weakest, and raises an alarm"),
+        HandoverWay::Host => {
+            format!("holder_stopped: {from_name} does not export. Not that nobody turns it back: the watch tells then")
+        }
+        HandoverWay::PowerOff => format!(
+            "power_off: {from_name} was off when it was looked at. Not that nobody switches it on again: the watch tells then"
+        ),
+        _ => format!(
+            "operator_attested: two people said that {from_name} does not export any more. It shows nothing by itself, is the weakest, and raises an alarm"
+        ),
     };
     PlannedHandover {
         stage,
@@ -251,9 +278,7 @@ fn handover(input: &PlanInput, export: &KnownExport, stage: usize) -> PlannedHan
 fn rollback(h: &PlannedHandover) -> Vec<String> {
     let (old, new) = (&h.from_name, &h.to_name);
     vec![
-        format!(
-            "Until {old} is in staging mode: `syncferry cancel`. Nothing was changed; {old} exports as before."
-        ),
+        format!("Until {old} is in staging mode: `syncferry cancel`. Nothing was changed; {old} exports as before."),
         format!(
             "After that, until {} has changed hands: `syncferry cancel`, and a person takes {old} out of staging mode again (Configure staging mode). It held the lease all the time.",
             h.lease_name

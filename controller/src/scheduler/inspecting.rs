@@ -7,7 +7,9 @@ use syncferry_shared::outcome::Outcome;
 use syncferry_shared::plan::{KnownBackup, PlanRequest, Scenario};
 use syncferry_shared::state::{MigrationEvent, MigrationState};
 use syncferry_shared::{HostId, JobId, MigrationId, Millis, token};
-use syncferry_store::{AgentState, Database, IdentityState, Inspection, InspectionState, Migration, MigrationFilter, Tx};
+use syncferry_store::{
+    AgentState, Database, IdentityState, Inspection, InspectionState, Migration, MigrationFilter, Tx,
+};
 
 use crate::core::{Core, migration_event};
 use crate::plan::{self, KnownDatabase, KnownExport, KnownHost, PlanIds, PlanInput};
@@ -207,7 +209,9 @@ async fn artifact(tx: &mut dyn Tx, request: &PlanRequest) -> Result<Option<Known
 
 /// The lease of the tenant's export.
 async fn export(tx: &mut dyn Tx, m: &Migration) -> Result<Option<KnownExport>, Problem> {
-    let Some(site) = tx.site(m.site).await? else { return Ok(None) };
+    let Some(site) = tx.site(m.site).await? else {
+        return Ok(None);
+    };
     let Some(lease) = tx.lease(&Resource::tenant_export(&site.tenant_id)).await? else {
         return Ok(None);
     };

@@ -171,12 +171,14 @@ impl HostClient {
 
     /// Turns staging mode on or off, as a person does with the wizard.
     pub async fn set_staging_mode(&self, on: bool) -> Result<(), HostError> {
-        self.ask("AzureADConnect.exe", &Request::SetStagingMode { on }, TIMEOUT).await
+        self.ask("AzureADConnect.exe", &Request::SetStagingMode { on }, TIMEOUT)
+            .await
     }
 
     /// Uninstalls Connect, as a person does in Programs and Features.
     pub async fn remove_connect(&self) -> Result<(), HostError> {
-        self.ask("Programs and Features", &Request::RemoveConnect, TIMEOUT).await
+        self.ask("Programs and Features", &Request::RemoveConnect, TIMEOUT)
+            .await
     }
 
     /// Whether the synchronisation service runs.

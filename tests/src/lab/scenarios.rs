@@ -93,23 +93,60 @@ impl Lab {
         let words = |text: &[&str]| text.iter().map(|w| (*w).to_string()).collect::<Vec<_>>();
         let drill = |more: &[&str]| {
             let all = [
-                "plan", DRILL, "--site", SITE, "--source", source, "--target-host", SQL_HOST, "--target-instance", INSTANCE,
+                "plan",
+                DRILL,
+                "--site",
+                SITE,
+                "--source",
+                source,
+                "--target-host",
+                SQL_HOST,
+                "--target-instance",
+                INSTANCE,
             ];
             (DRILL, words(&[&all[..], more].concat()))
         };
         let provision = (
             PROVISION,
             words(&[
-                "plan", PROVISION, "--site", SITE, "--source", source, "--target-host", SQL_HOST, "--target-instance",
-                INSTANCE, "--connect-host", NEW_SERVER, "--installer", INSTALLER, "--service-account", SERVICE_ACCOUNT,
+                "plan",
+                PROVISION,
+                "--site",
+                SITE,
+                "--source",
+                source,
+                "--target-host",
+                SQL_HOST,
+                "--target-instance",
+                INSTANCE,
+                "--connect-host",
+                NEW_SERVER,
+                "--installer",
+                INSTALLER,
+                "--service-account",
+                SERVICE_ACCOUNT,
             ]),
         );
         let switch = (SWITCH, words(&["plan", SWITCH, "--site", SITE, "--to", NEW_SERVER]));
         let retire = (RETIRE, words(&["plan", RETIRE, "--site", SITE, "--server", OLD_SERVER]));
         let restore = |from: From| {
             let mut all = words(&[
-                "plan", RESTORE, "--site", SITE, "--source", source, "--target-host", SQL_HOST, "--target-instance", INSTANCE,
-                "--connect-host", NEW_SERVER, "--installer", INSTALLER, "--service-account", SERVICE_ACCOUNT,
+                "plan",
+                RESTORE,
+                "--site",
+                SITE,
+                "--source",
+                source,
+                "--target-host",
+                SQL_HOST,
+                "--target-instance",
+                INSTANCE,
+                "--connect-host",
+                NEW_SERVER,
+                "--installer",
+                INSTALLER,
+                "--service-account",
+                SERVICE_ACCOUNT,
             ]);
             all.extend(match from {
                 From::Artifact => words(&["--artifact", "newest"]),
@@ -194,7 +231,8 @@ impl Lab {
         if to.exists() {
             return Ok(());
         }
-        let from = backup_under(&self.world().host_dir(OLD_SERVER).join("drives")).context("there is no backup file")?;
+        let from =
+            backup_under(&self.world().host_dir(OLD_SERVER).join("drives")).context("there is no backup file")?;
         if let Some(folder) = to.parent() {
             std::fs::create_dir_all(folder)?;
         }
@@ -212,8 +250,12 @@ const RESTORE: &str = "restore-from-backup";
 
 fn said(goal: Goal) -> String {
     match goal {
-        Goal::Drill => format!("The recovery was rehearsed on {SQL_HOST}; nothing of it is left there. RTO and RPO stand in the report."),
-        Goal::ProvisionStaging => format!("{NEW_SERVER} is a staging server on {SQL_HOST}; {OLD_SERVER} is active as it was."),
+        Goal::Drill => format!(
+            "The recovery was rehearsed on {SQL_HOST}; nothing of it is left there. RTO and RPO stand in the report."
+        ),
+        Goal::ProvisionStaging => {
+            format!("{NEW_SERVER} is a staging server on {SQL_HOST}; {OLD_SERVER} is active as it was.")
+        }
         Goal::SwitchActive => format!("{NEW_SERVER} is active and holds the export; {OLD_SERVER} is in staging mode."),
         Goal::Decommission => format!("{NEW_SERVER} is active; {OLD_SERVER} is retired, and Connect is gone from it."),
         Goal::RestoreFromBackup(_) => {

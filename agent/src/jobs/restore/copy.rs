@@ -135,22 +135,26 @@ impl Look for HashHere {
                 return Ok(json!({"root": Value::Null}));
             }
             Err(HashError::Io { error, .. }) => {
-                return Err(Finding::blocker("backup-file-unusable", format!("{path} cannot be read by the agent"))
-                    .saw(&path, error)
-                    .source(OURS)
-                    .next("Give the agent's account read access to it, then apply the migration again.")
-                    .into());
+                return Err(
+                    Finding::blocker("backup-file-unusable", format!("{path} cannot be read by the agent"))
+                        .saw(&path, error)
+                        .source(OURS)
+                        .next("Give the agent's account read access to it, then apply the migration again.")
+                        .into(),
+                );
             }
         };
         cx.saw("BLAKE3", &hashed.root);
         cx.saw("bytes", hashed.size);
         if !self.0.task.root.is_empty() && self.0.task.root != hashed.root {
-            return Err(Finding::blocker("backup-file-changed", format!("{path} is not the file of its manifest"))
-                .saw("BLAKE3 now", &hashed.root)
-                .saw("BLAKE3 in the manifest", &self.0.task.root)
-                .source(OURS)
-                .next("Somebody wrote into it. Use another backup: cancel the migration and plan again.")
-                .into());
+            return Err(
+                Finding::blocker("backup-file-changed", format!("{path} is not the file of its manifest"))
+                    .saw("BLAKE3 now", &hashed.root)
+                    .saw("BLAKE3 in the manifest", &self.0.task.root)
+                    .source(OURS)
+                    .next("Somebody wrote into it. Use another backup: cancel the migration and plan again.")
+                    .into(),
+            );
         }
         Ok(json!({"root": hashed.root, "size": hashed.size}))
     }

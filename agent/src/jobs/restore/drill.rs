@@ -104,7 +104,9 @@ impl Look for Report {
         let (lost_since, from) = match (last_sync, self.1.taken_at) {
             (Some(at), _) => (
                 Some(at),
-                facts.and_then(|f| f.last_sync_source).map(|s| format!("last synchronisation in the copy ({s})")),
+                facts
+                    .and_then(|f| f.last_sync_source)
+                    .map(|s| format!("last synchronisation in the copy ({s})")),
             ),
             (None, Some(at)) => (Some(at), Some("the moment at which the backup was taken".to_string())),
             (None, None) => (None, None),
@@ -117,12 +119,18 @@ impl Look for Report {
             restore_ms: restored.since(brought),
             check_ms: checked.since(restored),
         };
-        cx.saw("RTO of the database (fetch, verify, restore, check)", seconds(drilled.rto_ms));
+        cx.saw(
+            "RTO of the database (fetch, verify, restore, check)",
+            seconds(drilled.rto_ms),
+        );
         cx.saw("of which bringing and verifying the backup", seconds(drilled.fetch_ms));
         cx.saw("of which RESTORE", seconds(drilled.restore_ms));
         cx.saw("of which DBCC CHECKDB", seconds(drilled.check_ms));
         match (drilled.rpo_ms, &drilled.rpo_from) {
-            (Some(ms), Some(from)) => cx.saw("RPO", format!("{}, from the {}", seconds(ms), from.trim_start_matches("the "))),
+            (Some(ms), Some(from)) => cx.saw(
+                "RPO",
+                format!("{}, from the {}", seconds(ms), from.trim_start_matches("the ")),
+            ),
             (Some(ms), None) => cx.saw("RPO", seconds(ms)),
             (None, _) => cx.saw("RPO", "unknown: neither the copy nor the backup says when it is from"),
         }

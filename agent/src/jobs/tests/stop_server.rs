@@ -13,6 +13,7 @@ fn stop() -> Task {
         database: "ADSync".into(),
         idle_timeout_s: 60,
         before: None,
+        sql_is_gone: false,
     })
 }
 

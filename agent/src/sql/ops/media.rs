@@ -85,7 +85,14 @@ pub async fn verify_without_checksums(
     cancel: &CancellationToken,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<(), SqlError> {
-    verify(work, watch, statements::verify_without_checksums(path), cancel, progress).await
+    verify(
+        work,
+        watch,
+        statements::verify_without_checksums(path),
+        cancel,
+        progress,
+    )
+    .await
 }
 
 async fn verify(

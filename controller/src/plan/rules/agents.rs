@@ -30,7 +30,10 @@ fn source_takes_part(input: &PlanInput) -> bool {
     match input.request.scenario {
         Scenario::RestoreFromBackup | Scenario::Drill => {
             let had = input.artifact.as_ref().map(|b| b.host);
-            had.map_or(input.request.scenario == Scenario::Drill && input.request.backup_file.is_none(), |h| h == input.source_host.id)
+            had.map_or(
+                input.request.scenario == Scenario::Drill && input.request.backup_file.is_none(),
+                |h| h == input.source_host.id,
+            )
         }
         Scenario::SwitchActive => input.way() == HandoverWay::Host && input.request.knows_source(),
         // The database of a server that is retired is not touched.

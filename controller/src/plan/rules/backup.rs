@@ -32,7 +32,11 @@ pub(super) fn can_be_read(input: &PlanInput, out: &mut Vec<Finding>) {
         Finding::blocker("backup-unreadable", "The backup cannot be read")
             .saw(
                 "the backup asked for",
-                input.request.backup_file.clone().unwrap_or_else(|| "an artifact whose file is gone".to_string()),
+                input
+                    .request
+                    .backup_file
+                    .clone()
+                    .unwrap_or_else(|| "an artifact whose file is gone".to_string()),
             )
             .source(OURS)
             .next(ANOTHER),
@@ -45,20 +49,43 @@ pub(super) fn is_whole(input: &PlanInput, out: &mut Vec<Finding>) {
     let Some(f) = facts.filter(|_| input.request.backup_file.is_some()) else {
         return;
     };
-    let mut refuse = |rule: &str, title: &str, what: &str, found: String, next: &str| {
-        out.push(Finding::blocker(rule, title).saw(what, found).source(OURS).next(next));
+    let mut refuse = |finding: Finding, what: &str, found: String, next: &str| {
+        out.push(finding.saw(what, found).source(OURS).next(next));
     };
     if f.backup_type != 1 {
-        refuse("backup-not-full", "It is no full backup of a database", "HEADERONLY BackupType", f.backup_type.to_string(), "A differential or log backup needs the full one before it. Have a DBA restore the chain and take one full backup of the result; use that.");
+        refuse(
+            Finding::blocker("backup-not-full", "It is no full backup of a database"),
+            "HEADERONLY BackupType",
+            f.backup_type.to_string(),
+            "A differential or log backup needs the full one before it. Have a DBA restore the chain and take one full backup of the result; use that.",
+        );
     }
     if f.sets != 1 {
-        refuse("backup-has-several-sets", "The file has several backup sets", "HEADERONLY rows", f.sets.to_string(), "Which one is meant cannot be known. Have a DBA restore the right one on any instance and take a backup of it into a file of its own; use that.");
+        refuse(
+            Finding::blocker("backup-has-several-sets", "The file has several backup sets"),
+            "HEADERONLY rows",
+            f.sets.to_string(),
+            "Which one is meant cannot be known. Have a DBA restore the right one on any instance and take a backup of it into a file of its own; use that.",
+        );
     }
     if f.stripes != 1 {
-        refuse("backup-is-striped", "The backup was written to several files", "LABELONLY FamilyCount", f.stripes.to_string(), "Have a DBA restore it and take a backup into one file; use that.");
+        refuse(
+            Finding::blocker("backup-is-striped", "The backup was written to several files"),
+            "LABELONLY FamilyCount",
+            f.stripes.to_string(),
+            "Have a DBA restore it and take a backup into one file; use that.",
+        );
     }
     if f.is_damaged {
-        refuse("backup-damaged", "The backup was taken of a damaged database, or is damaged", "HEADERONLY IsDamaged", "1".to_string(), ANOTHER);
+        refuse(
+            Finding::blocker(
+                "backup-damaged",
+                "The backup was taken of a damaged database, or is damaged",
+            ),
+            "HEADERONLY IsDamaged",
+            "1".to_string(),
+            ANOTHER,
+        );
     }
     if let Some(thumbprint) = &f.encryptor {
         out.push(
@@ -80,11 +107,16 @@ pub(super) fn is_whole(input: &PlanInput, out: &mut Vec<Finding>) {
 
 /// What a file without a manifest cannot say.
 pub(super) fn has_a_manifest(input: &PlanInput, out: &mut Vec<Finding>) {
-    let Some(b) = input.backup().filter(|b| b.root.is_empty()) else { return };
+    let Some(b) = input.backup().filter(|b| b.root.is_empty()) else {
+        return;
+    };
     let mut finding = Finding::warning("backup-without-manifest", "The backup is known by its header only")
         .saw("BackupSetGUID", b.header.backup_set_guid)
         .saw("FamilyGUID", b.header.family_guid)
-        .saw("DatabaseName and ServerName", format!("{} on {}", b.header.database_name, b.header.server_name));
+        .saw(
+            "DatabaseName and ServerName",
+            format!("{} on {}", b.header.database_name, b.header.server_name),
+        );
     if let Some(family) = input.source.family_guid.filter(|_| input.request.knows_source()) {
         finding = finding.saw("FamilyGUID of the registered database", family);
     }
@@ -128,10 +160,13 @@ pub(super) fn collation_is_case_insensitive(input: &PlanInput, out: &mut Vec<Fin
     let Some(b) = input.backup() else { return };
     if !b.header.collation.is_empty() && !super::database::is_case_insensitive(&b.header.collation) {
         out.push(
-            Finding::blocker("collation-case-sensitive", "The database in the backup has a case-sensitive collation")
-                .saw("HEADERONLY Collation", &b.header.collation)
-                .source(super::PREREQUISITES_PAGE)
-                .next("Connect does not support it. Install Connect anew with a database of its own."),
+            Finding::blocker(
+                "collation-case-sensitive",
+                "The database in the backup has a case-sensitive collation",
+            )
+            .saw("HEADERONLY Collation", &b.header.collation)
+            .source(super::PREREQUISITES_PAGE)
+            .next("Connect does not support it. Install Connect anew with a database of its own."),
         );
     }
 }
@@ -141,12 +176,22 @@ pub(super) fn family_is_not_there(input: &PlanInput, out: &mut Vec<Finding>) {
     let (Some(b), Some(t)) = (input.backup(), input.target_instance()) else {
         return;
     };
-    for d in t.databases.iter().filter(|d| d.family_guid == Some(b.header.family_guid)) {
+    for d in t
+        .databases
+        .iter()
+        .filter(|d| d.family_guid == Some(b.header.family_guid))
+    {
         out.push(
-            Finding::blocker("target-has-a-copy", format!("{} has a copy of this database already: {}", t.server_name, d.name))
-                .saw("family_guid of backup and copy", b.header.family_guid)
-                .source("SQL Server restores over a database of the same family without REPLACE")
-                .next(format!("Find out what {} is. Drop or move it away when nobody needs it, then plan again.", d.name)),
+            Finding::blocker(
+                "target-has-a-copy",
+                format!("{} has a copy of this database already: {}", t.server_name, d.name),
+            )
+            .saw("family_guid of backup and copy", b.header.family_guid)
+            .source("SQL Server restores over a database of the same family without REPLACE")
+            .next(format!(
+                "Find out what {} is. Drop or move it away when nobody needs it, then plan again.",
+                d.name
+            )),
         );
     }
 }
@@ -242,10 +287,18 @@ pub(super) fn old_server_is_known(input: &PlanInput, out: &mut Vec<Finding>) {
             && lease.holder == Some(input.connect_host.id)
         {
             out.push(
-                Finding::blocker("old-server-is-the-new-one", format!("{} is the server that used the database", input.connect_host.name))
-                    .saw(format!("lease {}", lease.resource), format!("held by {}", input.connect_host.name))
-                    .source(OURS)
-                    .next("Install on another host with --connect-host, or retire it first: `syncferry plan decommission`."),
+                Finding::blocker(
+                    "old-server-is-the-new-one",
+                    format!("{} is the server that used the database", input.connect_host.name),
+                )
+                .saw(
+                    format!("lease {}", lease.resource),
+                    format!("held by {}", input.connect_host.name),
+                )
+                .source(OURS)
+                .next(
+                    "Install on another host with --connect-host, or retire it first: `syncferry plan decommission`.",
+                ),
             );
         }
         return;

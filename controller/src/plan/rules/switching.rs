@@ -42,10 +42,13 @@ pub(super) fn export_is_held(input: &PlanInput, out: &mut Vec<Finding>) {
     );
     if export.lease.holder == Some(input.connect_host.id) {
         out.push(
-            Finding::blocker("export-is-the-new-servers", format!("{} holds {} already", input.connect_host.name, export.name))
-                .saw(format!("lease {}", export.lease.resource), shown)
-                .source(OURS)
-                .next("There is nothing to switch. When it is in staging mode all the same, take it out by hand: it may."),
+            Finding::blocker(
+                "export-is-the-new-servers",
+                format!("{} holds {} already", input.connect_host.name, export.name),
+            )
+            .saw(format!("lease {}", export.lease.resource), shown)
+            .source(OURS)
+            .next("There is nothing to switch. When it is in staging mode all the same, take it out by hand: it may."),
         );
         return;
     }
@@ -54,16 +57,22 @@ pub(super) fn export_is_held(input: &PlanInput, out: &mut Vec<Finding>) {
             Finding::blocker("lease-quarantined", format!("{} is quarantined", export.name))
                 .saw(format!("lease {}", export.lease.resource), shown)
                 .source(OURS)
-                .next(format!("End the doubt with `syncferry lease fence {}`, then plan again.", export.name)),
+                .next(format!(
+                    "End the doubt with `syncferry lease fence {}`, then plan again.",
+                    export.name
+                )),
         ),
         LeaseState::Held | LeaseState::Draining => {}
         LeaseState::Free if export.lease.epoch > 0 => {}
         _ if input.way() != HandoverWay::Host => {}
         _ => out.push(
-            Finding::blocker("old-server-not-heard-of", format!("{} is {}", export.name, export.lease.state))
-                .saw(format!("lease {}", export.lease.resource), shown)
-                .source("Syncferry: a lease is freed by a proof, never by waiting")
-                .next("Bring the active server's agent back, or plan again with --handover power-off or attested."),
+            Finding::blocker(
+                "old-server-not-heard-of",
+                format!("{} is {}", export.name, export.lease.state),
+            )
+            .saw(format!("lease {}", export.lease.resource), shown)
+            .source("Syncferry: a lease is freed by a proof, never by waiting")
+            .next("Bring the active server's agent back, or plan again with --handover power-off or attested."),
         ),
     }
 }
@@ -94,24 +103,36 @@ pub(super) fn new_server_is_staging(input: &PlanInput, out: &mut Vec<Finding>) {
     match scheduler(host) {
         Some(s) if s.staging_mode => {}
         Some(_) => out.push(
-            Finding::blocker("two-active-servers", format!("{} is out of staging mode already", host.name))
-                .saw("Get-ADSyncScheduler", "StagingModeEnabled is False")
-                .source(ONE_ACTIVE)
-                .next(format!("It exports without the lease. Put {} into staging mode at once, then plan again.", host.name)),
+            Finding::blocker(
+                "two-active-servers",
+                format!("{} is out of staging mode already", host.name),
+            )
+            .saw("Get-ADSyncScheduler", "StagingModeEnabled is False")
+            .source(ONE_ACTIVE)
+            .next(format!(
+                "It exports without the lease. Put {} into staging mode at once, then plan again.",
+                host.name
+            )),
         ),
         None => out.push(
-            Finding::blocker("staging-mode-unknown", format!("Whether {} is in staging mode is not known", host.name))
-                .saw("Get-ADSyncScheduler", "no answer")
-                .source(OURS)
-                .next("Start its service ADSync and plan again."),
+            Finding::blocker(
+                "staging-mode-unknown",
+                format!("Whether {} is in staging mode is not known", host.name),
+            )
+            .saw("Get-ADSyncScheduler", "no answer")
+            .source(OURS)
+            .next("Start its service ADSync and plan again."),
         ),
     }
     if input.target_host.inventory.is_some() && input.staging_facts().is_none() {
         out.push(
-            Finding::blocker("staging-database-unseen", format!("{} was not seen", staging.lease_name))
-                .saw(format!("agent on {}", input.target_host.name), "no such database")
-                .source(OURS)
-                .next("Look at that SQL Server; register the database anew when it moved. Then plan again."),
+            Finding::blocker(
+                "staging-database-unseen",
+                format!("{} was not seen", staging.lease_name),
+            )
+            .saw(format!("agent on {}", input.target_host.name), "no such database")
+            .source(OURS)
+            .next("Look at that SQL Server; register the database anew when it moved. Then plan again."),
         );
     }
 }
@@ -135,17 +156,23 @@ pub(super) fn old_server_can_be_put_out(input: &PlanInput, out: &mut Vec<Finding
     if input.way() != HandoverWay::Host && active {
         out.push(
             Finding::blocker("old-server-still-active", format!("{} is still active", old.name))
-                .saw(format!("service ADSync on {}", old.name), "running, not in staging mode")
+                .saw(
+                    format!("service ADSync on {}", old.name),
+                    "running, not in staging mode",
+                )
                 .source(ONE_ACTIVE)
                 .next("Plan again with --handover host: a person puts it into staging mode, and its agent sees it."),
         );
     }
     if input.way() == HandoverWay::Host && old.inventory.is_some() && connect(old).is_none() {
         out.push(
-            Finding::blocker("old-server-unseen", format!("The agent on {} does not see Connect", old.name))
-                .saw(format!("agent on {}", old.name), "it does not look at Connect")
-                .source(OURS)
-                .next("The agent must run on that server itself; or plan again with another --handover."),
+            Finding::blocker(
+                "old-server-unseen",
+                format!("The agent on {} does not see Connect", old.name),
+            )
+            .saw(format!("agent on {}", old.name), "it does not look at Connect")
+            .source(OURS)
+            .next("The agent must run on that server itself; or plan again with another --handover."),
         );
     }
     if input.way() == HandoverWay::Host && active {
@@ -180,7 +207,10 @@ pub(super) fn sign_in_tasks(input: &PlanInput, out: &mut Vec<Finding>) {
         .and_then(|f| f.adsync.as_ref()?.sign_on_method.clone());
     out.push(
         Finding::note("sign-in-tasks", "Sign-in is not carried over by a database")
-            .saw("sign-in method in the staging database", method.unwrap_or_else(|| "not set".to_string()))
+            .saw(
+                "sign-in method in the staging database",
+                method.unwrap_or_else(|| "not set".to_string()),
+            )
             .source(EXISTING_DATABASE_PAGE)
             .next("A gate asks an operator to attest each task before the old server goes into staging mode."),
     );
@@ -262,7 +292,12 @@ pub(super) fn is_not_active(input: &PlanInput, out: &mut Vec<Finding>) {
                 .saw(
                     "lease of the tenant's export",
                     input.export.as_ref().map_or("held by it".to_string(), |e| {
-                        format!("{}, epoch {}, holder {}", e.lease.state, e.lease.epoch, e.holder_name.as_deref().unwrap_or("-"))
+                        format!(
+                            "{}, epoch {}, holder {}",
+                            e.lease.state,
+                            e.lease.epoch,
+                            e.holder_name.as_deref().unwrap_or("-")
+                        )
                     }),
                 )
                 .source(ONE_ACTIVE)
@@ -276,13 +311,19 @@ pub(super) fn is_not_active(input: &PlanInput, out: &mut Vec<Finding>) {
             Finding::blocker("server-not-in-staging", format!("{} is out of staging mode", old.name))
                 .saw("Get-ADSyncScheduler", "StagingModeEnabled is False")
                 .source(ONE_ACTIVE)
-                .next(format!("It exports. Put {} into staging mode first, then plan again.", old.name)),
+                .next(format!(
+                    "It exports. Put {} into staging mode first, then plan again.",
+                    old.name
+                )),
         ),
         None if old.inventory.is_some() => out.push(
-            Finding::blocker("staging-mode-unknown", format!("Whether {} is in staging mode is not known", old.name))
-                .saw("Get-ADSyncScheduler", "no answer")
-                .source(OURS)
-                .next("Start its service so that it can say, or stop and disable it. Then plan again."),
+            Finding::blocker(
+                "staging-mode-unknown",
+                format!("Whether {} is in staging mode is not known", old.name),
+            )
+            .saw("Get-ADSyncScheduler", "no answer")
+            .source(OURS)
+            .next("Start its service so that it can say, or stop and disable it. Then plan again."),
         ),
         None => {}
     }
@@ -292,7 +333,13 @@ pub(super) fn is_not_active(input: &PlanInput, out: &mut Vec<Finding>) {
     if other.is_none() && !input.holder_exports {
         out.push(
             Finding::warning("nobody-exports", "No server of the tenant is known to be active")
-                .saw("lease of the tenant's export", input.export.as_ref().map_or("none".to_string(), |e| e.lease.state.to_string()))
+                .saw(
+                    "lease of the tenant's export",
+                    input
+                        .export
+                        .as_ref()
+                        .map_or("none".to_string(), |e| e.lease.state.to_string()),
+                )
                 .source(ONE_ACTIVE)
                 .next("Nothing would be exported when this server goes. Make another one active first, or accept it."),
         );
@@ -302,7 +349,10 @@ pub(super) fn is_not_active(input: &PlanInput, out: &mut Vec<Finding>) {
 /// What is left when it is gone.
 pub(super) fn what_is_left(input: &PlanInput, out: &mut Vec<Finding>) {
     let Some(old) = &input.holder else { return };
-    let mut finding = Finding::note("leftovers", format!("What {} leaves behind is named, and stays", old.name));
+    let mut finding = Finding::note(
+        "leftovers",
+        format!("What {} leaves behind is named, and stays", old.name),
+    );
     for left in decommission::leftovers(input, old) {
         let (place, what) = left.split_once(": ").unwrap_or(("elsewhere", &left));
         finding = finding.saw(place, what);

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use syncferry_shared::artifact::{CHUNK_SIZE, Counts, Manifest, SetFile, SetHeader};
+use syncferry_shared::inventory::BackupFacts;
 use syncferry_shared::inventory::{
     AdsyncFacts, ConnectFacts, ConnectParameters, DatabaseFacts, DatabaseName, FileFacts, HostFacts, InstallerFacts,
     InstanceFacts, Inventory, ReachFacts, SchedulerFacts, ServiceFacts, SessionFacts,
 };
-use syncferry_shared::outcome::{Level, Outcome, Restored, SeenConnect, StoppedServer};
-use syncferry_shared::inventory::BackupFacts;
 use syncferry_shared::lease::{LeaseRef, Resource};
+use syncferry_shared::outcome::{Level, Outcome, Restored, SeenConnect, StoppedServer};
 use syncferry_shared::spec::{JobSpec, Task, VerifyStoppedTask};
 use syncferry_shared::{ConnectVersion, DatabaseId, HostId, JobId, MigrationId, Millis};
 use uuid::Uuid;

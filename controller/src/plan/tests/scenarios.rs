@@ -125,12 +125,20 @@ fn retired() -> PlanInput {
 
 impl PlanInput {
     fn old_scheduler(&mut self, to: Option<SchedulerFacts>) {
-        for host in [self.holder.as_mut(), Some(&mut self.source_host)].into_iter().flatten() {
+        for host in [self.holder.as_mut(), Some(&mut self.source_host)]
+            .into_iter()
+            .flatten()
+        {
             if let Some(connect) = host.inventory.as_mut().and_then(|i| i.connect.as_mut()) {
                 connect.scheduler.clone_from(&to);
             }
         }
     }
+}
+
+/// The rules that have a case here.
+pub(super) fn rules() -> impl Iterator<Item = String> {
+    SPOILED.iter().map(|(_, _, rule, _)| rule.to_string())
 }
 
 type Good = fn() -> PlanInput;
@@ -155,16 +163,56 @@ const SPOILED: &[(Good, Spoil, &str, bool)] = &[
     (restored, |i| backup(i).sets = 2, "backup-has-several-sets", true),
     (restored, |i| backup(i).stripes = 2, "backup-is-striped", true),
     (restored, |i| backup(i).is_damaged = true, "backup-damaged", true),
-    (restored, |i| backup(i).encryptor = Some("0xAB".into()), "backup-encrypted", false),
-    (restored, |i| backup(i).has_checksums = false, "backup-without-checksums", false),
+    (
+        restored,
+        |i| backup(i).encryptor = Some("0xAB".into()),
+        "backup-encrypted",
+        false,
+    ),
+    (
+        restored,
+        |i| backup(i).has_checksums = false,
+        "backup-without-checksums",
+        false,
+    ),
     (restored, |_| {}, "backup-without-manifest", false),
-    (restored, |i| backup(i).header.family_guid = Uuid::from_u128(9), "backup-of-another-database", true),
-    (restored, |i| backup(i).header.software_major = 17, "target-engine-older", true),
-    (restored, |i| backup(i).header.collation = "Latin1_General_CS_AS".into(), "collation-case-sensitive", true),
-    (restored, |i| backup(i).finished_at = Some(facts::NOW.plus(-22 * 86_400_000)), "backup-too-old", false),
+    (
+        restored,
+        |i| backup(i).header.family_guid = Uuid::from_u128(9),
+        "backup-of-another-database",
+        true,
+    ),
+    (
+        restored,
+        |i| backup(i).header.software_major = 17,
+        "target-engine-older",
+        true,
+    ),
+    (
+        restored,
+        |i| backup(i).header.collation = "Latin1_General_CS_AS".into(),
+        "collation-case-sensitive",
+        true,
+    ),
+    (
+        restored,
+        |i| backup(i).finished_at = Some(facts::NOW.plus(-22 * 86_400_000)),
+        "backup-too-old",
+        false,
+    ),
     (restored, |i| backup(i).finished_at = None, "backup-age-unknown", false),
-    (restored, |i| backup(i).header.files[0].size = u64::MAX, "no-space", true),
-    (restored, |i| i.request.handover = Some(HandoverWay::Sql), "way-needs-sql-server", true),
+    (
+        restored,
+        |i| backup(i).header.files[0].size = u64::MAX,
+        "no-space",
+        true,
+    ),
+    (
+        restored,
+        |i| i.request.handover = Some(HandoverWay::Sql),
+        "way-needs-sql-server",
+        true,
+    ),
     (
         restored,
         |i| {
@@ -188,13 +236,47 @@ const SPOILED: &[(Good, Spoil, &str, bool)] = &[
     (
         provisioned,
         |i| {
-            let name = i.source_host.inventory.as_ref().unwrap().instances[0].server_name.clone();
+            let name = i.source_host.inventory.as_ref().unwrap().instances[0]
+                .server_name
+                .clone();
             i.target().server_name = name;
         },
         "staging-beside-active",
         true,
     ),
-    (provisioned, |i| i.old_scheduler(Some(scheduler(true))), "source-not-active", false),
+    (
+        restored,
+        |i| {
+            if let Some(l) = &mut i.source.lease {
+                l.holder = Some(SYNC02);
+            }
+        },
+        "old-server-is-the-new-one",
+        true,
+    ),
+    (
+        restored,
+        |i| {
+            if let Some(old) = &mut i.holder
+                && let Some(inventory) = &mut old.inventory
+            {
+                inventory.connect = None;
+            }
+        },
+        "old-server-unseen",
+        true,
+    ),
+    (restored, |_| {}, "backup-age", false),
+    (switched, |_| {}, "sign-in-tasks", false),
+    (switched, |_| {}, "old-server-goes-first", false),
+    (switched, |i| i.sql().databases.clear(), "staging-database-unseen", true),
+    (retired, |_| {}, "leftovers", false),
+    (
+        provisioned,
+        |i| i.old_scheduler(Some(scheduler(true))),
+        "source-not-active",
+        false,
+    ),
     (
         drilled,
         |i| {
@@ -211,7 +293,12 @@ const SPOILED: &[(Good, Spoil, &str, bool)] = &[
         false,
     ),
     (switched, |i| i.export = None, "export-unknown", true),
-    (switched, |i| i.export = Some(export(SYNC02, 2)), "export-is-the-new-servers", true),
+    (
+        switched,
+        |i| i.export = Some(export(SYNC02, 2)),
+        "export-is-the-new-servers",
+        true,
+    ),
     (
         switched,
         |i| {
@@ -236,8 +323,18 @@ const SPOILED: &[(Good, Spoil, &str, bool)] = &[
         true,
     ),
     // G10: said to be gone, and still active.
-    (switched, |i| i.request.handover = Some(HandoverWay::Attested), "old-server-still-active", true),
-    (switched, |i| i.request.handover = Some(HandoverWay::Sql), "way-does-not-fit", true),
+    (
+        switched,
+        |i| i.request.handover = Some(HandoverWay::Attested),
+        "old-server-still-active",
+        true,
+    ),
+    (
+        switched,
+        |i| i.request.handover = Some(HandoverWay::Sql),
+        "way-does-not-fit",
+        true,
+    ),
     (
         switched,
         |i| {
@@ -249,7 +346,12 @@ const SPOILED: &[(Good, Spoil, &str, bool)] = &[
         false,
     ),
     (retired, |i| i.holder_exports = true, "server-is-active", true),
-    (retired, |i| i.old_scheduler(Some(scheduler(false))), "server-not-in-staging", true),
+    (
+        retired,
+        |i| i.old_scheduler(Some(scheduler(false))),
+        "server-not-in-staging",
+        true,
+    ),
     (retired, |i| i.old_scheduler(None), "staging-mode-unknown", true),
     (retired, |i| i.export = None, "nobody-exports", false),
     (retired, |i| i.holder = None, "holder-not-known", true),
@@ -274,7 +376,11 @@ fn the_good_plans() {
             for job in &stage.jobs {
                 text += &format!("{} ({:?}) on {}\n", job.name, job.lease, job.host_name);
                 text += &job.steps.iter().map(|s| format!("  - {s}\n")).collect::<String>();
-                text += &job.changes.iter().map(|s| format!("  changes {s}\n")).collect::<String>();
+                text += &job
+                    .changes
+                    .iter()
+                    .map(|s| format!("  changes {s}\n"))
+                    .collect::<String>();
             }
         }
         if let Some(h) = &plan.handover {
@@ -331,7 +437,12 @@ fn every_rule_meets_what_it_is_about() {
         assert_eq!(found.blocks(), *blocks, "{rule}");
         assert!(!found.evidence.is_empty() && !found.source.is_empty(), "{rule}");
         assert!(found.next_step.ends_with('.'), "{rule}: {}", found.next_step);
-        assert_eq!(plan.blocked(), plan.findings.iter().any(Finding::blocks), "{rule}:\n{}", told(&plan));
+        assert_eq!(
+            plan.blocked(),
+            plan.findings.iter().any(Finding::blocks),
+            "{rule}:\n{}",
+            told(&plan)
+        );
     }
 }
 
@@ -343,7 +454,11 @@ fn the_cards_name_the_forests_of_the_copy() {
         Task::Install(t) => Some(&t.cards),
         _ => None,
     });
-    let directories = cards.unwrap().iter().find(|c| c.page == "Connect your directories").unwrap();
+    let directories = cards
+        .unwrap()
+        .iter()
+        .find(|c| c.page == "Connect your directories")
+        .unwrap();
     assert_eq!(directories.fields[0].label, "contoso.example");
     let restore = tasks.iter().find_map(|t| match t {
         Task::Restore(t) => Some(t),
@@ -351,14 +466,21 @@ fn the_cards_name_the_forests_of_the_copy() {
     });
     let restore = restore.unwrap();
     assert_eq!(restore.here.as_deref(), Some(r"D:\Backup\ADSync.bak"));
-    assert!(restore.uncounted && restore.root.is_empty(), "what is unknown is said, not guessed");
+    assert!(
+        restore.uncounted && restore.root.is_empty(),
+        "what is unknown is said, not guessed"
+    );
 }
 
 /// A drill never gives a name for good, nor lets an account in, nor installs anything.
 #[test]
 fn a_drill_leaves_nothing() {
     let tasks = specs(&plan(&drilled()));
-    assert!(!tasks.iter().any(|t| matches!(t, Task::Install(_) | Task::Restore(_) | Task::StopServer(_))));
+    assert!(
+        !tasks
+            .iter()
+            .any(|t| matches!(t, Task::Install(_) | Task::Restore(_) | Task::StopServer(_)))
+    );
     let drill = tasks.iter().find_map(|t| match t {
         Task::Drill(t) => Some(t),
         _ => None,
