@@ -39,7 +39,7 @@ fn framed(script: &Script) -> String {
 fn each<'t>(node: Node<'t>, visit: &mut dyn FnMut(Node<'t>)) {
     visit(node);
     for at in 0..node.child_count() {
-        if let Some(child) = node.child(u32::try_from(at).unwrap()) {
+        if let Some(child) = node.child(at) {
             each(child, visit);
         }
     }
