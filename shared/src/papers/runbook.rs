@@ -271,9 +271,16 @@ impl Book<'_> {
         let Some(v) = self.input.plan.values.clone() else {
             return;
         };
+        let staging = self
+            .input
+            .request()
+            .and_then(|r| self.input.host(r.target_host)?.inventory.as_ref())
+            .map(|i| i.host.staging_dir.clone())
+            .filter(|d| !d.is_empty())
+            .unwrap_or_else(|| "<staging folder of the SQL host>".to_string());
         let copy = format!(
             "{}\\{}",
-            "<staging folder of the SQL host>",
+            staging.trim_end_matches('\\'),
             file.rsplit('\\').next().unwrap_or("ADSync.bak")
         );
         self.step(
