@@ -11,7 +11,7 @@ use syncferry_sqlserver::types::{Column, Login, Message, Sink, Token, Value as T
 use time::{PrimitiveDateTime, Time};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::world::{World, lock};
+use crate::world::{Request, World, lock};
 
 /// What a statement brought.
 type Brought = (Answer, Vec<ServerMessage>);
@@ -96,7 +96,7 @@ impl Connection {
             if slot.sql_cut.load(Ordering::SeqCst) && world.chance(50) {
                 return;
             }
-            tokio::time::sleep(held(&world, self.agent)).await;
+            tokio::time::sleep(held(&world, self.agent, &sql)).await;
             let mut all = Collected::default();
             if session.batch(&sql, &mut all).await.is_err() || session.killed().is_cancelled() {
                 return;
@@ -112,21 +112,19 @@ impl Connection {
     }
 }
 
-/// How long this statement waits for a lock. It runs at the end of it, whether or not anybody still waits for its answer.
-fn held(world: &World, agent: usize) -> Duration {
+/// How long this transaction is on its way. It runs at the end of it, whether or not anybody still waits for its answer.
+fn held(world: &World, agent: usize, sql: &str) -> Duration {
     let mut held = lock(&world.slots[agent].sql_held);
-    match *held {
-        Some((0, ms)) => {
-            *held = None;
-            world.count("statements that waited for a lock");
-            Duration::from_millis(ms.unsigned_abs())
-        }
-        Some((n, ms)) => {
-            *held = Some((n - 1, ms));
-            Duration::ZERO
-        }
-        None => Duration::ZERO,
+    let Some((ms, power)) = held.filter(|_| sql.contains("BEGIN TRANSACTION")) else {
+        return Duration::ZERO;
+    };
+    *held = None;
+    world.say(format!("a transaction of {} is held for {ms} ms", world.slots[agent].host));
+    world.count("transactions that were held");
+    if power {
+        lock(&world.requests).push(Request::PowerLoss(agent));
     }
+    Duration::from_millis(ms.unsigned_abs())
 }
 
 /// Everything that a batch said.

@@ -32,8 +32,8 @@ pub(crate) enum Fault {
     Revert(usize, bool),
     SqlCut(usize),
     SqlSlow(usize),
-    /// A statement, the so-manieth from now, waits for a lock and runs later, although its agent gave it up.
-    SqlHeld(usize, u32, i64),
+    /// The next transaction runs so much later, although its agent gave it up; or its machine lost its power meanwhile.
+    SqlHeld(usize, i64, bool),
     /// The power is lost at the so-manieth write from now.
     PowerLoss(usize, i64),
     ClockStep(Option<usize>, i64),
@@ -62,7 +62,7 @@ impl Fault {
             Fault::Revert(..) => "machine reverted",
             Fault::SqlCut(_) => "SQL cut",
             Fault::SqlSlow(_) => "SQL slow",
-            Fault::SqlHeld(..) => "statement held",
+            Fault::SqlHeld(..) => "transaction held",
             Fault::PowerLoss(..) => "power lost at a write",
             Fault::ClockStep(..) => "clock step",
             Fault::ClockRate(..) => "clock rate",
@@ -123,7 +123,7 @@ impl Faults {
                 34..40 => Fault::PowerLoss(agent, r.random_range(1..24)),
                 40..50 => Fault::CrashController,
                 50..57 => Fault::Pause(agent),
-                57..60 => Fault::SqlHeld(0, r.random_range(0..12), r.random_range(5_000..60_000)),
+                57..60 => Fault::SqlHeld(0, r.random_range(5_000..170_000), r.random_range(0..2) == 0),
                 60..63 => Fault::Reboot(agent),
                 63..67 => Fault::Tear(agent),
                 67..71 => Fault::Revert(agent, r.random_range(0..2) == 0),
@@ -217,7 +217,7 @@ impl Faults {
             }
             Fault::SqlCut(a) => world.slots[a].sql_cut.store(true, Ordering::SeqCst),
             Fault::SqlSlow(a) => world.slots[a].sql_ms.store(8_000, Ordering::SeqCst),
-            Fault::SqlHeld(a, n, ms) => *lock(&world.slots[a].sql_held) = Some((n, ms)),
+            Fault::SqlHeld(a, ms, power) => *lock(&world.slots[a].sql_held) = Some((ms, power)),
             Fault::PowerLoss(a, n) => world.slots[a].power_loss_in.store(n, Ordering::SeqCst),
             Fault::ClockStep(None, ms) => {
                 world.store_clock.step(ms);

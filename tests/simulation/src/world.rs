@@ -80,8 +80,8 @@ pub(crate) struct Slot {
     pub(crate) sql_cut: AtomicBool,
     /// How long a statement may be on its way.
     pub(crate) sql_ms: AtomicI64,
-    /// For how long the next statement but so many waits for a lock on the server before it runs: (how many, milliseconds).
-    pub(crate) sql_held: Mutex<Option<(u32, i64)>>,
+    /// For how long the next transaction is on its way before it runs, and whether its agent's machine loses its power then.
+    pub(crate) sql_held: Mutex<Option<(i64, bool)>>,
     /// The machine loses its power at the so-manieth moment, from now, before or after its journal wrote something; 0 is never.
     pub(crate) power_loss_in: AtomicI64,
     pub(crate) boot: AtomicU32,
