@@ -6,8 +6,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::exit;
 use crate::verbs::{
-    alarms, apply, cancel, catalogue, checklist, compare, completions, database, events, gate, health, host, lease, plan,
-    report, rules, site, status, watch,
+    alarms, apply, cancel, catalogue, checklist, compare, completions, database, events, gate, health, host, lease,
+    plan, report, rules, site, status, watch,
 };
 
 const ABOUT: &str =

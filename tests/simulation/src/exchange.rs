@@ -119,7 +119,10 @@ fn held(world: &World, agent: usize, sql: &str) -> Duration {
         return Duration::ZERO;
     };
     *held = None;
-    world.say(format!("a transaction of {} is held for {ms} ms", world.slots[agent].host));
+    world.say(format!(
+        "a transaction of {} is held for {ms} ms",
+        world.slots[agent].host
+    ));
     world.count("transactions that were held");
     if power {
         lock(&world.requests).push(Request::PowerLoss(agent));

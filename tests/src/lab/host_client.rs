@@ -465,7 +465,11 @@ impl Host for LabHost {
 impl LabHost {
     /// `Get-ADSyncAutoUpgrade`; no answer is a fact, no failure.
     async fn auto_upgrade(&self) -> Option<String> {
-        let text = self.client.powershell("Get-ADSyncAutoUpgrade | ConvertTo-Json").await.ok()?;
+        let text = self
+            .client
+            .powershell("Get-ADSyncAutoUpgrade | ConvertTo-Json")
+            .await
+            .ok()?;
         let value: serde_json::Value = serde_json::from_str(&text).ok()?;
         Some(value.get("AutoUpgradeState")?.as_str()?.to_string())
     }

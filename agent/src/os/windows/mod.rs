@@ -169,7 +169,12 @@ impl Host for Native {
                 Err(e) => tracing::warn!("Get-ADSyncScheduler: {e}"),
             }
             match query(script::AUTO_UPGRADE).await {
-                Ok(value) => facts.auto_upgrade = value.get("State").and_then(serde_json::Value::as_str).map(str::to_string),
+                Ok(value) => {
+                    facts.auto_upgrade = value
+                        .get("State")
+                        .and_then(serde_json::Value::as_str)
+                        .map(str::to_string)
+                }
                 Err(e) => tracing::warn!("Get-ADSyncAutoUpgrade: {e}"),
             }
         }

@@ -5,10 +5,10 @@
 //! database*; "prerequisites page" is *Microsoft Entra Connect Prerequisites*; "Syncferry" is a rule of our own.
 
 mod agents;
+mod backup;
 mod capacity;
 mod carry_over;
 mod catalogue;
-mod backup;
 mod connect_host;
 mod database;
 pub(crate) mod facts;
