@@ -160,8 +160,11 @@ fn findings_say_what_their_files_say() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// A change of an input, and the name of what it concerns.
+type Change = (&'static str, fn(&mut PlanInput));
+
 /// What silences the notes that the good worlds carry.
-const SILENCERS: &[(&str, fn(&mut PlanInput))] = &[
+const SILENCERS: &[Change] = &[
     ("target-engine-newer", |i| {
         let major = i.source_instance().map_or(0, |s| s.major);
         i.target().major = major;
@@ -244,7 +247,7 @@ fn good_worlds_have_no_open_gates() {
 /// Whatever fact a gate depends on becomes unknown: the plan blocks, or a finding of its own asks for a decision.
 #[test]
 fn an_unknown_that_a_gate_depends_on_blocks() {
-    let forget: &[(&str, fn(&mut PlanInput))] = &[
+    let forget: &[Change] = &[
         ("source-collation", |i| i.source_db().collation = None),
         ("target-collation", |i| i.target().collation.clear()),
         ("connect-shell", |i| i.new_host().desktop_experience = None),

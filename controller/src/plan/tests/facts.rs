@@ -4,15 +4,13 @@
 use std::collections::BTreeMap;
 
 use syncferry_shared::artifact::{CHUNK_SIZE, Counts, Manifest, SetFile, SetHeader};
-use syncferry_shared::inventory::BackupFacts;
 use syncferry_shared::inventory::{
     AdsyncFacts, ConnectFacts, ConnectParameters, DatabaseFacts, DatabaseName, FileFacts, HostFacts, InstallerFacts,
     InstanceFacts, Inventory, ReachFacts, SchedulerFacts, ServiceFacts, SessionFacts,
 };
-use syncferry_shared::lease::{LeaseRef, Resource};
 use syncferry_shared::outcome::{Level, Outcome, Restored, SeenConnect, StoppedServer};
-use syncferry_shared::spec::{JobSpec, Task, VerifyStoppedTask};
-use syncferry_shared::{ConnectVersion, DatabaseId, HostId, JobId, MigrationId, Millis};
+use syncferry_shared::spec::{JobSpec, Task};
+use syncferry_shared::{ConnectVersion, Millis};
 use uuid::Uuid;
 
 /// The instant at which everything was looked at: 2026-11-20T10:00:00Z.
@@ -314,38 +312,7 @@ pub(crate) fn outcome(spec: &JobSpec) -> Outcome {
     outcome
 }
 
-/// A backup file that somebody has, as an instance of the target reads it.
-pub(crate) fn backup_file() -> BackupFacts {
-    let spec = JobSpec {
-        schema_version: 1,
-        migration: MigrationId(Uuid::nil()),
-        job: JobId(Uuid::nil()),
-        host: HostId(Uuid::nil()),
-        lease: LeaseRef {
-            resource: Resource::database(DatabaseId(Uuid::nil())),
-            epoch: 1,
-        },
-        task: Task::VerifyStopped(VerifyStoppedTask { server: String::new() }),
-    };
-    BackupFacts {
-        path: r"D:\Backup\ADSync.bak".to_string(),
-        size: Some(CHUNK_SIZE),
-        header: SetHeader {
-            description: String::new(),
-            ..header(&spec, FAMILY_GUID)
-        },
-        sets: 1,
-        stripes: 1,
-        backup_type: 1,
-        has_checksums: true,
-        is_damaged: false,
-        encryptor: None,
-        finished: Some("2026-11-19 22:00:00".to_string()),
-        finished_at: Some(NOW.plus(-12 * 3_600_000)),
-    }
-}
-
-fn header(spec: &JobSpec, family_guid: Uuid) -> SetHeader {
+pub(crate) fn header(spec: &JobSpec, family_guid: Uuid) -> SetHeader {
     SetHeader {
         backup_set_guid: Uuid::from_u128(0xb5),
         family_guid,

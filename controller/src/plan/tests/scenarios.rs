@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use syncferry_shared::inventory::{SchedulerFacts, ServiceFacts};
+use syncferry_shared::artifact::{CHUNK_SIZE, SetHeader};
+use syncferry_shared::inventory::{BackupFacts, SchedulerFacts, ServiceFacts};
 use syncferry_shared::lease::{LeaseKind, LeaseRef, LeaseState, Resource};
 use syncferry_shared::plan::{HandoverWay, Plan, Scenario};
-use syncferry_shared::spec::Task;
-use syncferry_shared::{AgentId, DatabaseId, Finding};
+use syncferry_shared::spec::{JobSpec, Task, VerifyStoppedTask};
+use syncferry_shared::{AgentId, DatabaseId, Finding, HostId, JobId, MigrationId};
 use uuid::Uuid;
 
 use super::facts;
@@ -46,7 +47,7 @@ fn restored() -> PlanInput {
     input.request.scenario = Scenario::RestoreFromBackup;
     input.request.handover = Some(HandoverWay::Host);
     input.request.backup_file = Some(r"D:\Backup\ADSync.bak".to_string());
-    input.sql().backup = Some(facts::backup_file());
+    input.sql().backup = Some(backup_file());
     if let Some(old) = &mut input.holder
         && let Some(i) = &mut old.inventory
     {
@@ -153,7 +154,7 @@ const GOOD: &[(&str, Good)] = &[
 ];
 
 fn backup(input: &mut PlanInput) -> &mut syncferry_shared::inventory::BackupFacts {
-    input.sql().backup.get_or_insert_with(facts::backup_file)
+    input.sql().backup.get_or_insert_with(backup_file)
 }
 
 /// What is spoiled, and the rule that says so; whether it blocks.
@@ -537,5 +538,36 @@ proptest! {
         if !blocker {
             specs(&plan);
         }
+    }
+}
+
+/// A backup file that somebody has, as an instance of the target reads it.
+fn backup_file() -> BackupFacts {
+    let spec = JobSpec {
+        schema_version: 1,
+        migration: MigrationId(Uuid::nil()),
+        job: JobId(Uuid::nil()),
+        host: HostId(Uuid::nil()),
+        lease: LeaseRef {
+            resource: Resource::database(DatabaseId(Uuid::nil())),
+            epoch: 1,
+        },
+        task: Task::VerifyStopped(VerifyStoppedTask { server: String::new() }),
+    };
+    BackupFacts {
+        path: r"D:\Backup\ADSync.bak".to_string(),
+        size: Some(CHUNK_SIZE),
+        header: SetHeader {
+            description: String::new(),
+            ..facts::header(&spec, facts::FAMILY_GUID)
+        },
+        sets: 1,
+        stripes: 1,
+        backup_type: 1,
+        has_checksums: true,
+        is_damaged: false,
+        encryptor: None,
+        finished: Some("2026-11-19 22:00:00".to_string()),
+        finished_at: Some(facts::NOW.plus(-12 * 3_600_000)),
     }
 }

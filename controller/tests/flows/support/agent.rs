@@ -348,6 +348,15 @@ pub(crate) fn name_of(task: &Task) -> &'static str {
         Task::ProbeIdentity(_) => "write-nonce",
         Task::ReadIdentity(_) => "read-nonce",
         Task::RemoveNonce(_) => "remove-nonce",
+        Task::VerifyRestored(_) => "verify-restored",
+        Task::Drill(_) => "drill-restore",
+        Task::ReadAdsync(_) => "look-at-active",
+        Task::CompareStaging(_) => "compare-with-active",
+        Task::ReviewExports(_) => "review-exports",
+        Task::CloseTasks(_) => "close-sign-in-tasks",
+        Task::StagingMode(t) if t.on => "old-into-staging",
+        Task::StagingMode(_) => "new-out-of-staging",
+        Task::Uninstall(_) => "uninstall",
     }
 }
 
