@@ -5,27 +5,16 @@
 
 use std::collections::BTreeMap;
 
+use super::statements;
 use crate::sql::errors::SqlError;
 use crate::sql::rows::ResultSet;
 use crate::sql::session::SqlSession;
-use crate::sql::statements::Statement;
 
 /// Pending exports.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PendingExports {
     /// Objects by operation, by connector. A connector without pending exports is not in it.
     pub by_connector: BTreeMap<String, BTreeMap<String, i64>>,
-}
-
-fn statement() -> Statement {
-    Statement::new(
-        "adsync-pending-by-operation",
-        "SELECT ma.ma_name, cs.export_operation, COUNT_BIG(*) AS pending
-FROM dbo.mms_connectorspace AS cs
-JOIN dbo.mms_management_agent AS ma ON ma.ma_id = cs.ma_id
-WHERE cs.export_operation <> 0
-GROUP BY ma.ma_name, cs.export_operation;",
-    )
 }
 
 /// The operation's word.
@@ -40,7 +29,7 @@ fn word(operation: i64) -> String {
 
 /// Counts them. A database that does not say it is an error here: nobody approves what was not seen.
 pub async fn pending_exports(session: &mut SqlSession, database: &str) -> Result<PendingExports, SqlError> {
-    let sets = session.query_in(database, &statement()).await?;
+    let sets = session.query_in(database, &statements::pending_by_operation()).await?;
     let mut found = PendingExports::default();
     for row in sets.iter().flat_map(ResultSet::rows) {
         let (Some(name), Some(operation), Some(n)) =

@@ -104,6 +104,18 @@ GROUP BY ma_id, export_operation;",
     )
 }
 
+/// Pending exports by the connector's name and operation, for a person to approve.
+pub fn pending_by_operation() -> Statement {
+    Statement::new(
+        "adsync-pending-by-operation",
+        "SELECT ma.ma_name, cs.export_operation, COUNT_BIG(*) AS pending
+FROM dbo.mms_connectorspace AS cs
+JOIN dbo.mms_management_agent AS ma ON ma.ma_id = cs.ma_id
+WHERE cs.export_operation <> 0
+GROUP BY ma.ma_name, cs.export_operation;",
+    )
+}
+
 /// Rules without the tag that Microsoft's own rules carry.
 pub fn custom_rules(tag: &str) -> Statement {
     Statement::new(
@@ -165,6 +177,7 @@ pub(crate) fn samples() -> Vec<Statement> {
         last_import(),
         row_counts([&("dbo".to_string(), "mms_metaverse".to_string()), &table]),
         pending_exports(),
+        pending_by_operation(),
         last_runs(),
         objects(),
         partitions(super::config::PARTITION_COLUMNS),
