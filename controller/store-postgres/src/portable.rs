@@ -2,6 +2,7 @@
 //! Tables are described by PostgreSQL itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
@@ -136,19 +137,27 @@ async fn run(line: &mut Line, statement: String) -> Result<(), Cause> {
     line.execute(query).await.map_err(cause).map(drop)
 }
 
-/// Refuses while another controller is connected to the database.
+/// Refuses while another controller is connected to the database. PostgreSQL lists a connection for a moment after its client
+/// has left, so a controller that was just stopped is given two seconds.
 pub(crate) async fn nobody_else(line: &mut Line) -> Result<(), Cause> {
-    let others = sqlx::query(
-        "SELECT COALESCE(host(client_addr), 'this machine') AS place FROM pg_stat_activity
-          WHERE datname = current_database() AND application_name = $1 LIMIT 1",
-    );
-    match line.one(others.bind(NAME)).await.map_err(cause)? {
-        None => Ok(()),
-        Some(row) => {
-            let place: String = row.try_get("place").map_err(cause)?;
-            Err(Cause::InUse(format!("the database (from {place})")))
+    const LOOKS: u32 = 10;
+    let mut place = String::new();
+    for look in 0..LOOKS {
+        if look > 0 {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            // A transaction sees the list as it was at its first look, otherwise.
+            run(line, "SELECT pg_stat_clear_snapshot()".to_string()).await?;
+        }
+        let others = sqlx::query(
+            "SELECT COALESCE(host(client_addr), 'this machine') AS place FROM pg_stat_activity
+              WHERE datname = current_database() AND application_name = $1 LIMIT 1",
+        );
+        match line.one(others.bind(NAME)).await.map_err(cause)? {
+            None => return Ok(()),
+            Some(row) => place = row.try_get("place").map_err(cause)?,
         }
     }
+    Err(Cause::InUse(format!("the database (from {place})")))
 }
 
 /// Drops everything that our migrations made, and nothing else.
