@@ -12,6 +12,7 @@ use syncferry_shared::{HostId, MigrationId};
 use syncferry_store::{Host, Migration, MigrationFilter, Tx};
 
 use crate::core::{Core, migration_event};
+use crate::plan::OpenCare;
 use crate::problem::Problem;
 use crate::scheduler::inventory_of;
 use crate::{find, inspect, progression};
@@ -39,14 +40,16 @@ pub async fn open_that_matter(tx: &mut dyn Tx, m: &Migration) -> Result<Vec<Item
 
 /// The same for a server, whichever migration seated it last: what stands between it and leaving staging mode. `None` when no
 /// migration of ours seated it.
-pub async fn open_for_server(tx: &mut dyn Tx, server: HostId) -> Result<Option<(Migration, Vec<Item>)>, Problem> {
+pub async fn open_for_server(tx: &mut dyn Tx, server: HostId) -> Result<Option<OpenCare>, Problem> {
     let mut all = tx.migrations(&MigrationFilter::default()).await?;
     all.sort_by_key(|m| std::cmp::Reverse(m.created_at));
     for m in all {
         let seated = m.state == MigrationState::Succeeded && m.scenario.required_level() == Some(Level::L5);
         if seated && plan(&m).is_some_and(|(_, r)| r.connect_host == server) {
-            let open = open_that_matter(tx, &m).await?;
-            return Ok(Some((m, open)));
+            return Ok(Some(OpenCare {
+                migration: m.id,
+                items: open_that_matter(tx, &m).await?,
+            }));
         }
     }
     Ok(None)

@@ -11,8 +11,10 @@ use syncferry_store::{
 };
 
 use super::{acceptance, lease_run};
+use crate::aftercare;
 use crate::core::{Core, migration_event};
 use crate::find;
+use crate::plan::rules::care_is_open;
 use crate::problem::Problem;
 use crate::progression;
 use crate::recovery;
@@ -116,6 +118,9 @@ async fn start(
     if let Some(h) = &plan.handover {
         check_handover(tx, h).await?;
     }
+    if request.scenario == Scenario::SwitchActive {
+        check_aftercare(tx, request).await?;
+    }
     if !request.scenario.seats() {
         start_jobs(tx, actor, m, &plan, consent, &accepted).await?;
         return Ok(plan.jobs().map(|j| j.host).collect());
@@ -197,6 +202,19 @@ async fn check_no_other(tx: &mut dyn Tx, m: &Migration) -> Result<(), Problem> {
         .source("Syncferry: one migration of a site at a time")
         .next("Finish it (`syncferry watch`) or end it (`syncferry cancel`), then plan again."),
     ))
+}
+
+/// What is left to do on the server that is to become active: the rule of the plan, looked at again, because agents may have seen
+/// otherwise since.
+async fn check_aftercare(tx: &mut dyn Tx, request: &PlanRequest) -> Result<(), Problem> {
+    let Some(care) = aftercare::open_for_server(tx, request.connect_host).await? else {
+        return Ok(());
+    };
+    let host = tx.host(request.connect_host).await?;
+    match care_is_open(host.as_ref().map_or("the server", |h| h.name.as_str()), &care) {
+        Some(open) => Err(Problem::refused(open)),
+        None => Ok(()),
+    }
 }
 
 /// What was registered under the target's name since the plan was made.

@@ -1,5 +1,6 @@
 //! Everything that a plan is made from.
 
+use syncferry_shared::aftercare::Item;
 use syncferry_shared::catalogue::Catalogue;
 use syncferry_shared::fence::PrincipalFacts;
 use syncferry_shared::inventory::{DatabaseFacts, InstallerFacts, InstanceFacts, Inventory};
@@ -129,6 +130,17 @@ pub struct PlanInput {
     pub staging: Option<KnownDatabase>,
     /// The lease of the tenant's export, its name for commands, and its holder's name.
     pub export: Option<KnownExport>,
+    /// What is left to do on the staging server that is to become active; `None` where no migration of ours seated it.
+    pub care: Option<OpenCare>,
+}
+
+/// Items of a checklist that matter and are open.
+#[derive(Debug, Clone)]
+pub struct OpenCare {
+    /// The migration whose checklist it is.
+    pub migration: MigrationId,
+    /// The items; none when all is done.
+    pub items: Vec<Item>,
 }
 
 /// The lease of a tenant's export.

@@ -18,7 +18,7 @@ pub mod switch_active;
 mod tests;
 mod verdicts;
 
-pub use input::{KnownDatabase, KnownExport, KnownHost, PlanIds, PlanInput};
+pub use input::{KnownDatabase, KnownExport, KnownHost, OpenCare, PlanIds, PlanInput};
 
 use syncferry_shared::plan::{Plan, Scenario};
 

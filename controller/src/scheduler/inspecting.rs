@@ -268,6 +268,10 @@ async fn input(
         },
         _ => None,
     };
+    let care = match request.scenario {
+        Scenario::SwitchActive => crate::aftercare::open_for_server(tx, request.connect_host).await?,
+        _ => None,
+    };
     let mut registered = Vec::new();
     for d in tx.databases(None).await? {
         if d.host == request.target_host && d.identity_state != IdentityState::Retired {
@@ -307,6 +311,7 @@ async fn input(
         artifact,
         staging,
         export,
+        care,
         registered_on_target: registered,
         other_migration: other,
         catalogue: crate::versions::current(core, tx).await?,

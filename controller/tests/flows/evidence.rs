@@ -1,6 +1,7 @@
 //! What proves a migration, and what is left after it: levels, the comparison, the checklist, the papers, the sealed report.
 
 use syncferry_proto::{schema, v1};
+use syncferry_shared::Severity;
 use syncferry_shared::aftercare::{Checklist, ItemState};
 use syncferry_shared::compare::{Comparison, Part};
 use syncferry_shared::inventory::{AdsyncFacts, ConnectFacts, DatabaseFacts, SchedulerFacts};
@@ -9,7 +10,7 @@ use syncferry_shared::papers::{Paper, PaperKind};
 use syncferry_shared::sync_config::{ConnectorConfig, RuleConfig, SyncConfig};
 use tonic::Code;
 
-use crate::support::{Operator, World, succeeded};
+use crate::support::{Operator, World, rules, succeeded};
 
 fn config() -> SyncConfig {
     let setting = |n: &str, v: &str| (format!("Microsoft.{n}"), v.to_string());
@@ -215,6 +216,64 @@ async fn what_is_left_to_do_is_proven_or_attested_and_stands_in_the_report() {
         .unwrap()
         .replace("done at 10:00", "done at 11:00");
     assert!(syncferry_shared::report::read(json.as_bytes()).unwrap().1.is_err());
+}
+
+/// Not planned while an item that matters is open, and not applied when agents have seen otherwise since.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_does_not_become_active_while_something_that_matters_is_open() {
+    let w = world().await;
+    let id = moved(&w, |_| {}).await;
+    let switch = || v1::CreatePlanRequest {
+        scenario: "switch-active".into(),
+        site: "contoso".into(),
+        connect_host: "SYNC02".into(),
+        handover: "host".into(),
+        ..Default::default()
+    };
+    let blockers = |m: &v1::Migration| -> Vec<String> {
+        let findings = Operator::plan_of(m).findings.into_iter();
+        findings.filter(|f| f.blocks()).map(|f| f.rule).collect()
+    };
+    let refused = w.operator.plan(switch()).await;
+    assert_eq!(blockers(&refused), ["aftercare-open"]);
+    let open: Vec<String> = checklist(&w, &id, false)
+        .await
+        .open_that_matter()
+        .map(|i| i.id.clone())
+        .collect();
+    assert!(open.iter().any(|i| i == "pass-through-sign-in"), "{open:?}");
+    let (last, others) = open.split_last().unwrap();
+    for item in others {
+        attest(&w, &id, item, "done at 10:00").await.unwrap();
+    }
+    let refused = w.operator.plan(switch()).await;
+    assert_eq!(blockers(&refused), ["aftercare-open"], "one is enough");
+    attest(&w, &id, last, "done at 10:00").await.unwrap();
+    let planned = w.operator.plan(switch()).await;
+    assert_eq!(blockers(&planned), Vec::<String>::new());
+    assert_eq!(planned.state, "planned");
+
+    // No run since the installation: what was attested is contradicted.
+    let list = checklist(&w, &id, true).await;
+    assert_eq!(list.item("initial-sync").unwrap().state, ItemState::Contradicted);
+    let warnings: Vec<String> = Operator::plan_of(&planned)
+        .findings
+        .into_iter()
+        .filter(|f| f.severity == Severity::Warning)
+        .map(|f| f.rule)
+        .collect();
+    let accepted: Vec<&str> = warnings.iter().map(String::as_str).collect();
+    let answer = w.operator.try_apply(&planned, &accepted).await.unwrap_err();
+    assert_eq!(rules(&answer), ["aftercare-open"]);
+    assert_eq!(w.operator.migration(&planned.id).await.state, "planned");
+
+    let now = w.operator.migration(&id).await.updated_at.unwrap();
+    let mut adsync = w.old.journal(|j| j.inventory.databases[0].adsync.clone().unwrap());
+    adsync.config.connectors[0].last_sync = Some(syncferry_proto::millis(&now));
+    sees(&w, adsync);
+    assert_eq!(checklist(&w, &id, true).await.open_that_matter().count(), 0);
+    let applied = w.operator.try_apply(&planned, &accepted).await.unwrap();
+    assert_eq!(applied.state, "running");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,6 +39,9 @@ pub(super) enum From {
     File,
 }
 
+/// What the lab's operator says of every item.
+const REMARK: &str = "looked at on the new server and in the Entra admin center";
+
 /// Where somebody put the file.
 const SOMEBODYS_FILE: &str = r"D:\Backup\ADSync.bak";
 
@@ -59,6 +62,9 @@ impl Lab {
             phase.next(scenario);
             if scenario == RESTORE {
                 self.lose_the_source(goal).await?;
+            }
+            if scenario == SWITCH {
+                self.close_the_checklist(&mut operator).await?;
             }
             let (ended, id) = self.run_one(&mut operator, scenario, &words, &gate).await?;
             rest = ended;
@@ -209,6 +215,26 @@ impl Lab {
             rest = self.watch(operator, &id, gate).await?;
         }
         Ok((rest, id))
+    }
+
+    /// What is left to do on the new server, before it may become active: a person does it, and says so.
+    async fn close_the_checklist(&self, operator: &mut Operator) -> anyhow::Result<()> {
+        let all = operator.migrations().await?;
+        let switched = all
+            .iter()
+            .any(|m| m.scenario == SWITCH && m.state != "blocked" && m.state != "cancelled");
+        let seated = all.iter().find(|m| m.scenario == PROVISION && m.state == "succeeded");
+        let Some(seated) = seated.filter(|_| !switched) else {
+            return Ok(());
+        };
+        for item in operator.left_to_do(&seated.id).await? {
+            let typed = ["checklist", "attest", &seated.id, &item, "--remark", REMARK];
+            // Its exit code says whether something is open still.
+            operator.type_in(&typed).await;
+        }
+        let open = operator.left_to_do(&seated.id).await?;
+        anyhow::ensure!(open.is_empty(), "still left to do: {}", open.join(", "));
+        Ok(())
     }
 
     /// The old server's SQL Server is gone for good; before that, somebody may have copied the backup.

@@ -12,7 +12,7 @@ use crate::plan::PlanInput;
 /// The seed's three weeks.
 pub(crate) const FRESH_DAYS: i64 = 21;
 const DAY_MS: i64 = 86_400_000;
-const ANOTHER: &str = "Use another backup (`syncferry artifact list`, or another file), and plan again.";
+const ANOTHER: &str = "Use another backup (--artifact newest, or another --file), and plan again.";
 
 /// Whether a backup that was there before takes part.
 fn uses_one(input: &PlanInput) -> bool {

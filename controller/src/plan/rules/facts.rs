@@ -2,7 +2,7 @@
 //! this plan has no such thing. They judge nothing.
 
 use syncferry_shared::inventory::{AdsyncFacts, DatabaseFacts, HostFacts, InstallerFacts, InstanceFacts};
-use syncferry_shared::plan::Scenario;
+use syncferry_shared::plan::{KnownBackup, Scenario};
 
 use super::{backup_bytes, bytes};
 use crate::plan::{KnownHost, PlanInput};
@@ -54,23 +54,26 @@ facts! {
     "connect-lease" "lease that the new server holds" = |i| known(i.connect_host.holds.as_ref().map_or("none", |l| l.state.as_str()));
     "site-migrations" "other migrations of the site" = |i| known(i.other_migration.as_deref().unwrap_or("none"));
     "source-instance" "instance of the source" = |i| source_instance(i, |x| Known(x.server_name.clone()));
-    "source-engine" "SQL Server of the source" = |i| source_instance(i, |x| Known(format!("{} {}", x.edition, x.product_version)));
+    "source-engine" "SQL Server of the source" = |i| match restored(i) {
+        Some(b) => Known(format!("version {} made the backup", b.header.software_major)),
+        None => source_instance(i, |x| Known(format!("{} {}", x.edition, x.product_version))),
+    };
     "source-database" "the source" = |i| source(i, |d| Known(d.state.clone()));
     "source-identity" "database_guid of the source" = |i| source(i, |d| some(d.database_guid, "NULL"));
     "source-backup-right" "the right to back the source up" = |i| source(i, |d| known(if d.can_backup { "1" } else { "0" }));
     "source-tde" "TDE of the source" = |i| source(i, |d| known(if d.is_encrypted { "on" } else { "off" }));
     "source-size" "data files of the source" = |i| source(i, |d| Known(bytes(super::capacity::data_bytes(d))));
-    "source-sessions" "sessions on the source" = |i| source(i, |d| match &d.sessions {
-        Some(s) => Known(format!("{} of synchronisation services", s.iter().filter(|s| s.is_sync_service()).count())),
-        None => Unknown("the agent's login may not see them".to_string()),
-    });
+    "source-sessions" "sessions on the source" = sessions;
     "source-transfer" "transfer address of the source's agent" = |i| {
         if i.source_host.id == i.target_host.id {
             return Elsewhere("source and target are one host".to_string());
         }
         known(i.source_host.transfer_address.as_deref().unwrap_or("none"))
     };
-    "source-collation" "collation of the source" = |i| source(i, |d| some(d.collation.as_ref(), "the server does not say"));
+    "source-collation" "collation of the source" = |i| match restored(i) {
+        Some(b) => some(Some(&b.header.collation).filter(|c| !c.is_empty()), "the backup's header does not say"),
+        None => source(i, |d| some(d.collation.as_ref(), "the server does not say")),
+    };
     "source-group" "availability group of the source" = |i| source(i, |d| Known(d.group_database_id.map_or("none".to_string(), |g| g.to_string())));
     "source-adsync" "tables of Connect in the source" = |i| source(i, |d| known(if d.adsync.is_some() { "there" } else { "not there" }));
     "source-content" "configuration in the source" = |i| source(i, |d| match &d.adsync {
@@ -79,14 +82,23 @@ facts! {
     });
     "source-last-sync" "last synchronisation" = |i| adsync(i, |a| some(a.last_sync, "no evidence in the database"));
     "source-sign-in" "sign-in method" = |i| adsync(i, |a| some(a.sign_on_method.as_ref(), "not in the database"));
-    "source-version" "Connect version last used" = |i| adsync(i, |a| some(a.connect_version, "not in the database"));
+    "source-version" "Connect version last used" = |i| match restored(i) {
+        Some(b) => b.counts.and_then(|c| c.connect_version).map_or_else(
+            || Elsewhere("the backup does not say; it is looked at in the copy, before anything is installed".to_string()),
+            |v| Known(v.to_string()),
+        ),
+        None => adsync(i, |a| some(a.connect_version, "not in the database")),
+    };
     "source-forests" "forests" = |i| adsync(i, |a| if a.forests.is_empty() { Unknown("none was read".to_string()) } else { Known(a.forests.join(", ")) });
     "source-features" "forests and features" = |i| adsync(i, |a| Known(format!("{} forests, {} features on", a.forests.len(), super::carry_over::features_on(a))));
     "source-flags" "connectors that are flagged" = |i| adsync(i, |a| Known(if a.full_run_required.is_empty() { "none".to_string() } else { a.full_run_required.join(", ") }));
     "source-owner" "server that the Entra connector names" = |i| adsync(i, |a| some(a.last_owner.as_ref(), "it names none"));
     "source-objects" "objects in the metaverse" = |i| adsync(i, |a| some(super::capacity::objects(a), "they were not counted"));
     "source-auto-upgrade" "automatic upgrade of the old server" = auto_upgrade;
-    "source-space" "staging folder of the source" = |i| space(&i.source_host, i);
+    "source-space" "staging folder of the source" = |i| match asks_for_backup(i) {
+        true => Elsewhere("nothing is backed up".to_string()),
+        false => space(&i.source_host, i),
+    };
     "target-space" "staging folder of the target" = |i| moves(i, |i| space(&i.target_host, i));
     "target-instance" "instance for the database" = |i| target(i, |x| Known(x.server_name.clone()));
     "target-edition" "edition there" = |i| target(i, |x| Known(x.edition.clone()));
@@ -150,6 +162,24 @@ facts! {
     };
     "new-account" "the new account in the database" = new_account;
     "export" "lease of the tenant's export" = |i| known(if i.holder_exports { "the old server's" } else { "not the old server's" });
+    "backup" "the backup" = |i| backup(i, |b| Known(format!("{} of {}", b.header.database_name, b.header.server_name)));
+    "backup-age" "when the backup was taken" = |i| backup(i, |b| some(b.taken_at.map(|at| at.rfc3339()), "its header does not say"));
+    "export-lease" "lease of the tenant's export" = |i| known(i.export.as_ref().map_or("none", |e| e.lease.state.as_str()));
+    "staging-database" "database of the new server" = |i| match (&i.staging, i.staging_facts()) {
+        (None, _) => known("none"),
+        (Some(_), Some(d)) => Known(format!("{} on {}", d.name, d.server_name)),
+        (Some(_), None) => no_instance(&i.target_host),
+    };
+    "aftercare" "items of the new server's checklist that matter and are open" = |i| match &i.care {
+        Some(care) => Known(care.items.len().to_string()),
+        None => Elsewhere("no migration here seated it".to_string()),
+    };
+    "connect-staging" "staging mode of the new server" = |i| staging_mode(&i.connect_host);
+    "old-staging" "staging mode of the old server" = |i| match &i.holder {
+        Some(h) if h.inventory.is_some() => staging_mode(h),
+        Some(h) => Elsewhere(format!("{} does not answer, and is proven out another way", h.name)),
+        None => Elsewhere("no server holds the database".to_string()),
+    };
     "test-instance" "instance for the test restore" = |i| match i.test_instance() {
         Some(t) => Known(format!("{} {}", t.server_name, t.product_version)),
         None => no_instance(&i.source_host),
@@ -210,9 +240,56 @@ fn source_instance(input: &PlanInput, look: impl Fn(&InstanceFacts) -> Seen) -> 
 }
 
 fn source(input: &PlanInput, look: impl Fn(&DatabaseFacts) -> Seen) -> Seen {
-    input
-        .source_facts()
-        .map_or_else(|| no_instance(&input.source_host), look)
+    match input.source_facts() {
+        Some(facts) => look(facts),
+        None if asks_for_backup(input) => Elsewhere("its backup takes its place".to_string()),
+        None => no_instance(&input.source_host),
+    }
+}
+
+/// Whether a backup takes part that was there before the plan.
+fn asks_for_backup(input: &PlanInput) -> bool {
+    input.request.backup_file.is_some() || input.request.artifact.is_some()
+}
+
+/// The backup that takes the source's place, where it was read.
+fn restored(input: &PlanInput) -> Option<KnownBackup> {
+    input.backup().filter(|_| asks_for_backup(input))
+}
+
+fn backup(input: &PlanInput, look: impl Fn(&KnownBackup) -> Seen) -> Seen {
+    match restored(input) {
+        Some(b) => look(&b),
+        None if asks_for_backup(input) => Unknown("its header was not read".to_string()),
+        None => Elsewhere("the backup is made in this plan".to_string()),
+    }
+}
+
+fn sessions(input: &PlanInput) -> Seen {
+    // Here it is about two servers on one database, which their leases say.
+    if input.request.scenario == Scenario::SwitchActive {
+        return known(input.staging.as_ref().map_or("none", |s| s.lease_name.as_str()));
+    }
+    source(input, |d| match &d.sessions {
+        Some(s) => Known(format!(
+            "{} of synchronisation services",
+            s.iter().filter(|s| s.is_sync_service()).count()
+        )),
+        None => Unknown("the agent's login may not see them".to_string()),
+    })
+}
+
+/// What is unknown here has a rule of its own, or a gate that waits until it is seen.
+fn staging_mode(host: &KnownHost) -> Seen {
+    let Some(inventory) = &host.inventory else {
+        return no_answer(host);
+    };
+    let scheduler = inventory.connect.as_ref().and_then(|c| c.scheduler.as_ref());
+    known(match scheduler.map(|s| s.staging_mode) {
+        Some(true) => "on",
+        Some(false) => "off",
+        None => "Get-ADSyncScheduler gives no answer",
+    })
 }
 
 fn adsync(input: &PlanInput, look: impl Fn(&AdsyncFacts) -> Seen) -> Seen {

@@ -3,7 +3,7 @@
 use syncferry_shared::Finding;
 use syncferry_shared::fence_case::FenceCase;
 use syncferry_shared::lease::{Lease, LeaseState};
-use syncferry_shared::plan::HandoverWay;
+use syncferry_shared::plan::{HandoverWay, Scenario};
 
 use super::{ACCOUNTS_PAGE, OURS};
 use crate::plan::PlanInput;
@@ -121,6 +121,8 @@ pub(super) fn way_is_open(input: &PlanInput, out: &mut Vec<Finding>) {
     let name = &input.source.lease_name;
     match input.way() {
         HandoverWay::Host => host(input, out),
+        // There the SQL Server is gone, which has a rule of its own.
+        HandoverWay::Sql if input.request.scenario == Scenario::RestoreFromBackup => {}
         HandoverWay::Sql => sql(input, out),
         HandoverWay::PowerOff | HandoverWay::Attested if runs(old) => out.push(
             Finding::blocker("old-server-is-there", format!("{} runs and can be asked", old.name))

@@ -1,6 +1,7 @@
 //! What the installer must be like.
 
 use syncferry_shared::catalogue::CatalogueEntry;
+use syncferry_shared::plan::Scenario;
 use syncferry_shared::{ConnectVersion, Finding};
 
 use super::{EXISTING_DATABASE_PAGE, OURS};
@@ -154,10 +155,12 @@ pub(super) fn version_is_allowed(input: &PlanInput, out: &mut Vec<Finding>) {
                 .next("It may be newer than the catalogue. Read its release notes for known issues with existing databases, then accept it."),
         );
     }
+    // A backup is held against its own version, not against what its database has become since.
+    let restored = input.request.scenario == Scenario::RestoreFromBackup;
     let adsync = input
         .source_facts()
         .and_then(|f| f.adsync.as_ref())
-        .filter(|a| !a.empty);
+        .filter(|a| !a.empty && !restored);
     match adsync.map(|a| a.connect_version) {
         Some(Some(db)) if v < db => out.push(
             Finding::blocker("installer-older-than-database", format!("Connect {v} is older than the database, which {db} used last"))

@@ -26,6 +26,7 @@ mod target;
 
 pub(crate) use backup::FRESH_DAYS;
 pub(crate) use space::backup_bytes;
+pub(crate) use switching::care_is_open;
 pub(crate) use target::LONGEST_DATABASE_NAME;
 
 use syncferry_shared::Finding;
@@ -214,6 +215,7 @@ const SWITCH_ACTIVE: &[Rule] = &[
     switching::new_server_is_staging,
     switching::old_server_can_be_put_out,
     switching::staging_synchronised_lately,
+    switching::nothing_is_left_to_do,
     switching::sign_in_tasks,
 ];
 

@@ -1,13 +1,15 @@
 //! Which server is active, and which may become it or go.
 
 use syncferry_shared::Finding;
+use syncferry_shared::aftercare::ItemState;
 use syncferry_shared::inventory::{ConnectFacts, SchedulerFacts};
 use syncferry_shared::lease::LeaseState;
 use syncferry_shared::plan::HandoverWay;
 
 use super::{EXISTING_DATABASE_PAGE, OURS};
-use crate::plan::{KnownHost, PlanInput, decommission};
+use crate::plan::{KnownHost, OpenCare, PlanInput, decommission};
 
+const CARE: &str = "Syncferry: a server leaves staging mode when nothing that matters is left to do";
 const ONE_ACTIVE: &str = "Microsoft Learn: Topologies: one active server of a tenant, every other one in staging mode";
 
 fn connect(host: &KnownHost) -> Option<&ConnectFacts> {
@@ -198,6 +200,38 @@ pub(super) fn staging_synchronised_lately(input: &PlanInput, out: &mut Vec<Findi
                 .next("Run a cycle on it (Start-ADSyncSyncCycle -PolicyType Delta) and look at its pending exports, or accept it."),
         );
     }
+}
+
+/// What is left to do from the migration that seated it must be done before it exports.
+pub(super) fn nothing_is_left_to_do(input: &PlanInput, out: &mut Vec<Finding>) {
+    out.extend(
+        input
+            .care
+            .as_ref()
+            .and_then(|care| care_is_open(&input.connect_host.name, care)),
+    );
+}
+
+/// What stands between a server and leaving staging mode; `None` when nothing does.
+pub(crate) fn care_is_open(server: &str, care: &OpenCare) -> Option<Finding> {
+    if care.items.is_empty() {
+        return None;
+    }
+    let mut finding = Finding::blocker(
+        "aftercare-open",
+        format!("Something is left to do before {server} may leave staging mode"),
+    );
+    for item in &care.items {
+        let found = match (&item.state, &item.evidence) {
+            (ItemState::Contradicted, Some(seen)) => format!("contradicted: {seen}"),
+            _ => format!("{}: {}", item.state.as_str(), item.title),
+        };
+        finding = finding.saw(format!("checklist item {}", item.id), found);
+    }
+    let m = care.migration.short();
+    Some(finding.source(CARE).next(format!(
+        "Do it. `syncferry checklist show {m} --look` lets the agents look; what they cannot see, whoever did it attests: `syncferry checklist attest {m} <item> --remark <what was done>`. Then plan again."
+    )))
 }
 
 /// How people sign in is not carried over.

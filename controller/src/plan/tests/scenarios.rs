@@ -4,18 +4,19 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use syncferry_shared::artifact::{CHUNK_SIZE, SetHeader};
+use syncferry_shared::aftercare::{CareFacts, Checklist};
+use syncferry_shared::artifact::{CHUNK_SIZE, Counts, SetHeader};
 use syncferry_shared::inventory::{BackupFacts, SchedulerFacts, ServiceFacts};
 use syncferry_shared::lease::{LeaseKind, LeaseRef, LeaseState, Resource};
-use syncferry_shared::plan::{HandoverWay, Plan, Scenario};
+use syncferry_shared::plan::{HandoverWay, KnownBackup, Plan, Scenario};
 use syncferry_shared::spec::{JobSpec, Task, VerifyStoppedTask};
-use syncferry_shared::{AgentId, DatabaseId, Finding, HostId, JobId, MigrationId};
+use syncferry_shared::{AgentId, ConnectVersion, DatabaseId, Finding, HostId, JobId, MigrationId};
 use uuid::Uuid;
 
 use super::facts;
 use super::world::{SOURCE, SQL01, SYNC01, SYNC02, good, lease};
 use crate::plan::specs::{Known, spec};
-use crate::plan::{KnownDatabase, KnownExport, PlanInput, plan};
+use crate::plan::{KnownDatabase, KnownExport, OpenCare, PlanInput, plan};
 
 const STAGING: DatabaseId = DatabaseId(Uuid::from_u128(0xd3));
 
@@ -137,6 +138,20 @@ impl PlanInput {
     }
 }
 
+/// The good worlds, with the scenario of each.
+pub(super) fn worlds() -> impl Iterator<Item = (Scenario, fn() -> PlanInput)> {
+    GOOD.iter().map(|(_, good)| (good().request.scenario, *good))
+}
+
+/// What spoils the world of a scenario here.
+pub(super) fn spoils(scenario: Scenario) -> impl Iterator<Item = fn(&mut PlanInput)> {
+    let of = move |good: &Good| good().request.scenario == scenario;
+    SPOILED
+        .iter()
+        .filter(move |(good, _, _, _)| of(good))
+        .map(|(_, spoil, _, _)| *spoil)
+}
+
 /// The rules that have a case here.
 pub(super) fn rules() -> impl Iterator<Item = String> {
     SPOILED.iter().map(|(_, _, rule, _)| rule.to_string())
@@ -155,6 +170,30 @@ const GOOD: &[(&str, Good)] = &[
 
 fn backup(input: &mut PlanInput) -> &mut syncferry_shared::inventory::BackupFacts {
     input.sql().backup.get_or_insert_with(backup_file)
+}
+
+/// What the migration that seated the staging server left to do.
+fn care() -> OpenCare {
+    let facts = CareFacts {
+        new_server: "SYNC02".to_string(),
+        ..CareFacts::default()
+    };
+    let migration = MigrationId(Uuid::from_u128(7));
+    OpenCare {
+        migration,
+        items: Checklist::of(migration, &facts, &[])
+            .open_that_matter()
+            .cloned()
+            .collect(),
+    }
+}
+
+/// A drill of a backup file instead of a backup made now.
+fn from_file(input: &mut PlanInput) -> &mut BackupFacts {
+    let file = backup(input);
+    let path = file.path.clone();
+    input.request.backup_file = Some(path);
+    backup(input)
 }
 
 /// What is spoiled, and the rule that says so; whether it blocks.
@@ -269,6 +308,7 @@ const SPOILED: &[(Good, Spoil, &str, bool)] = &[
     ),
     (restored, |_| {}, "backup-age", false),
     (switched, |_| {}, "sign-in-tasks", false),
+    (switched, |i| i.care = Some(care()), "aftercare-open", true),
     (switched, |_| {}, "old-server-goes-first", false),
     (switched, |i| i.sql().databases.clear(), "staging-database-unseen", true),
     (retired, |_| {}, "leftovers", false),
@@ -356,6 +396,100 @@ const SPOILED: &[(Good, Spoil, &str, bool)] = &[
     (retired, |i| i.old_scheduler(None), "staging-mode-unknown", true),
     (retired, |i| i.export = None, "nobody-exports", false),
     (retired, |i| i.holder = None, "holder-not-known", true),
+    (restored, |i| backup(i).header.collation.clear(), "gate-unknown", true),
+    (
+        restored,
+        |i| {
+            let b = i.backup();
+            i.artifact = b.map(|b| KnownBackup {
+                counts: Some(Counts {
+                    connect_version: Some(ConnectVersion([9, 9, 9, 9])),
+                    ..Counts::default()
+                }),
+                ..b
+            });
+        },
+        "installer-older-than-database",
+        true,
+    ),
+    (
+        restored,
+        |i| {
+            let connect = i.holder.as_mut().and_then(|h| h.inventory.as_mut()?.connect.as_mut());
+            if let Some(service) = connect.and_then(|c| c.service.as_mut()) {
+                service.account = facts::ACCOUNT.to_string();
+            }
+        },
+        "service-account-shared",
+        false,
+    ),
+    (
+        drilled,
+        |i| i.source_host.inventory = None,
+        "agent-does-not-answer",
+        true,
+    ),
+    (drilled, |i| from_file(i).backup_type = 5, "backup-not-full", true),
+    (drilled, |i| from_file(i).sets = 2, "backup-has-several-sets", true),
+    (drilled, |i| from_file(i).stripes = 2, "backup-is-striped", true),
+    (drilled, |i| from_file(i).is_damaged = true, "backup-damaged", true),
+    (
+        drilled,
+        |i| from_file(i).encryptor = Some("0xAB".into()),
+        "backup-encrypted",
+        false,
+    ),
+    (
+        drilled,
+        |i| from_file(i).has_checksums = false,
+        "backup-without-checksums",
+        false,
+    ),
+    (drilled, |i| from_file(i).sets = 1, "backup-without-manifest", false),
+    (
+        drilled,
+        |i| {
+            from_file(i);
+            i.sql().backup = None;
+        },
+        "backup-unreadable",
+        true,
+    ),
+    (
+        switched,
+        |i| {
+            if let Some(e) = &mut i.export {
+                e.lease.state = LeaseState::Quarantined;
+            }
+        },
+        "lease-quarantined",
+        true,
+    ),
+    (
+        switched,
+        |i| {
+            if let Some(s) = &mut i.staging {
+                s.id = SOURCE;
+            }
+        },
+        "source-is-shared",
+        true,
+    ),
+    (
+        switched,
+        |i| i.sql().databases[0].adsync = None,
+        "plan-incomplete",
+        true,
+    ),
+    (
+        retired,
+        |i| {
+            i.source_host.inventory = None;
+            i.source.family_guid = None;
+        },
+        "plan-incomplete",
+        true,
+    ),
 ];
 
 fn told(plan: &Plan) -> String {

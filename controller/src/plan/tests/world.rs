@@ -107,6 +107,7 @@ pub(super) fn good() -> PlanInput {
         artifact: None,
         staging: None,
         export: None,
+        care: None,
     }
 }
 

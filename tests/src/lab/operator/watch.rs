@@ -7,6 +7,7 @@ use anyhow::Context;
 use syncferry_cli::Exit;
 use syncferry_proto::{schema, v1};
 use syncferry_shared::Severity;
+use syncferry_shared::aftercare::Checklist;
 use syncferry_shared::card::Card;
 use syncferry_shared::plan::Plan;
 
@@ -162,6 +163,17 @@ impl Operator {
                 self.act(open, host, *pause).await?;
             }
         }
+    }
+
+    /// The items of a migration's checklist that matter and are open.
+    pub(in crate::lab) async fn left_to_do(&mut self, migration: &str) -> anyhow::Result<Vec<String>> {
+        let request = v1::GetChecklistRequest {
+            migration: migration.to_string(),
+            look: false,
+        };
+        let answer = self.client.get_checklist(request).await?.into_inner();
+        let list: Checklist = answer.checklist.context("no checklist")?.read(schema::CHECKLIST)?;
+        Ok(list.open_that_matter().map(|i| i.id.clone()).collect())
     }
 
     /// The migrations of the site, the newest first.
