@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use syncferry_shared::sync_config::PendingExports as Kinds;
+
 use super::statements;
 use crate::sql::errors::SqlError;
 use crate::sql::rows::ResultSet;
@@ -17,13 +19,15 @@ pub struct PendingExports {
     pub by_connector: BTreeMap<String, BTreeMap<String, i64>>,
 }
 
-/// The operation's word.
+/// The operation's word, as everywhere else.
 fn word(operation: i64) -> String {
-    match operation {
-        1 => "adds".to_string(),
-        2 => "updates".to_string(),
-        3 => "deletes".to_string(),
-        other => format!("of operation {other}"),
+    let mut one = Kinds::default();
+    one.count(operation, 1);
+    match one {
+        Kinds { adds: 1, .. } => "adds".to_string(),
+        Kinds { updates: 1, .. } => "updates".to_string(),
+        Kinds { deletes: 1, .. } => "deletes".to_string(),
+        _ => format!("of operation {operation}"),
     }
 }
 
@@ -37,7 +41,12 @@ pub async fn pending_exports(session: &mut SqlSession, database: &str) -> Result
         else {
             continue;
         };
-        found.by_connector.entry(name).or_default().insert(word(operation), n);
+        *found
+            .by_connector
+            .entry(name)
+            .or_default()
+            .entry(word(operation))
+            .or_default() += n;
     }
     Ok(found)
 }

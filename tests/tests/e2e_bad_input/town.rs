@@ -337,5 +337,6 @@ fn without_what_cycles_change(facts: &mut DatabaseFacts) {
     facts.files.iter_mut().for_each(|f| f.bytes = 0);
     if let Some(adsync) = &mut facts.adsync {
         (adsync.last_sync, adsync.last_sync_source, adsync.run_in_progress) = (None, None, None);
+        adsync.config.connectors.iter_mut().for_each(|c| c.last_sync = None);
     }
 }
