@@ -2,7 +2,7 @@
 //! by name. What is approved is what was shown: when it changes, the gate shows it anew.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -20,6 +20,8 @@ use crate::adsync::PendingExports;
 use crate::journal::Sight;
 use crate::runner::{Cx, Job, StepError};
 
+/// How long a cycle that runs is waited for: less than the step may take.
+const CYCLE: Duration = Duration::from_secs(10 * 60);
 /// The limit that Connect has by itself.
 const DEFAULT_THRESHOLD: i64 = 500;
 
@@ -51,7 +53,13 @@ impl Look for InitialSync {
         minutes(15)
     }
     async fn look(&self, cx: &mut Cx) -> Result<Value, StepError> {
-        let facts = read(cx, &self.0.database).await?;
+        let mut facts = read(cx, &self.0.database).await?;
+        // A cycle ends by itself, and there is one every half an hour.
+        let began = Instant::now();
+        while facts.run_in_progress == Some(true) && began.elapsed() < CYCLE {
+            cx.sleep(cx.env.pace.look_again).await?;
+            facts = read(cx, &self.0.database).await?;
+        }
         if let Some(finding) = not_ready(&self.0.server, &facts) {
             return Err(finding.into());
         }
