@@ -216,6 +216,13 @@ impl Journal {
         self.read(|l| l.attempts.get(&key).cloned())
     }
 
+    /// Whether an error that an attempt met here means that nothing can be relied on any more. An attempt may be given up while
+    /// its own next record is on the way: that record is refused, and nothing is wrong.
+    pub fn is_fault(&self, key: AttemptKey, error: &JournalError) -> bool {
+        let given_up = self.attempt(key).is_none_or(|a| a.abandoned.is_some());
+        !(given_up && matches!(error, JournalError::Refused(_)))
+    }
+
     /// The number of the last record.
     pub fn last_seq(&self) -> u64 {
         *self.shared.last_seq.borrow()

@@ -318,3 +318,21 @@ proptest! {
         prop_assert_eq!(read.ledger, ledger_of(&story[..keep.min(story.len())]));
     }
 }
+
+#[tokio::test]
+async fn a_record_of_an_attempt_that_was_given_up_meanwhile_is_no_fault() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = Journal::open(dir.path()).unwrap();
+    journal.append(accepted(1)).await.unwrap();
+    journal.append(accepted(2)).await.unwrap();
+    let why = "another took its place".to_string();
+    journal
+        .append(Record::Abandoned { attempt: key(1), why })
+        .await
+        .unwrap();
+    let late = journal.append(Record::Resumed { attempt: key(1) }).await.unwrap_err();
+    assert!(!journal.is_fault(key(1), &late), "{late}");
+    // Of one that is open, it is a contradiction; and a disk that refuses is a fault whatever became of the attempt.
+    assert!(journal.is_fault(key(2), &late));
+    assert!(journal.is_fault(key(1), &JournalError::Broken));
+}

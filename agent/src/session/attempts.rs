@@ -74,7 +74,7 @@ impl Attempts {
             // The log's channel closes with the run, and what is left of it is shipped.
             let (ended, ()) = tokio::join!(running, shipping);
             if let Ended::Broken(e) = ended {
-                me.give_out(&e);
+                me.give_out(key, &e);
             }
             me.settle(key, |live| live.running = false);
         });
@@ -90,7 +90,7 @@ impl Attempts {
             let controller = Arc::clone(&me.controller);
             let delivered = deliver(me.journal().clone(), controller, key, controls, me.deps.env.pace).await;
             if let Delivered::Broken(e) = delivered {
-                me.give_out(&e);
+                me.give_out(key, &e);
             }
             me.settle(key, |live| live.delivering = false);
             me.ended.notify_one();
@@ -177,7 +177,11 @@ impl Attempts {
         self.tasks.wait().await;
     }
 
-    fn give_out(&self, error: &JournalError) {
+    fn give_out(&self, key: AttemptKey, error: &JournalError) {
+        if !self.journal().is_fault(key, error) {
+            tracing::info!(attempt = %key, "it was given up while it wrote: {error}");
+            return;
+        }
         tracing::error!("the agent stops: {error}");
         self.broken.cancel();
     }
