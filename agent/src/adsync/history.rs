@@ -35,7 +35,7 @@ pub(super) async fn last_sync(look: &mut Look<'_>) -> Result<(Option<Millis>, Op
 
 /// Whether a run is open. A backup that was taken during a run shows this too.
 pub(super) async fn run_in_progress(look: &mut Look<'_>) -> Result<Option<bool>, SqlError> {
-    if !look.finds("run in progress", RUNS, &["is_run_complete"]) {
+    if !look.finds("run in progress", RUNS, &["is_run_complete", "ma_id", "run_number"]) {
         return Ok(None);
     }
     let rows = look.ask(&statements::open_runs()).await?;

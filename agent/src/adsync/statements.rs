@@ -64,11 +64,13 @@ pub fn last_run() -> Statement {
     )
 }
 
-/// Runs that were not completed.
+/// Runs that are under way: not completed, and the newest of their connector. One that was cut off when its service stopped stays
+/// incomplete for ever, and later runs tell that it is over.
 pub fn open_runs() -> Statement {
     Statement::new(
         "adsync-open-runs",
-        "SELECT COUNT_BIG(*) AS open_runs FROM dbo.mms_run_history WHERE is_run_complete = 0;",
+        "SELECT COUNT_BIG(*) AS open_runs FROM dbo.mms_run_history r
+WHERE r.is_run_complete = 0 AND NOT EXISTS (SELECT 1 FROM dbo.mms_run_history n WHERE n.ma_id = r.ma_id AND n.run_number > r.run_number);",
     )
 }
 
