@@ -13,7 +13,7 @@ use syncferry_shared::outcome::Outcome;
 use syncferry_shared::spec::ReviewExportsTask;
 
 use super::common::{OURS, Server, minutes};
-use super::compare_staging::{difference, told};
+use super::compare_staging::tell;
 use super::look::{Look, LooksOnly};
 use super::read_adsync::read;
 use crate::adsync::PendingExports;
@@ -69,9 +69,7 @@ impl Look for InitialSync {
         );
         match &self.0.active {
             Some(active) => {
-                let lines = difference(active, &facts);
-                cx.saw("differences from the active server", lines.len());
-                cx.findings.extend(told(&lines));
+                tell(cx, active, &facts);
             }
             None => cx.saw("differences from the active server", "unknown: it is gone"),
         }

@@ -129,35 +129,14 @@ pub(crate) async fn run_with(args: Args, cx: &mut Context<'_, '_>) -> Result<Exi
 
 async fn run(verb: Verb, cx: &mut Context<'_, '_>) -> Result<Exit, CliError> {
     let session = cx.session()?;
-    match verb {
-        Verb::MoveToFullSql(args) => {
-            let patience = Duration::from_secs(args.timeout);
-            make(&session, args.request(), patience, cx).await
-        }
-        Verb::ReplaceServer(args) => {
-            let patience = Duration::from_secs(args.timeout);
-            make(&session, args.request(), patience, cx).await
-        }
-        Verb::RestoreFromBackup(args) => {
-            let patience = Duration::from_secs(args.timeout);
-            make(&session, args.request(), patience, cx).await
-        }
-        Verb::ProvisionStaging(args) => {
-            let patience = Duration::from_secs(args.timeout);
-            make(&session, args.request(), patience, cx).await
-        }
-        Verb::Drill(args) => {
-            let patience = Duration::from_secs(args.timeout);
-            make(&session, args.request(), patience, cx).await
-        }
-        Verb::SwitchActive(args) => {
-            let patience = Duration::from_secs(args.timeout);
-            make(&session, args.request(), patience, cx).await
-        }
-        Verb::Decommission(args) => {
-            let patience = Duration::from_secs(args.timeout);
-            make(&session, args.request(), patience, cx).await
-        }
+    let (timeout, request) = match verb {
+        Verb::MoveToFullSql(args) => (args.timeout, args.request()),
+        Verb::ReplaceServer(args) => (args.timeout, args.request()),
+        Verb::RestoreFromBackup(args) => (args.timeout, args.request()),
+        Verb::ProvisionStaging(args) => (args.timeout, args.request()),
+        Verb::Drill(args) => (args.timeout, args.request()),
+        Verb::SwitchActive(args) => (args.timeout, args.request()),
+        Verb::Decommission(args) => (args.timeout, args.request()),
         Verb::Show { migration, rules } => {
             let m = session
                 .call(session.service().get_migration(GetMigrationRequest { migration }))
@@ -168,9 +147,10 @@ async fn run(verb: Verb, cx: &mut Context<'_, '_>) -> Result<Exit, CliError> {
             } else {
                 give(&session, &m, cx).await?;
             }
-            Ok(Exit::Ok)
+            return Ok(Exit::Ok);
         }
-    }
+    };
+    make(&session, request, Duration::from_secs(timeout), cx).await
 }
 
 /// Has a plan made, and shows it.
