@@ -1,6 +1,7 @@
 //! From a request and what the hosts said to a plan. Pure: no store, no clock, no network. A file for each scenario, a
 //! folder of rules that look at the same input, the cards for the wizard, and the specifications that jobs get.
 
+mod capability;
 pub mod cards;
 mod common;
 pub mod decommission;
@@ -41,6 +42,10 @@ pub fn plan(input: &PlanInput) -> Plan {
             }
         }
     };
+    let lacking = capability::findings(input, &plan);
+    if !lacking.is_empty() {
+        verdicts::block(&mut plan, lacking);
+    }
     verdicts::judge(input, &mut plan);
     plan
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use syncferry_shared::inventory::DatabaseFacts;
 use syncferry_shared::lease::{Lease, LeaseKind, LeaseState, ProofKind};
 use syncferry_shared::{Finding, HostId, SessionId};
-use syncferry_store::{By, Grant, Host, IdentityState, NewProof, Tx};
+use syncferry_store::{By, Grant, Host, HostRole, IdentityState, NewProof, Tx};
 
 use super::status::{self, Pending};
 use crate::problem::Problem;
@@ -48,22 +48,57 @@ pub fn against(p: &Pending) -> Vec<Finding> {
 /// What shows, or could show, that the lease changed after the backup.
 pub fn changed_since(p: &Pending) -> Vec<Finding> {
     let mut found: Vec<Finding> = p.unheard.iter().map(|host| super::not_heard(host)).collect();
-    if let Some((epoch, host)) = p.seen.as_ref().filter(|(epoch, _)| *epoch > p.was.epoch) {
-        found.push(
-            Finding::blocker(
-                "lease-changed-after-the-backup",
-                format!("The lease of {} changed after the backup", p.name),
-            )
-            .saw(format!("the journal of the agent on {host}"), format!("epoch {epoch}"))
-            .saw("the backup", format!("epoch {}", p.was.epoch))
-            .source(SOURCE)
-            .next(format!(
-                "Find out who uses it now. `syncferry lease fence {} --reason <why>` frees it with a proof.",
-                p.name
-            )),
-        );
-    }
+    found.extend(changed(p));
     found
+}
+
+/// That an agent remembers a later epoch than the backup has.
+pub fn changed(p: &Pending) -> Option<Finding> {
+    let (epoch, host) = p.seen.as_ref().filter(|(epoch, _)| *epoch > p.was.epoch)?;
+    Some(
+        Finding::blocker(
+            "lease-changed-after-the-backup",
+            format!("The lease of {} changed after the backup", p.name),
+        )
+        .saw(format!("the journal of the agent on {host}"), format!("epoch {epoch}"))
+        .saw("the backup", format!("epoch {}", p.was.epoch))
+        .source(SOURCE)
+        .next(format!(
+            "Find out who uses it now. `syncferry lease fence {} --reason <why>` frees it with a proof: of the hosts of both servers, or at SQL Server (--sql).",
+            p.name
+        )),
+    )
+}
+
+/// What could show that somebody else than the backup's holder got the lease after the backup and was not heard: proof that the
+/// holder gave up is no proof then. Who is known to have got it later is looked at like the holder.
+pub fn unheard_others(p: &Pending) -> Vec<Finding> {
+    let others = p.unheard.iter().filter(|host| p.holder.as_ref() != Some(host));
+    others.map(|host| super::not_heard(host)).collect()
+}
+
+/// The host other than the holder that remembers a later epoch than the backup has.
+pub async fn later_holder(tx: &mut dyn Tx, p: &Pending) -> Result<Option<Host>, Problem> {
+    let Some((epoch, _)) = p.seen.as_ref().filter(|(epoch, _)| *epoch > p.was.epoch) else {
+        return Ok(None);
+    };
+    let mut found = None;
+    for w in tx.witnesses().await? {
+        if w.epochs.get(&p.lease.resource.0) != Some(epoch) || Some(w.host) == p.lease.holder {
+            continue;
+        }
+        let Some(host) = tx.host(w.host).await? else { continue };
+        // An agent that only reaches the database does not use it, and remembers the epoch of the one that did.
+        if found.is_none() || is_connect_server(&host) {
+            found = Some(host);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether Connect is on it, as far as its registration says.
+pub fn is_connect_server(host: &Host) -> bool {
+    host.roles.contains(&HostRole::ConnectServer)
 }
 
 /// Whether nobody but the holder is on the database, as its agent sees it now. A database that was still to be made when the

@@ -17,6 +17,7 @@ use super::{Answer, Ask, OURS, again, detail, proof, seen};
 use crate::core::Core;
 use crate::find;
 use crate::problem::Problem;
+use crate::recovery::release;
 
 /// What was seen.
 struct Sight {
@@ -42,6 +43,14 @@ pub async fn fence_power_off(core: &Core, ask: Ask<'_>, via: &str) -> Result<Ans
         ));
     }
     let via = find::host(&mut *tx, via.trim()).await?;
+    // The backup of a store may name somebody who had long handed it over: that its machine is off says nothing then.
+    let mut others = Vec::new();
+    if let Some(pending) = release::pending(&mut *tx, &lease).await? {
+        others = release::unheard_others(&pending);
+        if release::later_holder(&mut *tx, &pending).await?.is_some() {
+            others.extend(release::changed(&pending));
+        }
+    }
     drop(tx);
     let mut answer = Answer::new(&lease);
     let who = words::name(holder.as_ref()).to_string();
@@ -69,6 +78,9 @@ pub async fn fence_power_off(core: &Core, ask: Ask<'_>, via: &str) -> Result<Ans
         };
     }
 
+    for finding in others {
+        answer.found(finding);
+    }
     let sight = look(core, &holder, &via, database.as_ref()).await?;
     let above = sight.database.as_ref().and_then(|d| mark_epoch(d.as_ref().ok()?));
     let epoch = match lease.state {

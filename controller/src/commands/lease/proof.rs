@@ -19,6 +19,8 @@ use crate::problem::Problem;
 pub(super) struct Sight {
     /// The holder's host, or why it could not be looked at.
     pub(super) holder: Option<Result<Inventory, String>>,
+    /// After a restore: who is known to have got the lease after the backup, or why it could not be looked at.
+    pub(super) later: Option<(Host, Result<Inventory, String>)>,
     /// The database, from the host whose agent reaches it.
     pub(super) database: Option<Result<DatabaseFacts, String>>,
 }
@@ -28,15 +30,19 @@ pub(super) async fn look(
     core: &Core,
     lease: &Lease,
     holder: Option<&Host>,
+    later: Option<&Host>,
     database: Option<&Database>,
 ) -> Result<Sight, Problem> {
     let mut sight = Sight::default();
+    let request = InspectionRequest {
+        connect: true,
+        ..InspectionRequest::default()
+    };
     if let Some(host) = holder {
-        let request = InspectionRequest {
-            connect: true,
-            ..InspectionRequest::default()
-        };
         sight.holder = Some(ask(core, host, &request).await?);
+    }
+    if let Some(host) = later {
+        sight.later = Some((host.clone(), ask(core, host, &request).await?));
     }
     if let (LeaseKind::Database, Some(d)) = (lease.kind, database) {
         sight.database = look_at_database(core, d).await?;
@@ -140,7 +146,8 @@ pub(super) fn gave_up(lease: &Lease, holder: &Host, sight: &Sight) -> Result<(Va
     }
 }
 
-fn host_gave_up(
+/// Whether a host gave up what the lease is about.
+pub(super) fn host_gave_up(
     kind: LeaseKind,
     holder: &Host,
     seen: Option<&Result<Inventory, String>>,

@@ -113,6 +113,7 @@ fn what_proves_that_a_holder_stopped() {
     let quiet = || Some(Ok(database(Some(vec![session("SSMS", "ADMIN7")]))));
     let sight = |holder: Inventory| Sight {
         holder: Some(Ok(holder)),
+        later: None,
         database: quiet(),
     };
     let scheduler = |staging_mode| SchedulerFacts {
@@ -151,6 +152,7 @@ fn what_proves_that_a_holder_stopped() {
             db,
             Sight {
                 holder: Some(Err("the agent on SYNC01 is not in touch".into())),
+                later: None,
                 database: quiet(),
             },
         ),
@@ -159,6 +161,7 @@ fn what_proves_that_a_holder_stopped() {
             db,
             Sight {
                 holder: Some(Ok(service("stopped", "disabled"))),
+                later: None,
                 database: Some(Ok(database(Some(vec![session("miiserver.exe", "SYNC01")])))),
             },
         ),
@@ -167,6 +170,7 @@ fn what_proves_that_a_holder_stopped() {
             db,
             Sight {
                 holder: Some(Ok(service("stopped", "disabled"))),
+                later: None,
                 database: Some(Ok(database(None))),
             },
         ),
@@ -175,6 +179,7 @@ fn what_proves_that_a_holder_stopped() {
             db,
             Sight {
                 holder: Some(Ok(service("stopped", "disabled"))),
+                later: None,
                 database: Some(Err("instance localdb does not answer".into())),
             },
         ),

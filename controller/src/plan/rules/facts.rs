@@ -45,6 +45,7 @@ pub(crate) fn fact(name: &str) -> Option<&'static Fact> {
 facts! {
     "agents" "agents that answered" = agents;
     "agents-looked" "what agents could not look at" = agents_looked;
+    "agent-releases" "releases of the agents" = |i| Known(super::agents::releases(i));
     "request" "the request" = |i| Known(format!("{} as {}", i.request.scenario.as_str(), i.request.target_database));
     "source-registration" "registration of the source" = |i| known(if i.source.confirmed { "confirmed" } else { "in doubt" });
     "source-lease" "lease of the source" = |i| match &i.source.lease {

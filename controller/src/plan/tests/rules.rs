@@ -86,6 +86,7 @@ cases! {
         error: "Login failed for user 'CONTOSO\\syncferry$'. (18456)".to_string(),
         next_step: "Create the login on SQL01.".to_string(),
     });
+    agent_too_old: Blocker "agent-too-old" <- |i| i.connect_host.capabilities.retain(|c| c != "job.install.v1");
     source_identity_in_doubt: Blocker "source-identity-in-doubt" <- |i| i.source.confirmed = false;
     source_has_no_lease: Blocker "source-has-no-lease" <- |i| i.source.lease = None;
     source_holder_unknown: Blocker "source-holder-unknown" <- |i| {

@@ -10,7 +10,7 @@ use syncferry_shared::inventory::{BackupFacts, SchedulerFacts, ServiceFacts};
 use syncferry_shared::lease::{LeaseKind, LeaseRef, LeaseState, Resource};
 use syncferry_shared::plan::{HandoverWay, KnownBackup, Plan, Scenario};
 use syncferry_shared::spec::{JobSpec, Task, VerifyStoppedTask};
-use syncferry_shared::{AgentId, ConnectVersion, DatabaseId, Finding, HostId, JobId, MigrationId};
+use syncferry_shared::{AgentId, ConnectVersion, DatabaseId, Finding, HostId, JobId, MigrationId, capability};
 use uuid::Uuid;
 
 use super::facts;
@@ -551,6 +551,8 @@ fn specs(plan: &Plan) -> Vec<Task> {
         };
         let spec = spec(plan, job, &known).unwrap();
         assert_eq!(spec.task.kind(), job.kind, "{}", job.name);
+        let need = capability::of_job(&job.name, job.kind);
+        assert_eq!(capability::of_task(&spec.task), need, "{}", job.name);
         let mut outcome = facts::outcome(&spec);
         if matches!(spec.task, Task::Restore(_)) {
             outcome.counts = outcome.counts.or_else(|| Some(Default::default()));

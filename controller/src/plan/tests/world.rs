@@ -44,6 +44,8 @@ pub(super) fn host(id: HostId, name: &str, inventory: Inventory) -> KnownHost {
         error: None,
         holds: None,
         transfer_address: None,
+        agent_version: "0.1.0".to_string(),
+        capabilities: syncferry_shared::capability::ALL.map(str::to_string).to_vec(),
     }
 }
 

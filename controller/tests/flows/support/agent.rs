@@ -437,7 +437,7 @@ async fn hello(client: &AgentClient<Channel>, journal: &Mutex<Journal>) -> Resul
         let j = journal.lock().unwrap();
         v1::HelloRequest {
             agent_version: "0.1.0".to_string(),
-            capabilities: vec!["job.backup.v1".to_string()],
+            capabilities: syncferry_shared::capability::ALL.map(str::to_string).to_vec(),
             session_id: j.session.to_string(),
             journal_seq: j.seq,
             highest_epochs: j.epochs.clone().into_iter().collect(),
