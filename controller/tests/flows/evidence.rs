@@ -112,6 +112,7 @@ async fn attest(w: &World, id: &str, item: &str, remark: &str) -> Result<Checkli
         migration: id.to_string(),
         item: item.to_string(),
         remark: remark.to_string(),
+        until: None,
     };
     let answer = w.operator.client.clone().attest_item(request).await?.into_inner();
     Ok(answer.checklist.unwrap().read(schema::CHECKLIST).unwrap())
