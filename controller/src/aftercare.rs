@@ -134,7 +134,13 @@ pub async fn attest(core: &Core, actor: &str, said: &Attest<'_>) -> Result<Check
 }
 
 /// Takes back whatever people said of an item. Whoever finds that it is not so may do it, not only who said it.
-pub async fn withdraw(core: &Core, actor: &str, migration: &str, item: &str, reason: &str) -> Result<Checklist, Problem> {
+pub async fn withdraw(
+    core: &Core,
+    actor: &str,
+    migration: &str,
+    item: &str,
+    reason: &str,
+) -> Result<Checklist, Problem> {
     let reason = reason.trim();
     if reason.is_empty() {
         return Err(Problem::Invalid("say why it is taken back: --reason".to_string()));
@@ -166,7 +172,8 @@ pub async fn withdraw(core: &Core, actor: &str, migration: &str, item: &str, rea
         let payload = serde_json::json!({
             "item": found.id, "attestation": word.id, "attested_by": word.actor, "reason": reason,
         });
-        tx.append_event(migration_event(m.id, WITHDRAWN, actor, payload)).await?;
+        tx.append_event(migration_event(m.id, WITHDRAWN, actor, payload))
+            .await?;
     }
     let list = of(&mut *tx, &m).await?.ok_or_else(no_list)?;
     tx.commit().await?;
@@ -249,7 +256,10 @@ async fn facts(tx: &mut dyn Tx, m: &Migration) -> Result<Option<CareFacts>, Prob
     if let Some(job) = install {
         let attempts = tx.attempts(job.id).await?;
         installing_since = attempts.first().map(|a| a.opened_at);
-        installed_at = attempts.last().and_then(|a| a.ended_at).filter(|_| job.state == JobState::Succeeded);
+        installed_at = attempts
+            .last()
+            .and_then(|a| a.ended_at)
+            .filter(|_| job.state == JobState::Succeeded);
     }
     let full = ["full-sync-expected", "last-sync-too-old", "last-sync-unknown"];
     let values = plan.values.as_ref();

@@ -121,7 +121,11 @@ impl Catalogue {
         if crate::Millis::of_date(&c.signed_off).is_none() {
             return Err(InvalidCatalogue::Date(c.signed_off));
         }
-        let Some(newest) = c.newest().filter(|n| n.version >= c.oldest_that_syncs).map(|n| n.version) else {
+        let Some(newest) = c
+            .newest()
+            .filter(|n| n.version >= c.oldest_that_syncs)
+            .map(|n| n.version)
+        else {
             return Err(InvalidCatalogue::Empty);
         };
         wizard_page::check(&c.pages)?;
@@ -146,7 +150,11 @@ impl Catalogue {
     pub fn pages(&self, version: ConnectVersion) -> Vec<Page> {
         let of = |pages: &[Page]| pages.iter().filter(|p| p.is_of(version)).cloned().collect::<Vec<_>>();
         let own = of(&self.pages);
-        if own.is_empty() { of(&Self::embedded().pages) } else { own }
+        if own.is_empty() {
+            of(&Self::embedded().pages)
+        } else {
+            own
+        }
     }
 
     /// The catalogue of this release.
@@ -247,11 +255,17 @@ mod tests {
         let c = Catalogue::embedded();
         let newest = c.newest().unwrap().version;
         assert_eq!(c.pages(newest).len(), 7);
-        let bare = Catalogue { pages: vec![], ..c.clone() };
+        let bare = Catalogue {
+            pages: vec![],
+            ..c.clone()
+        };
         assert_eq!(bare.pages(newest), c.pages(newest), "those of the release");
         let wrong = EMBEDDED.replace("value = \"{server}\"", "value = \"{sever}\"");
         let said = Catalogue::parse(&wrong).unwrap_err().to_string();
-        assert!(said.contains("'{sever}'") && said.contains("server, instance"), "{said}");
+        assert!(
+            said.contains("'{sever}'") && said.contains("server, instance"),
+            "{said}"
+        );
         let old = EMBEDDED.replace("[[page]]\n", "[[page]]\nbefore = \"2.0.0.0\"\n");
         assert_eq!(Catalogue::parse(&old), Err(InvalidCatalogue::NoPage(newest)));
     }

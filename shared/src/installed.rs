@@ -12,8 +12,16 @@ const LINES: usize = 20;
 
 /// Holds the new server's database against the source.
 pub fn installed(before: &AdsyncFacts, after: &AdsyncFacts) -> Comparison {
-    let mut found = compare("the source before the backup", before, "the new server's database", after);
-    let newer = before.connect_version.zip(after.connect_version).is_some_and(|(b, a)| a > b);
+    let mut found = compare(
+        "the source before the backup",
+        before,
+        "the new server's database",
+        after,
+    );
+    let newer = before
+        .connect_version
+        .zip(after.connect_version)
+        .is_some_and(|(b, a)| a > b);
     if newer {
         let standard = standard_rules(after);
         for d in found.differences.iter_mut().filter(|d| by_the_version(d, &standard)) {
@@ -44,7 +52,11 @@ fn by_the_version(d: &Difference, standard: &BTreeSet<String>) -> bool {
 
 /// What a person must look at; `None` where nothing differs that is not to be expected. What cannot be compared is no difference.
 pub fn finding(found: &Comparison) -> Option<Finding> {
-    let differs: Vec<&Difference> = found.differences.iter().filter(|d| d.weight == Weight::Differs).collect();
+    let differs: Vec<&Difference> = found
+        .differences
+        .iter()
+        .filter(|d| d.weight == Weight::Differs)
+        .collect();
     if differs.is_empty() {
         return None;
     }
@@ -95,7 +107,10 @@ mod tests {
                     partitions: Some(vec![]),
                     ..ConnectorConfig::default()
                 }],
-                rules: Some(vec![rule("In from AD - User Join", true), rule("In from AD - Ours", false)]),
+                rules: Some(vec![
+                    rule("In from AD - User Join", true),
+                    rule("In from AD - Ours", false),
+                ]),
                 settings: [("Microsoft.Synchronize.StagingMode".to_string(), "False".to_string())].into(),
                 ..SyncConfig::default()
             },
@@ -106,7 +121,10 @@ mod tests {
     #[test]
     fn staging_mode_is_the_point_of_it() {
         let (before, mut after) = (facts([2, 5, 79, 0]), facts([2, 5, 79, 0]));
-        after.config.settings.insert("Microsoft.Synchronize.StagingMode".into(), "True".into());
+        after
+            .config
+            .settings
+            .insert("Microsoft.Synchronize.StagingMode".into(), "True".into());
         assert_eq!(finding(&installed(&before, &after)), None);
     }
 
@@ -124,17 +142,27 @@ mod tests {
         change(&mut same);
         assert_eq!(finding(&installed(&before, &newer)), None);
         let told = finding(&installed(&before, &same)).unwrap();
-        assert_eq!((told.rule.as_str(), told.evidence.len()), ("installed-differs", 3), "{told:?}");
+        assert_eq!(
+            (told.rule.as_str(), told.evidence.len()),
+            ("installed-differs", 3),
+            "{told:?}"
+        );
         // A rule of the customer's, one that is gone, a filter: never by the version.
         let rules = newer.config.rules.as_mut().unwrap();
         rules[1].precedence = Some(7);
         rules.remove(0);
         newer.config.connectors[0].attributes = Some(vec!["mail".into()]);
-        newer.config.settings.insert("Microsoft.OptionalFeature.GroupWriteBack".into(), "True".into());
+        newer
+            .config
+            .settings
+            .insert("Microsoft.OptionalFeature.GroupWriteBack".into(), "True".into());
         let told = finding(&installed(&before, &newer)).unwrap();
         insta::assert_snapshot!(
             "installed-differs",
-            told.evidence.iter().map(|e| format!("{}\n  {}\n", e.looked_at, e.found)).collect::<String>()
+            told.evidence
+                .iter()
+                .map(|e| format!("{}\n  {}\n", e.looked_at, e.found))
+                .collect::<String>()
         );
     }
 

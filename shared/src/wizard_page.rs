@@ -143,7 +143,10 @@ impl Page {
             });
         }
         for text in [&self.title, &self.instruction] {
-            let sometimes = self.placeholders(text)?.into_iter().find(|p| !ALWAYS.contains(&p.as_str()));
+            let sometimes = self
+                .placeholders(text)?
+                .into_iter()
+                .find(|p| !ALWAYS.contains(&p.as_str()));
             if let Some(placeholder) = sometimes {
                 return Err(InvalidPage::Sometimes {
                     page: page(),
@@ -196,7 +199,10 @@ impl Page {
 pub fn check(pages: &[Page]) -> Result<(), InvalidPage> {
     for (at, page) in pages.iter().enumerate() {
         page.check()?;
-        let again = pages.iter().take(at).find(|p| p.title == page.title && p.overlaps(page));
+        let again = pages
+            .iter()
+            .take(at)
+            .find(|p| p.title == page.title && p.overlaps(page));
         if again.is_some() {
             return Err(InvalidPage::Twice(page.title.clone()));
         }
@@ -343,13 +349,23 @@ mod tests {
 
     #[test]
     fn pages_follow_the_version_and_fields_the_plan() {
-        let (mut old, mut new) = (page("Old", "Do.", "Name", "{server}"), page("New", "Do.", "Name", "{server}"));
+        let (mut old, mut new) = (
+            page("Old", "Do.", "Name", "{server}"),
+            page("New", "Do.", "Name", "{server}"),
+        );
         (old.before, new.from) = (v("2.6.0.0"), v("2.6.0.0"));
         let of = |version: &str| -> Vec<&str> {
             let version = v(version).unwrap();
-            [&old, &new].into_iter().filter(|p| p.is_of(version)).map(|p| p.title.as_str()).collect()
+            [&old, &new]
+                .into_iter()
+                .filter(|p| p.is_of(version))
+                .map(|p| p.title.as_str())
+                .collect()
         };
-        assert_eq!((of("2.5.79.0"), of("2.6.0.0"), of("2.6.91.0")), (vec!["Old"], vec!["New"], vec!["New"]));
+        assert_eq!(
+            (of("2.5.79.0"), of("2.6.0.0"), of("2.6.91.0")),
+            (vec!["Old"], vec!["New"], vec!["New"])
+        );
         let mut all = page("A", "On {server}.", "Instance", "{instance}");
         all.fields.push(PageField {
             label: "{forest}".into(),

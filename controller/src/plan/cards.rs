@@ -28,7 +28,11 @@ pub fn wizard(v: &PlanValues) -> Vec<Card> {
     }
     if let Some(account) = &v.expect.service_account {
         values.insert("account", account.clone());
-        let kind = if account.ends_with('$') { "gmsa" } else { "domain-account" };
+        let kind = if account.ends_with('$') {
+            "gmsa"
+        } else {
+            "domain-account"
+        };
         values.insert(kind, account.clone());
     }
     let known = Known {

@@ -43,7 +43,11 @@ pub fn plan(input: &PlanInput) -> Plan {
         }
     };
     verdicts::judge(input, &mut plan);
-    if let Some(v) = plan.values.as_mut().filter(|_| input.request.scenario.required_level() == Some(Level::L5)) {
+    if let Some(v) = plan
+        .values
+        .as_mut()
+        .filter(|_| input.request.scenario.required_level() == Some(Level::L5))
+    {
         v.pages = input.catalogue.pages(v.expect.version);
     }
     plan

@@ -45,7 +45,8 @@ impl MemoryTx {
             return Some("a word that is over already");
         }
         let back = new.withdraws?;
-        let of_it = |w: &&ItemWord| w.id == back && w.withdraws.is_none() && w.migration == new.migration && w.item == new.item;
+        let of_it =
+            |w: &&ItemWord| w.id == back && w.withdraws.is_none() && w.migration == new.migration && w.item == new.item;
         if !self.data.item_words.values().any(|w| of_it(&w)) {
             return Some("a word is taken back about the same item of the same migration");
         }

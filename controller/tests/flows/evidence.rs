@@ -287,9 +287,14 @@ async fn the_first_cycle_is_seen_and_stands_in_the_report() {
     let mut adsync = w.old.journal(|j| j.inventory.databases[0].adsync.clone().unwrap());
     sees(&w, adsync.clone());
     let list = checklist(&w, &id, true).await;
-    assert_eq!(list.item("first-cycle").unwrap().state, ItemState::Open, "nobody told the runs");
+    assert_eq!(
+        list.item("first-cycle").unwrap().state,
+        ItemState::Open,
+        "nobody told the runs"
+    );
     assert!(
-        w.sql.journal(|j| j.asked.iter().any(|r| r.runs_since.is_some_and(|at| at < now))),
+        w.sql
+            .journal(|j| j.asked.iter().any(|r| r.runs_since.is_some_and(|at| at < now))),
         "the runs since the installation began are asked for"
     );
     adsync.runs = runs("Delta");
@@ -306,7 +311,10 @@ async fn the_first_cycle_is_seen_and_stands_in_the_report() {
     let denied = attest(&w, &id, "first-cycle", "it was delta").await.unwrap_err();
     assert!(denied.message().contains("an agent saw otherwise"), "{denied}");
     let report = w.operator.report(&id).await;
-    assert_eq!(report.checklist.unwrap().item("first-cycle").unwrap().state, ItemState::Contradicted);
+    assert_eq!(
+        report.checklist.unwrap().item("first-cycle").unwrap().state,
+        ItemState::Contradicted
+    );
 }
 
 /// Not planned while an item that matters is open, and not applied when agents have seen otherwise since.

@@ -324,4 +324,3 @@ fn surroundings(f: &CareFacts) -> Vec<Draft> {
     }
     out
 }
-

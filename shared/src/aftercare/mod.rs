@@ -359,4 +359,3 @@ pub struct Sight {
     /// By whom: `agent:SQL01`.
     pub by: String,
 }
-

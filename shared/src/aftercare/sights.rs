@@ -167,15 +167,23 @@ fn first_cycle(f: &CareFacts, after: &AdsyncFacts) -> Option<(Option<bool>, Stri
                 None => missing.push(format!("{what} of {connector}")),
             }
         }
-        let named = |r: &&&crate::inventory::RunFacts| profile(&r.profile).is_none() && !r.profile.eq_ignore_ascii_case("export");
+        let named = |r: &&&crate::inventory::RunFacts| {
+            profile(&r.profile).is_none() && !r.profile.eq_ignore_ascii_case("export")
+        };
         strange.extend(of_it().filter(named).map(|r| format!("'{}' of {connector}", r.profile)));
     }
     Some(match (full.is_empty(), f.predicts_full()) {
         (false, true) => (Some(true), format!("as the plan predicted: {}", full.join(", "))),
-        (false, false) => (Some(false), format!("nobody predicted it, and it came first: {}", full.join(", "))),
+        (false, false) => (
+            Some(false),
+            format!("nobody predicted it, and it came first: {}", full.join(", ")),
+        ),
         (true, _) if !strange.is_empty() => (
             None,
-            format!("whether these are delta or full runs is not known: {}", strange.join(", ")),
+            format!(
+                "whether these are delta or full runs is not known: {}",
+                strange.join(", ")
+            ),
         ),
         (true, _) if !missing.is_empty() => (None, format!("not seen yet since {since}: {}", missing.join(", "))),
         (true, _) => (
@@ -188,4 +196,3 @@ fn first_cycle(f: &CareFacts, after: &AdsyncFacts) -> Option<(Option<bool>, Stri
 fn word(b: bool) -> &'static str {
     if b { "True" } else { "False" }
 }
-

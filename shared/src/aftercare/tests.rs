@@ -225,8 +225,14 @@ fn a_word_counts_until_it_is_over_or_taken_back() {
     assert_eq!(item.state, ItemState::Open);
     assert!(item.evidence.as_deref().unwrap().contains("is over"), "{item:?}");
     let item = of(&[], std::slice::from_ref(&back), 9_000);
-    assert_eq!((item.state, item.by.as_deref()), (ItemState::Open, Some("operator:bob")));
-    assert!(item.evidence.as_deref().unwrap().contains("it was the other server"), "{item:?}");
+    assert_eq!(
+        (item.state, item.by.as_deref()),
+        (ItemState::Open, Some("operator:bob"))
+    );
+    assert!(
+        item.evidence.as_deref().unwrap().contains("it was the other server"),
+        "{item:?}"
+    );
     // Another word stands, whether it was said before or after.
     for words in [[back.clone(), word.clone()], [word.clone(), back]] {
         assert_eq!(of(&[], &words, 9_000).state, ItemState::Attested);
@@ -237,14 +243,22 @@ fn a_word_counts_until_it_is_over_or_taken_back() {
         event(seq, SEEN, "controller", json!({ "sights": sights }))
     };
     let seen = [sight(0, json!(false))];
-    assert_eq!(of(&seen, std::slice::from_ref(&word), 9_000).state, ItemState::Contradicted);
+    assert_eq!(
+        of(&seen, std::slice::from_ref(&word), 9_000).state,
+        ItemState::Contradicted
+    );
     let mended = [sight(0, json!(false)), sight(1, Value::Null)];
     assert_eq!(of(&mended, std::slice::from_ref(&word), 9_000).state, ItemState::Open);
     let late = [said("pass-through-sign-in", 5_002)];
     assert_eq!(of(&mended, &late, 9_000).state, ItemState::Attested);
     assert_eq!(of(&seen, &late, 9_000).state, ItemState::Contradicted);
     // The event of a word that is a row as well is not a second word.
-    let row = event(0, ATTESTED, "operator:ada", json!({"item": "pass-through-sign-in", "attestation": "x"}));
+    let row = event(
+        0,
+        ATTESTED,
+        "operator:ada",
+        json!({"item": "pass-through-sign-in", "attestation": "x"}),
+    );
     assert_eq!(of(&[row], &[], 9_000).state, ItemState::Open);
 }
 
@@ -291,15 +305,31 @@ fn the_first_cycle_is_told_from_the_runs() {
     let mut shown = String::new();
     for (name, f, runs) in [
         ("delta", &delta, Some(cycle("Delta", 600))),
-        ("full later is another matter", &delta, with(cycle("Delta", 600), cycle("Full", 900))),
+        (
+            "full later is another matter",
+            &delta,
+            with(cycle("Delta", 600), cycle("Full", 900)),
+        ),
         ("full came first", &delta, with(cycle("Full", 600), cycle("Delta", 900))),
-        ("one connector was full", &delta, with(cycle("Delta", 600), vec![run("corp", "Full Import", 550)])),
+        (
+            "one connector was full",
+            &delta,
+            with(cycle("Delta", 600), vec![run("corp", "Full Import", 550)]),
+        ),
         ("full, predicted", &full, Some(cycle("Full", 600))),
         ("delta although full was predicted", &full, Some(cycle("Delta", 600))),
         ("the old server's runs do not count", &delta, Some(cycle("Full", 400))),
         ("half of it", &delta, Some(cycle("Delta", 600)[..3].to_vec())),
-        ("profiles with other names", &delta, with(cycle("Delta", 600), vec![run("corp", "Nightly", 900)])),
-        ("exports say nothing", &delta, with(cycle("Delta", 600), vec![run("AAD", "Export", 900)])),
+        (
+            "profiles with other names",
+            &delta,
+            with(cycle("Delta", 600), vec![run("corp", "Nightly", 900)]),
+        ),
+        (
+            "exports say nothing",
+            &delta,
+            with(cycle("Delta", 600), vec![run("AAD", "Export", 900)]),
+        ),
         ("not read", &delta, None),
     ] {
         shown.push_str(&format!("{name}\n  {}\n", said(f, runs)));

@@ -46,7 +46,10 @@ fn the_cards_are_those_of_the_catalogue() {
     let cards = cards::wizard(&values);
     assert_eq!(cards.len(), 6, "the first page is of older versions");
     let page = &cards[1];
-    assert_eq!((page.page.as_str(), page.fields[0].label.as_str()), ("Install components", "Server"));
+    assert_eq!(
+        (page.page.as_str(), page.fields[0].label.as_str()),
+        ("Install components", "Server")
+    );
     assert_eq!(page.fields[0].value, values.expect.server);
 }
 

@@ -23,7 +23,13 @@ pub(super) async fn they_are_said_and_taken_back(b: Bench) {
     let mut tx = b.store.begin("test").await.unwrap();
     let (migration, _, _) = w.migration(tx.as_mut()).await;
     let until = Some(tx.now().plus(1_000));
-    let first = tx.add_item_word(&NewItemWord { until, ..word(migration, None) }).await.unwrap();
+    let first = tx
+        .add_item_word(&NewItemWord {
+            until,
+            ..word(migration, None)
+        })
+        .await
+        .unwrap();
     assert_eq!((first.until, first.at, first.withdraws), (until, tx.now(), None));
     tx.commit().await.unwrap();
     b.time.advance(2_000).await;

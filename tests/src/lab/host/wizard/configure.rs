@@ -27,7 +27,11 @@ pub(crate) async fn run(host: &Host, choice: &SqlChoice) -> Result<(), String> {
         .run("SELECT value FROM dbo.mms_global_settings WHERE name = N'Microsoft.Synchronize.ServerConfigurationVersion'")
         .await
         .map_err(|e| e.to_string())?;
-    let used = used.first().and_then(|r| r.first()).map(|c| c.text()).unwrap_or_default();
+    let used = used
+        .first()
+        .and_then(|r| r.first())
+        .map(|c| c.text())
+        .unwrap_or_default();
     let mut result = Ok(());
     for (name, value) in [
         ("Microsoft.Synchronize.StagingMode", "True"),
