@@ -15,6 +15,7 @@ use syncferry_shared::inventory::{
 use syncferry_shared::watch::WatchReport;
 use syncferry_shared::{Finding, Millis};
 
+use crate::adsync;
 use crate::clocks::Clocks;
 use crate::connect::msi;
 use crate::fence;
@@ -62,7 +63,8 @@ impl Inspect for Inspector {
             }
         }
         for name in names {
-            self.look_at_instance(name, &databases(name), &mut inventory).await;
+            self.look_at_instance(name, &databases(name), request.runs_since, &mut inventory)
+                .await;
         }
         if request.connect {
             self.look_at_connect(&mut inventory).await;
@@ -155,7 +157,13 @@ impl Inspector {
         }
     }
 
-    async fn look_at_instance(&self, name: &str, databases: &[DatabaseAddress], inventory: &mut Inventory) {
+    async fn look_at_instance(
+        &self,
+        name: &str,
+        databases: &[DatabaseAddress],
+        runs_since: Option<Millis>,
+        inventory: &mut Inventory,
+    ) {
         let instance = match self.sql.get(name) {
             Ok(instance) => instance,
             Err(finding) => {
@@ -177,7 +185,8 @@ impl Inspector {
                     ..facts
                 };
                 for address in databases {
-                    self.look_at_database(&mut session, &facts, address, inventory).await;
+                    self.look_at_database(&mut session, &facts, address, runs_since, inventory)
+                        .await;
                 }
                 inventory.instances.push(facts);
             }
@@ -191,11 +200,18 @@ impl Inspector {
         session: &mut SqlSession,
         instance: &InstanceFacts,
         address: &DatabaseAddress,
+        runs_since: Option<Millis>,
         inventory: &mut Inventory,
     ) {
         let subject = format!("database {} on {}", address.database, instance.name);
-        let looked: Result<Option<DatabaseFacts>, SqlError> =
+        let mut looked: Result<Option<DatabaseFacts>, SqlError> =
             ops::inspect_database(session, instance, &address.database).await;
+        if let (Ok(Some(facts)), Some(since)) = (&mut looked, runs_since)
+            && let Some(adsync) = facts.adsync.as_mut()
+            && let Err(e) = adsync::add_runs(session, &address.database, since, adsync).await
+        {
+            looked = Err(e);
+        }
         match looked {
             Ok(Some(facts)) => inventory.databases.push(facts),
             Ok(None) => inventory.problems.push(Problem {

@@ -1,15 +1,17 @@
 //! What is left to do after a migration seated a server: gathers the facts, has agents look, records what a person says. The list
 //! itself and what events make of it are pure: `syncferry_shared::aftercare`.
 
-use syncferry_shared::aftercare::{ATTESTED, CareFacts, Checklist, Item, ItemState, SEEN, Sight, sights};
+use syncferry_shared::aftercare::{
+    ATTESTED, CareFacts, Checklist, Item, ItemState, SEEN, Sight, WITHDRAWN, Withdrawal, Word, sights,
+};
 use syncferry_shared::event::{Event, StreamKind};
 use syncferry_shared::inventory::{AdsyncFacts, ConnectFacts, InspectionRequest};
 use syncferry_shared::outcome::Level;
 use syncferry_shared::plan::{Plan, PlanRequest, Scenario};
 use syncferry_shared::spec::JobKind;
 use syncferry_shared::state::{JobState, MigrationState};
-use syncferry_shared::{HostId, MigrationId};
-use syncferry_store::{Host, Migration, MigrationFilter, Tx};
+use syncferry_shared::{HostId, MigrationId, Millis, WordId};
+use syncferry_store::{Host, ItemWord, Migration, MigrationFilter, NewItemWord, Tx};
 
 use crate::core::{Core, migration_event};
 use crate::plan::OpenCare;
@@ -27,7 +29,8 @@ pub async fn of(tx: &mut dyn Tx, m: &Migration) -> Result<Option<Checklist>, Pro
         return Ok(None);
     };
     let events = events(tx, m.id).await?;
-    Ok(Some(Checklist::of(m.id, &facts, &events)))
+    let words = words(&tx.item_words(m.id).await?);
+    Ok(Some(Checklist::of(m.id, &facts, &events, &words, tx.now())))
 }
 
 /// Items that matter and are open. While there is one, the server that the migration seated must not leave staging mode.
@@ -70,43 +73,139 @@ pub async fn show(core: &Core, migration: &str, look: bool) -> Result<(Checklist
     Ok((list, not_seen))
 }
 
-/// Records a person's word for an item.
-pub async fn attest(core: &Core, actor: &str, migration: &str, item: &str, remark: &str) -> Result<Checklist, Problem> {
-    if remark.trim().is_empty() {
-        return Err(Problem::Invalid("say what was done: --remark".to_string()));
+/// A person's word that an item is done.
+#[derive(Debug, Clone)]
+pub struct Attest<'a> {
+    /// The migration, as it was typed.
+    pub migration: &'a str,
+    /// The item's id.
+    pub item: &'a str,
+    /// What was done.
+    pub reason: &'a str,
+    /// Until when the word counts; `None` for good.
+    pub until: Option<Millis>,
+}
+
+/// Records a person's word for an item. What agents can see and saw otherwise cannot be attested away.
+pub async fn attest(core: &Core, actor: &str, said: &Attest<'_>) -> Result<Checklist, Problem> {
+    let reason = said.reason.trim();
+    if reason.is_empty() {
+        return Err(Problem::Invalid("say what was done: --reason".to_string()));
     }
     let mut tx = core.store.begin("checklist.attest").await?;
-    let m = find::migration(&mut *tx, migration).await?;
+    let m = find::migration(&mut *tx, said.migration).await?;
+    if said.until.is_some_and(|until| until <= tx.now()) {
+        return Err(Problem::Invalid("--until is in the past".to_string()));
+    }
     let list = of(&mut *tx, &m).await?.ok_or_else(no_list)?;
-    let Some(found) = list.item(item) else {
-        let ids: Vec<&str> = list.items.iter().map(|i| i.id.as_str()).collect();
-        return Err(Problem::NotFound(format!(
-            "there is no item '{item}'; there are: {}",
-            ids.join(", ")
-        )));
-    };
+    let found = item_of(&list, said.item)?;
+    let saw = found.evidence.as_deref().unwrap_or_default();
     match found.state {
         ItemState::Proven => {
-            return Err(Problem::NotNow(format!(
-                "'{item}' is proven already: {}",
-                found.evidence.as_deref().unwrap_or_default()
-            )));
+            return Err(Problem::NotNow(format!("'{}' is proven already: {saw}", found.id)));
         }
         ItemState::Contradicted => {
             return Err(Problem::NotNow(format!(
-                "an agent saw otherwise: {}. Put it right, then let the agents look again: syncferry checklist show {} --look",
-                found.evidence.as_deref().unwrap_or_default(),
+                "an agent saw otherwise: {saw}. Put it right, then let the agents look again: syncferry checklist show {} --look",
                 m.id.short()
             )));
         }
         ItemState::Open | ItemState::Attested => {}
     }
-    let payload = serde_json::json!({"item": item, "title": found.title, "remark": remark.trim()});
+    let new = NewItemWord {
+        id: WordId::new(tx.now(), &core.random()),
+        migration: m.id,
+        item: found.id.clone(),
+        withdraws: None,
+        actor: actor.to_string(),
+        reason: reason.to_string(),
+        until: said.until,
+    };
+    tx.add_item_word(&new).await?;
+    let payload = serde_json::json!({
+        "item": found.id, "title": found.title, "remark": reason, "until": said.until.map(Millis::rfc3339),
+        "attestation": new.id,
+    });
     tx.append_event(migration_event(m.id, ATTESTED, actor, payload)).await?;
     let list = of(&mut *tx, &m).await?.ok_or_else(no_list)?;
     tx.commit().await?;
     core.migration_changed(m.id);
     Ok(list)
+}
+
+/// Takes back whatever people said of an item. Whoever finds that it is not so may do it, not only who said it.
+pub async fn withdraw(
+    core: &Core,
+    actor: &str,
+    migration: &str,
+    item: &str,
+    reason: &str,
+) -> Result<Checklist, Problem> {
+    let reason = reason.trim();
+    if reason.is_empty() {
+        return Err(Problem::Invalid("say why it is taken back: --reason".to_string()));
+    }
+    let mut tx = core.store.begin("checklist.withdraw").await?;
+    let m = find::migration(&mut *tx, migration).await?;
+    let list = of(&mut *tx, &m).await?.ok_or_else(no_list)?;
+    let found = item_of(&list, item)?;
+    let all = tx.item_words(m.id).await?;
+    let taken = |w: &ItemWord| all.iter().any(|b| b.withdraws == Some(w.id));
+    let standing: Vec<&ItemWord> = all
+        .iter()
+        .filter(|w| w.item == found.id && w.withdraws.is_none() && !taken(w))
+        .collect();
+    if standing.is_empty() {
+        return Err(Problem::NotNow(format!("nobody's word stands for '{}'", found.id)));
+    }
+    for word in standing {
+        let new = NewItemWord {
+            id: WordId::new(tx.now(), &core.random()),
+            migration: m.id,
+            item: found.id.clone(),
+            withdraws: Some(word.id),
+            actor: actor.to_string(),
+            reason: reason.to_string(),
+            until: None,
+        };
+        tx.add_item_word(&new).await?;
+        let payload = serde_json::json!({
+            "item": found.id, "attestation": word.id, "attested_by": word.actor, "reason": reason,
+        });
+        tx.append_event(migration_event(m.id, WITHDRAWN, actor, payload))
+            .await?;
+    }
+    let list = of(&mut *tx, &m).await?.ok_or_else(no_list)?;
+    tx.commit().await?;
+    core.migration_changed(m.id);
+    Ok(list)
+}
+
+fn item_of<'a>(list: &'a Checklist, id: &str) -> Result<&'a Item, Problem> {
+    list.item(id).ok_or_else(|| {
+        let ids: Vec<&str> = list.items.iter().map(|i| i.id.as_str()).collect();
+        Problem::NotFound(format!("there is no item '{id}'; there are: {}", ids.join(", ")))
+    })
+}
+
+/// The words as the list takes them: each with whoever took it back.
+fn words(rows: &[ItemWord]) -> Vec<Word> {
+    let back = |w: &ItemWord| rows.iter().find(|b| b.withdraws == Some(w.id));
+    rows.iter()
+        .filter(|w| w.withdraws.is_none())
+        .map(|w| Word {
+            item: w.item.clone(),
+            by: w.actor.clone(),
+            at: w.at,
+            reason: w.reason.clone(),
+            until: w.until,
+            withdrawn: back(w).map(|b| Withdrawal {
+                by: b.actor.clone(),
+                at: b.at,
+                reason: b.reason.clone(),
+            }),
+        })
+        .collect()
 }
 
 fn no_list() -> Problem {
@@ -152,13 +251,16 @@ async fn facts(tx: &mut dyn Tx, m: &Migration) -> Result<Option<CareFacts>, Prob
         None => None,
     };
     let jobs = progression::jobs_of(tx, m.id).await?;
-    let installed_at = match jobs
-        .iter()
-        .find(|j| j.kind == JobKind::Install && j.state == JobState::Succeeded)
-    {
-        Some(job) => tx.attempts(job.id).await?.last().and_then(|a| a.ended_at),
-        None => None,
-    };
+    let install = jobs.iter().find(|j| j.kind == JobKind::Install);
+    let (mut installed_at, mut installing_since) = (None, None);
+    if let Some(job) = install {
+        let attempts = tx.attempts(job.id).await?;
+        installing_since = attempts.first().map(|a| a.opened_at);
+        installed_at = attempts
+            .last()
+            .and_then(|a| a.ended_at)
+            .filter(|_| job.state == JobState::Succeeded);
+    }
     let full = ["full-sync-expected", "last-sync-too-old", "last-sync-unknown"];
     let values = plan.values.as_ref();
     Ok(Some(CareFacts {
@@ -169,6 +271,7 @@ async fn facts(tx: &mut dyn Tx, m: &Migration) -> Result<Option<CareFacts>, Prob
         before: source.and_then(|s| s.adsync),
         installed: values.map(|v| v.expect.version),
         installed_at,
+        installing_since,
         full_sync_expected: plan.findings.iter().any(|f| full.contains(&f.rule.as_str())),
     }))
 }
@@ -178,7 +281,7 @@ async fn see(core: &Core, m: &Migration, facts: &CareFacts) -> Result<(Vec<Sight
     let (plan, request) = plan(m).ok_or_else(no_list)?;
     let target = plan.values.as_ref().map_or(request.source, |v| v.target);
     let (database, server) = tokio::join!(
-        look_at_database(core, target),
+        look_at_database(core, target, facts.installing_since),
         look_at_server(core, request.connect_host)
     );
     let mut not_seen = Vec::new();
@@ -205,6 +308,7 @@ async fn host(core: &Core, id: HostId) -> Result<Host, Problem> {
 async fn look_at_database(
     core: &Core,
     id: syncferry_shared::DatabaseId,
+    runs_since: Option<Millis>,
 ) -> Result<(String, AdsyncFacts, bool), Problem> {
     let mut tx = core.store.read("checklist.database").await?;
     let database = tx
@@ -216,6 +320,7 @@ async fn look_at_database(
     let request = InspectionRequest {
         instances: vec![database.address.instance.clone()],
         databases: vec![database.address.clone()],
+        runs_since,
         ..InspectionRequest::default()
     };
     let found = inspect::ask_and_wait(core, &host, &request, "checklist").await?;

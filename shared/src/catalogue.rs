@@ -1,8 +1,10 @@
-//! The catalogue of Connect versions: a data file that can be replaced without a release.
+//! The catalogue: Connect versions, versions of SQL Server, and the pages of the wizard. A data file that can be replaced without
+//! a release.
 
 use serde::{Deserialize, Serialize};
 
 use crate::connect_version::ConnectVersion;
+use crate::wizard_page::{self, InvalidPage, Page};
 
 /// The catalogue that this release carries.
 pub const EMBEDDED: &str = include_str!("../data/connect-versions.toml");
@@ -20,6 +22,9 @@ pub struct Catalogue {
     /// SQL Server by its major version. What is not listed is not supported.
     #[serde(rename = "sql", default)]
     pub sql: Vec<SqlVersion>,
+    /// The wizard's pages in "use existing database" mode, in their order.
+    #[serde(rename = "page", default, skip_serializing_if = "Vec::is_empty")]
+    pub pages: Vec<Page>,
     /// Every known version, in ascending order.
     #[serde(rename = "version")]
     pub versions: Vec<CatalogueEntry>,
@@ -91,6 +96,12 @@ pub enum InvalidCatalogue {
     /// It lists no version that may be installed.
     #[error("the catalogue lists no version that synchronises and may be installed on an existing database")]
     Empty,
+    /// A page of the wizard is not sound.
+    #[error(transparent)]
+    Page(#[from] InvalidPage),
+    /// There are pages, and none of them is of the version that is to be installed.
+    #[error("the catalogue has pages of the wizard, but none for {0}")]
+    NoPage(ConnectVersion),
     /// A version of SQL Server stands twice.
     #[error("SQL Server {0} stands twice in the catalogue")]
     SqlTwice(i32),
@@ -110,8 +121,16 @@ impl Catalogue {
         if crate::Millis::of_date(&c.signed_off).is_none() {
             return Err(InvalidCatalogue::Date(c.signed_off));
         }
-        if c.newest().is_none_or(|n| n.version < c.oldest_that_syncs) {
+        let Some(newest) = c
+            .newest()
+            .filter(|n| n.version >= c.oldest_that_syncs)
+            .map(|n| n.version)
+        else {
             return Err(InvalidCatalogue::Empty);
+        };
+        wizard_page::check(&c.pages)?;
+        if !c.pages.is_empty() && !c.pages.iter().any(|p| p.is_of(newest)) {
+            return Err(InvalidCatalogue::NoPage(newest));
         }
         Ok(c)
     }
@@ -124,6 +143,17 @@ impl Catalogue {
             (None, true, 16) => SqlSupport::Supported,
             (None, true, 14 | 15) => SqlSupport::Old,
             _ => SqlSupport::Refused,
+        }
+    }
+
+    /// The pages that a version's wizard shows. A catalogue without any, or without one for it, knows what this release knows.
+    pub fn pages(&self, version: ConnectVersion) -> Vec<Page> {
+        let of = |pages: &[Page]| pages.iter().filter(|p| p.is_of(version)).cloned().collect::<Vec<_>>();
+        let own = of(&self.pages);
+        if own.is_empty() {
+            of(&Self::embedded().pages)
+        } else {
+            own
         }
     }
 
@@ -218,6 +248,26 @@ mod tests {
             [14, 15, 16, 17].map(|m| bare.sql_support(m)),
             [Old, Old, Supported, Refused]
         );
+    }
+
+    #[test]
+    fn the_pages_are_those_of_the_version() {
+        let c = Catalogue::embedded();
+        let newest = c.newest().unwrap().version;
+        assert_eq!(c.pages(newest).len(), 7);
+        let bare = Catalogue {
+            pages: vec![],
+            ..c.clone()
+        };
+        assert_eq!(bare.pages(newest), c.pages(newest), "those of the release");
+        let wrong = EMBEDDED.replace("value = \"{server}\"", "value = \"{sever}\"");
+        let said = Catalogue::parse(&wrong).unwrap_err().to_string();
+        assert!(
+            said.contains("'{sever}'") && said.contains("server, instance"),
+            "{said}"
+        );
+        let old = EMBEDDED.replace("[[page]]\n", "[[page]]\nbefore = \"2.0.0.0\"\n");
+        assert_eq!(Catalogue::parse(&old), Err(InvalidCatalogue::NoPage(newest)));
     }
 
     #[test]

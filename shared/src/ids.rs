@@ -86,6 +86,8 @@ ids! {
     AttestationId = "attestation id";
     /// A warning that somebody accepted.
     AcceptanceId = "acceptance id";
+    /// A person's word about an item of a checklist.
+    WordId = "word id";
     /// One run of a controller: new at every start.
     ControllerId = "controller id";
     /// The identity of a controller's store.

@@ -32,6 +32,9 @@ pub struct InspectionRequest {
     /// A backup file that is read by an instance there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupRequest>,
+    /// From when on the runs in the databases' history are told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs_since: Option<Millis>,
 }
 
 /// A backup file, and the instance that reads it.
@@ -358,9 +361,25 @@ pub struct AdsyncFacts {
     /// The configuration, part by part.
     #[serde(default)]
     pub config: SyncConfig,
+    /// The runs since a moment, by connector and profile, where they were asked for and could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs: Option<Vec<RunFacts>>,
     /// Facts that could not be read, each with the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<Unknown>,
+}
+
+/// Runs of one profile of one connector since a moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunFacts {
+    /// The connector's name.
+    pub connector: String,
+    /// The profile's name, for example `Delta Import`.
+    pub profile: String,
+    /// When the first of them began, in UTC.
+    pub first: Millis,
+    /// How many began.
+    pub runs: i64,
 }
 
 /// Connect on a host.

@@ -16,6 +16,7 @@ pub mod fence_case;
 pub mod finding;
 pub mod identity;
 pub mod ids;
+pub mod installed;
 pub mod inventory;
 pub mod known_failure;
 pub mod lease;
@@ -34,6 +35,7 @@ pub mod sync_config;
 pub mod token;
 pub mod verdict;
 pub mod watch;
+pub mod wizard_page;
 
 pub use clock::{Clock, Millis};
 pub use connect_version::ConnectVersion;

@@ -13,6 +13,7 @@ use crate::inventory::{DatabaseAddress, ServiceFacts};
 use crate::lease::{LeaseState, ProofKind, Resource};
 use crate::outcome::Level;
 use crate::spec::{DatabaseIdentity, ExpectedConnect, JobKind, Task};
+use crate::wizard_page::Page;
 
 /// What can be run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -469,6 +470,9 @@ pub struct PlanValues {
     /// The backup that is restored, where it was there before the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<Box<KnownBackup>>,
+    /// The pages that the installer's wizard shows, as the catalogue had them when the plan was made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pages: Vec<Page>,
 }
 
 /// A backup that was there before the plan: an artifact of ours, or a file that somebody has.

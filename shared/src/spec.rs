@@ -296,6 +296,9 @@ pub struct VerifyTargetTask {
     pub counts: Counts,
     /// Whether the installer is newer than the database, so that default rules may differ.
     pub version_changed: bool,
+    /// What was read of the source before the backup, or of the copy before the installation; `None` where nobody read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Box<AdsyncFacts>>,
 }
 
 /// Looks at the new Connect server.

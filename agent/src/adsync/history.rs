@@ -1,6 +1,7 @@
 //! When the database was last synchronised, and whether a run is open. Times in these tables are UTC.
 
 use syncferry_shared::Millis;
+use syncferry_shared::inventory::RunFacts;
 
 use super::{Look, statements};
 use crate::sql::errors::SqlError;
@@ -40,4 +41,29 @@ pub(super) async fn run_in_progress(look: &mut Look<'_>) -> Result<Option<bool>,
     }
     let rows = look.ask(&statements::open_runs()).await?;
     Ok(rows.first().and_then(|r| r.int("open_runs")).map(|n| n > 0))
+}
+
+/// The runs that began since a moment, by connector and profile; `None` where the history does not tell.
+pub(super) async fn runs_since(look: &mut Look<'_>, since: Millis) -> Result<Option<Vec<RunFacts>>, SqlError> {
+    let columns = ["ma_id", "run_profile_name", "start_date"];
+    if !look.finds("runs since the installation", RUNS, &columns) {
+        return Ok(None);
+    }
+    let before = look.unknown.len();
+    let text = since.rfc3339();
+    let rows = look.ask(&statements::runs_since(text.trim_end_matches('Z'))).await?;
+    let mut runs: Vec<RunFacts> = rows
+        .iter()
+        .filter_map(|r| {
+            Some(RunFacts {
+                connector: r.text("ma_name")?,
+                profile: r.text("run_profile_name").unwrap_or_default(),
+                first: r.utc("first_start")?,
+                runs: r.int("runs")?,
+            })
+        })
+        .collect();
+    runs.sort_by(|a, b| (a.first, &a.connector, &a.profile).cmp(&(b.first, &b.connector, &b.profile)));
+    // Refused is not none.
+    Ok((look.unknown.len() == before).then_some(runs))
 }

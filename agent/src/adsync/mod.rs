@@ -13,6 +13,7 @@ mod schema;
 mod settings;
 pub mod statements;
 
+use syncferry_shared::Millis;
 use syncferry_shared::artifact::Counts;
 use syncferry_shared::inventory::AdsyncFacts;
 use syncferry_shared::sync_config::Unknown;
@@ -68,6 +69,27 @@ pub async fn inspect(session: &mut SqlSession, database: &str) -> Result<Option<
     facts.empty = is_empty(&facts.counts);
     facts.unknown = look.unknown;
     Ok(Some(facts))
+}
+
+/// Adds the runs since a moment to what was found of a database. The session goes back to `master` afterwards.
+pub async fn add_runs(
+    session: &mut SqlSession,
+    database: &str,
+    since: Millis,
+    facts: &mut AdsyncFacts,
+) -> Result<(), SqlError> {
+    let Some(schema) = discover(session, database).await? else {
+        return Ok(());
+    };
+    let mut look = Look {
+        session,
+        database,
+        schema: &schema,
+        unknown: Vec::new(),
+    };
+    facts.runs = history::runs_since(&mut look, since).await?;
+    facts.unknown.extend(look.unknown);
+    Ok(())
 }
 
 /// Counts only: what is compared before the backup, after the restore and after the installation.

@@ -137,6 +137,21 @@ pub fn last_runs() -> Statement {
     )
 }
 
+/// When runs since a moment first began, by connector and profile. The time is UTC, as those in the table are.
+pub fn runs_since(since: &str) -> Statement {
+    Statement::new(
+        "adsync-runs-since",
+        format!(
+            "SELECT ma.ma_name, r.run_profile_name, MIN(r.start_date) AS first_start, COUNT_BIG(*) AS runs
+FROM dbo.mms_run_history AS r
+JOIN dbo.mms_management_agent AS ma ON ma.ma_id = r.ma_id
+WHERE r.start_date >= CAST({} AS datetime)
+GROUP BY ma.ma_name, r.run_profile_name;",
+            text(since)
+        ),
+    )
+}
+
 /// Objects per connector.
 pub fn objects() -> Statement {
     Statement::new(
@@ -181,6 +196,7 @@ pub(crate) fn samples() -> Vec<Statement> {
         pending_exports(),
         pending_by_operation(),
         last_runs(),
+        runs_since("2026-11-22T20:16:42.000"),
         objects(),
         partitions(super::config::PARTITION_COLUMNS),
         rules(super::config::RULE_COLUMNS),

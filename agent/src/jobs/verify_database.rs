@@ -5,7 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use syncferry_shared::Finding;
-use syncferry_shared::inventory::SessionFacts;
+use syncferry_shared::compare::Weight;
+use syncferry_shared::installed::{finding, installed};
+use syncferry_shared::inventory::{AdsyncFacts, SessionFacts};
 use syncferry_shared::outcome::Outcome;
 use syncferry_shared::spec::VerifyTargetTask;
 
@@ -86,6 +88,7 @@ impl Look for LookAtDatabase {
             .into());
         }
         let counts = count(&mut server, name).await?;
+        let facts = crate::adsync::inspect(&mut server.work, name).await?;
         server.close().await;
         cx.saw(
             "sessions of ADSync",
@@ -93,11 +96,30 @@ impl Look for LookAtDatabase {
         );
         cx.saw("connectors", counts.connectors.join(", "));
         self.judge(cx, &counts)?;
+        self.compare(cx, facts.as_ref());
         Ok(json!({"counts": counts, "sessions": sessions}))
     }
 }
 
 impl LookAtDatabase {
+    /// The configuration against the source's. It never fails the job: the server is in staging mode, and a person reads this.
+    fn compare(&self, cx: &mut Cx, now: Option<&AdsyncFacts>) {
+        let (Some(before), Some(now)) = (&self.task.before, now) else {
+            cx.saw("configuration against the source's", "unknown: it was not read before");
+            return;
+        };
+        let found = installed(before, now);
+        for (what, weight) in [
+            ("differences from the source", Weight::Differs),
+            ("that are to be expected", Weight::Expected),
+            ("that cannot be compared", Weight::Unknown),
+        ] {
+            let of_it = found.differences.iter().filter(|d| d.weight == weight).count();
+            cx.saw(what, of_it);
+        }
+        cx.findings.extend(finding(&found));
+    }
+
     /// Connect has run on the database since: objects may have changed by a cycle, and a newer version adds rules. What
     /// differs is told; that a connector is gone is an error.
     fn judge(&self, cx: &mut Cx, counts: &syncferry_shared::artifact::Counts) -> Result<(), StepError> {

@@ -25,6 +25,7 @@ pub(super) fn job(task: &VerifySourceTask) -> Job {
                 .cloned()
                 .and_then(|s| serde_json::from_value(s).ok())
                 .unwrap_or_default(),
+            adsync: seen.get("adsync").cloned().and_then(|a| serde_json::from_value(a).ok()),
             ..Outcome::default()
         }
     })
@@ -86,6 +87,6 @@ impl Look for LookAgain {
         );
         cx.saw("rows in all tables", counts.rows.values().sum::<i64>());
         cx.saw("connectors", counts.connectors.join(", "));
-        Ok(json!({"counts": counts, "sessions": sessions}))
+        Ok(json!({"counts": counts, "sessions": sessions, "adsync": facts}))
     }
 }

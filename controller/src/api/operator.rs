@@ -530,7 +530,26 @@ impl Operator for Service {
     ) -> Result<Response<v1::GetChecklistResponse>, Status> {
         let actor = guard::operator(&self.0, &request).await?;
         let r = request.get_ref();
-        let checklist = aftercare::attest(&self.0, &actor, &r.migration, &r.item, &r.remark).await?;
+        let said = aftercare::Attest {
+            migration: &r.migration,
+            item: &r.item,
+            reason: &r.remark,
+            until: r.until.as_ref().map(syncferry_proto::millis),
+        };
+        let checklist = aftercare::attest(&self.0, &actor, &said).await?;
+        Ok(Response::new(v1::GetChecklistResponse {
+            checklist: Some(Document::of(schema::CHECKLIST, &checklist)),
+            not_seen: vec![],
+        }))
+    }
+
+    async fn withdraw_item(
+        &self,
+        request: Request<v1::WithdrawItemRequest>,
+    ) -> Result<Response<v1::GetChecklistResponse>, Status> {
+        let actor = guard::operator(&self.0, &request).await?;
+        let r = request.get_ref();
+        let checklist = aftercare::withdraw(&self.0, &actor, &r.migration, &r.item, &r.reason).await?;
         Ok(Response::new(v1::GetChecklistResponse {
             checklist: Some(Document::of(schema::CHECKLIST, &checklist)),
             not_seen: vec![],

@@ -15,6 +15,7 @@ use crate::aftercare;
 use crate::core::{Core, migration_event};
 use crate::find;
 use crate::plan::rules::care_is_open;
+use crate::plan::switch_active;
 use crate::problem::Problem;
 use crate::progression;
 use crate::recovery;
@@ -43,10 +44,12 @@ pub async fn apply(core: &Core, actor: &str, migration: &str, consent: Consent) 
         MigrationState::Planned => start(core, &mut *tx, actor, &m, &consent).await?,
         MigrationState::Stopped => {
             acceptance::still_in_force(core, &mut *tx, actor, &m, &consent).await?;
+            still_cared_for(&mut *tx, &m).await?;
             retry(&mut *tx, actor, &m, &consent).await?
         }
         MigrationState::Stuck => {
             acceptance::still_in_force(core, &mut *tx, actor, &m, &consent).await?;
+            still_cared_for(&mut *tx, &m).await?;
             unstick(&mut *tx, actor, &m, &consent).await?
         }
         MigrationState::Blocked => {
@@ -214,6 +217,20 @@ async fn check_aftercare(tx: &mut dyn Tx, request: &PlanRequest) -> Result<(), P
     match care_is_open(host.as_ref().map_or("the server", |h| h.name.as_str()), &care) {
         Some(open) => Err(Problem::refused(open)),
         None => Ok(()),
+    }
+}
+
+/// The same for a migration that goes on, for as long as the server is not active yet: a word may be over or taken back by now, and
+/// agents may have seen otherwise. Once it is out of staging mode, going on is the way to an end.
+async fn still_cared_for(tx: &mut dyn Tx, m: &Migration) -> Result<(), Problem> {
+    if m.scenario != Scenario::SwitchActive {
+        return Ok(());
+    }
+    let jobs = progression::jobs_of(tx, m.id).await?;
+    let out = jobs.iter().find(|j| j.name == switch_active::NEW_OUT);
+    match plan_of(m)?.request {
+        Some(request) if out.is_none_or(|j| j.state == JobState::Waiting) => check_aftercare(tx, &request).await,
+        _ => Ok(()),
     }
 }
 

@@ -1,9 +1,12 @@
-//! The cards for the wizard in "use existing database" mode: one per page, with the exact values.
-//!
-//! The pages and their fields are those of Microsoft's page about the method and of its custom installation page.
+//! The cards for the wizard in "use existing database" mode: one per page, with the exact values. The pages and their texts are
+//! data of the catalogue; here they meet the plan.
+
+use std::collections::BTreeMap;
 
 use syncferry_shared::card::{Card, Field};
+use syncferry_shared::catalogue::Catalogue;
 use syncferry_shared::plan::PlanValues;
+use syncferry_shared::wizard_page::{self, Known};
 
 fn card(page: &str, instruction: &str, fields: Vec<Field>) -> Card {
     Card {
@@ -13,79 +16,34 @@ fn card(page: &str, instruction: &str, fields: Vec<Field>) -> Card {
     }
 }
 
-/// The cards of a plan.
+/// The cards of a plan: the pages that the installer's wizard shows, with what the plan knows.
 pub fn wizard(v: &PlanValues) -> Vec<Card> {
-    let mut components = vec![Field::exact("SQL Server name", &v.expect.server)];
+    let mut values = BTreeMap::from([
+        ("server", v.expect.server.clone()),
+        ("database", v.expect.database.clone()),
+        ("version", v.expect.version.to_string()),
+    ]);
     if !v.expect.instance.is_empty() {
-        components.push(Field::exact("SQL instance name", &v.expect.instance));
+        values.insert("instance", v.expect.instance.clone());
     }
-    components.push(Field::exact("Database name", &v.expect.database));
-    match &v.expect.service_account {
-        Some(account) if account.ends_with('$') => {
-            components.push(Field::exact("Managed Service Account", account));
-        }
-        Some(account) => {
-            components.push(Field::exact("Domain account", account));
-            components.push(Field::yours("Password", "the account's password"));
-        }
-        None => components.push(Field::yours(
-            "Service account",
-            "a gMSA (DOMAIN\\name$) or a domain user with db_owner on the database",
-        )),
+    if let Some(account) = &v.expect.service_account {
+        values.insert("account", account.clone());
+        let kind = if account.ends_with('$') {
+            "gmsa"
+        } else {
+            "domain-account"
+        };
+        values.insert(kind, account.clone());
     }
-    let forests = v
-        .forests
-        .iter()
-        .map(|f| {
-            Field::yours(
-                f,
-                "Change Credentials: an existing AD DS account, or an Enterprise Admin to make one",
-            )
-        })
-        .collect();
-    vec![
-        card(
-            "Start",
-            "If the wizard opened by itself, it is in Express mode: close it with Exit. Then start it in an elevated prompt.",
-            vec![Field::exact(
-                "Command",
-                r#""C:\Program Files\Microsoft Azure Active Directory Connect\AzureADConnect.exe" /useexistingdatabase"#,
-            )],
-        ),
-        card(
-            "Welcome",
-            "Agree to the licence terms and the privacy notice, then Continue.",
-            vec![],
-        ),
-        card(
-            "Install required components",
-            "Use an existing SQL Server is ticked. Enter these, then Install.",
-            components,
-        ),
-        card(
-            "Connect to Microsoft Entra ID",
-            "Sign in with an account of the tenant's onmicrosoft.com domain.",
-            vec![Field::yours(
-                "Account",
-                "Hybrid Identity Administrator (or Global Administrator), assigned directly",
-            )],
-        ),
-        card(
-            "Connect your directories",
-            "Each forest has a red cross until its credentials are entered. All must turn green; scroll, the list may be longer than the page.",
-            forests,
-        ),
-        card(
-            "Ready to configure",
-            "Leave \"Start the synchronization process when configuration completes\" ticked, unless you want to look first. Then Install.",
-            vec![],
-        ),
-        card(
-            "Configuration complete",
-            "Exit. The server is in staging mode: it exports nothing.",
-            vec![],
-        ),
-    ]
+    let known = Known {
+        values,
+        forests: v.forests.clone(),
+    };
+    if v.pages.is_empty() {
+        // A plan from before pages were data.
+        return wizard_page::cards(&Catalogue::embedded().pages(v.expect.version), &known);
+    }
+    wizard_page::cards(&v.pages, &known)
 }
 
 /// What no database carries over, and no agent can see: attested before a server becomes active. A common list; which of them

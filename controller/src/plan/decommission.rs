@@ -83,6 +83,7 @@ fn values(input: &PlanInput) -> Option<PlanValues> {
         old_service: old_service(input),
         backup: None,
         source,
+        pages: vec![],
     })
 }
 

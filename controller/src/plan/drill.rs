@@ -107,6 +107,7 @@ fn values(input: &PlanInput) -> Option<PlanValues> {
         test: None,
         old_service: None,
         backup: backup.map(Box::new),
+        pages: vec![],
     })
 }
 

@@ -21,6 +21,7 @@ mod verdicts;
 
 pub use input::{KnownDatabase, KnownExport, KnownHost, OpenCare, PlanIds, PlanInput};
 
+use syncferry_shared::outcome::Level;
 use syncferry_shared::plan::{Plan, Scenario};
 
 /// Makes the plan. It always comes back, with everything that was found; whether it can be applied is in it.
@@ -47,5 +48,12 @@ pub fn plan(input: &PlanInput) -> Plan {
         verdicts::block(&mut plan, lacking);
     }
     verdicts::judge(input, &mut plan);
+    if let Some(v) = plan
+        .values
+        .as_mut()
+        .filter(|_| input.request.scenario.required_level() == Some(Level::L5))
+    {
+        v.pages = input.catalogue.pages(v.expect.version);
+    }
     plan
 }

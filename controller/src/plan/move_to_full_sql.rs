@@ -105,6 +105,7 @@ pub(super) fn values(input: &PlanInput) -> Option<PlanValues> {
         test: None,
         old_service: None,
         backup: None,
+        pages: vec![],
     })
 }
 
@@ -210,7 +211,7 @@ pub(super) fn stages(input: &PlanInput, v: &PlanValues, jobs: &mut Jobs<'_>) -> 
         &target,
         &lines([
             "only the new server's ADSync is connected",
-            "connectors, rules and objects as before the backup",
+            "connectors, rules, attribute flows, filtering, features and objects as before the backup",
         ]),
         &[],
     );

@@ -115,6 +115,7 @@ fn values(input: &PlanInput) -> Option<PlanValues> {
         }),
         old_service: old_service(input),
         backup: None,
+        pages: vec![],
     })
 }
 
@@ -259,7 +260,7 @@ fn stages(input: &PlanInput, v: &PlanValues) -> (Vec<Stage>, PlannedHandover) {
         &resource,
         &lines([
             "only the new server's ADSync is connected",
-            "connectors, rules and objects as before the backup",
+            "connectors, rules, attribute flows, filtering, features and objects as before the backup",
         ]),
         &[],
     );

@@ -109,6 +109,7 @@ fn values(input: &PlanInput) -> Option<PlanValues> {
         test: None,
         old_service: old_service(input),
         backup: Some(Box::new(backup)),
+        pages: vec![],
     })
 }
 

@@ -92,6 +92,7 @@ pub fn spec(plan: &Plan, job: &PlannedJob, known: &Known<'_>) -> Result<JobSpec,
             service_account: v.expect.service_account.clone(),
             counts: counts(job, known)?,
             version_changed: v.connect_version != Some(v.expect.version),
+            before: before_the_install(known).map(Box::new),
         }),
         "verify-old-server" => Task::VerifyOldServer(VerifyOldServerTask {
             database: v.source.clone(),
@@ -302,6 +303,12 @@ fn drill(
 /// What the active server's database said, where it was asked.
 fn active(known: &Known<'_>) -> Option<AdsyncFacts> {
     known.outcomes.get("look-at-active")?.adsync.clone()
+}
+
+/// What was read of the database before Connect was installed on it: of the source, or of the copy where only a backup was there.
+fn before_the_install(known: &Known<'_>) -> Option<AdsyncFacts> {
+    let of = |name: &str| known.outcomes.get(name).and_then(|o| o.adsync.clone());
+    of("verify-source").or_else(|| of("verify-restored"))
 }
 
 /// The database of the staging server, which is registered beyond doubt.

@@ -14,6 +14,9 @@ use super::common::{self, Jobs, beside, lines, stage};
 use super::replace_server::{attest, command};
 use super::{KnownExport, KnownHost, PlanInput, rules};
 
+/// The job that takes the new server out of staging mode.
+pub(crate) const NEW_OUT: &str = "new-out-of-staging";
+
 /// Makes the plan.
 pub fn plan(input: &PlanInput) -> Plan {
     let mut findings = rules::switch_active(input);
@@ -127,6 +130,7 @@ fn values(input: &PlanInput) -> Option<PlanValues> {
         test: None,
         old_service: None,
         backup: None,
+        pages: vec![],
     })
 }
 
@@ -194,7 +198,7 @@ fn stages(input: &PlanInput, v: &PlanValues, export: &KnownExport) -> (Vec<Stage
     }
     let at = stages.len() - 1;
     let out = jobs.job(
-        "new-out-of-staging",
+        NEW_OUT,
         JobKind::Verify,
         new,
         &export.lease.resource,

@@ -53,6 +53,7 @@ pub(crate) struct Data {
     pub(crate) events: Table<Stream, Arc<Vec<Event>>>,
     pub(crate) attestations: Table<AttestationId, Attestation>,
     pub(crate) acceptances: Table<syncferry_shared::AcceptanceId, syncferry_store::Acceptance>,
+    pub(crate) item_words: Table<syncferry_shared::WordId, syncferry_store::ItemWord>,
     /// By the number of the import.
     pub(crate) catalogues: Table<i64, syncferry_store::ImportedCatalogue>,
     pub(crate) alarms: Table<AlarmId, Alarm>,
@@ -93,6 +94,7 @@ impl Data {
             events: Arc::default(),
             attestations: Arc::default(),
             acceptances: Arc::default(),
+            item_words: Arc::default(),
             catalogues: Arc::default(),
             alarms: Arc::default(),
             watches: Arc::default(),

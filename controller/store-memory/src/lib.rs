@@ -16,6 +16,7 @@ mod events;
 mod gates;
 mod hosts;
 mod inspections;
+mod item_words;
 mod jobs;
 mod leases;
 mod meta;

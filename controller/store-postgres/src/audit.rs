@@ -117,6 +117,8 @@ pub const REFERENCES: &[(&str, &str, &str, &str)] = &[
     ("inspection", "host_id", "host", "host_id"),
     ("inspection", "migration_id", "migration", "migration_id"),
     ("job", "host_id", "host", "host_id"),
+    ("item_word", "migration_id", "migration", "migration_id"),
+    ("item_word", "withdraws", "item_word", "word_id"),
     ("job", "migration_id", "migration", "migration_id"),
     ("lease", "handover_to", "host", "host_id"),
     ("lease", "holder", "host", "host_id"),

@@ -20,6 +20,7 @@ mod gates;
 mod hints;
 mod hosts;
 mod inspections;
+mod item_words;
 mod jobs;
 mod leases;
 mod line;

@@ -23,6 +23,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     ),
     (8, "recovery", include_str!("../migrations/0008_recovery.sql")),
     (9, "rules", include_str!("../migrations/0009_rules.sql")),
+    (10, "item words", include_str!("../migrations/0010_item_words.sql")),
 ];
 
 /// The number of this version's newest migration.

@@ -6,8 +6,8 @@ use syncferry_shared::Millis;
 use crate::error::Result;
 use crate::{
     Acceptances, Agents, Alarms, Artifacts, Attempts, Attestations, Audit, Catalogues, Databases, Events, Gates, Hosts,
-    Inspections, Jobs, Leases, Meta, Migrations, Operators, Orgs, Proofs, Recoveries, Sites, Steps, Terms, Tokens,
-    Watches,
+    Inspections, ItemWords, Jobs, Leases, Meta, Migrations, Operators, Orgs, Proofs, Recoveries, Sites, Steps, Terms,
+    Tokens, Watches,
 };
 
 /// A store. Everything the controller knows is in it; there is no truth in memory.
@@ -75,6 +75,7 @@ pub trait Tx:
     + Proofs
     + Attestations
     + Acceptances
+    + ItemWords
     + Catalogues
     + Inspections
     + Migrations

@@ -4,7 +4,7 @@ use syncferry_proto::{schema, v1};
 use syncferry_shared::Severity;
 use syncferry_shared::aftercare::{Checklist, ItemState};
 use syncferry_shared::compare::{Comparison, Part};
-use syncferry_shared::inventory::{AdsyncFacts, ConnectFacts, DatabaseFacts, SchedulerFacts};
+use syncferry_shared::inventory::{AdsyncFacts, ConnectFacts, DatabaseFacts, RunFacts, SchedulerFacts};
 use syncferry_shared::outcome::{Level, Outcome};
 use syncferry_shared::papers::{Paper, PaperKind};
 use syncferry_shared::sync_config::{ConnectorConfig, RuleConfig, SyncConfig};
@@ -112,6 +112,7 @@ async fn attest(w: &World, id: &str, item: &str, remark: &str) -> Result<Checkli
         migration: id.to_string(),
         item: item.to_string(),
         remark: remark.to_string(),
+        until: None,
     };
     let answer = w.operator.client.clone().attest_item(request).await?.into_inner();
     Ok(answer.checklist.unwrap().read(schema::CHECKLIST).unwrap())
@@ -216,6 +217,104 @@ async fn what_is_left_to_do_is_proven_or_attested_and_stands_in_the_report() {
         .unwrap()
         .replace("done at 10:00", "done at 11:00");
     assert!(syncferry_shared::report::read(json.as_bytes()).unwrap().1.is_err());
+}
+
+/// For a time, and taken back: who, when, why and until when stand in the list and in the history.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_word_counts_until_it_is_over_and_can_be_taken_back() {
+    let w = world().await;
+    let id = moved(&w, |_| {}).await;
+    let now = syncferry_proto::millis(&w.operator.migration(&id).await.updated_at.unwrap());
+    let item = "pass-through-agents";
+    let say = async |until: Option<syncferry_shared::Millis>| {
+        let request = v1::AttestItemRequest {
+            migration: id.clone(),
+            item: item.to_string(),
+            remark: "two agents active".to_string(),
+            until: until.map(syncferry_proto::timestamp),
+        };
+        let answer = w.operator.client.clone().attest_item(request).await?.into_inner();
+        Ok::<Checklist, tonic::Status>(answer.checklist.unwrap().read(schema::CHECKLIST).unwrap())
+    };
+    let take_back = async |reason: &str| {
+        let request = v1::WithdrawItemRequest {
+            migration: id.clone(),
+            item: item.to_string(),
+            reason: reason.to_string(),
+        };
+        let answer = w.operator.client.clone().withdraw_item(request).await?.into_inner();
+        Ok::<Checklist, tonic::Status>(answer.checklist.unwrap().read(schema::CHECKLIST).unwrap())
+    };
+    assert_eq!(take_back("nothing").await.unwrap_err().code(), Code::FailedPrecondition);
+    let past = say(Some(now.plus(-1))).await.unwrap_err();
+    assert_eq!(past.code(), Code::InvalidArgument, "{past}");
+    let until = now.plus(365 * 86_400_000);
+    let list = say(Some(until)).await.unwrap();
+    let said = list.item(item).unwrap();
+    assert_eq!((said.state, said.until), (ItemState::Attested, Some(until)));
+    assert_eq!(take_back(" ").await.unwrap_err().code(), Code::InvalidArgument);
+    let list = take_back("DC01 is gone").await.unwrap();
+    let open = list.item(item).unwrap();
+    assert_eq!(open.state, ItemState::Open);
+    assert!(open.evidence.as_deref().unwrap().contains("DC01 is gone"), "{open:?}");
+    let again = say(None).await.unwrap();
+    assert_eq!(again.item(item).unwrap().state, ItemState::Attested);
+    let history = w.operator.history(&id).await;
+    let of = |kind: &str| history.iter().filter(|k| *k == kind).count();
+    assert_eq!((of("checklist.attested"), of("checklist.withdrawn")), (2, 1));
+    let report = w.operator.report(&id).await;
+    assert_eq!(report.checklist.as_ref(), Some(&again));
+    let withdrawn = report.events.iter().find(|e| e.kind == "checklist.withdrawn").unwrap();
+    assert_eq!(withdrawn.payload["reason"], "DC01 is gone");
+    assert!(report.verify().is_ok());
+}
+
+/// Agents read the runs since the installation began: delta is what the method promises, full is told where nobody predicted it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_cycle_is_seen_and_stands_in_the_report() {
+    let w = world().await;
+    let id = moved(&w, |_| {}).await;
+    let now = syncferry_proto::millis(&w.operator.migration(&id).await.updated_at.unwrap());
+    let runs = |kind: &str| {
+        let run = |what: &str| RunFacts {
+            connector: "contoso.example".into(),
+            profile: format!("{kind} {what}"),
+            first: now,
+            runs: 1,
+        };
+        Some(vec![run("Import"), run("Synchronization")])
+    };
+    let mut adsync = w.old.journal(|j| j.inventory.databases[0].adsync.clone().unwrap());
+    sees(&w, adsync.clone());
+    let list = checklist(&w, &id, true).await;
+    assert_eq!(
+        list.item("first-cycle").unwrap().state,
+        ItemState::Open,
+        "nobody told the runs"
+    );
+    assert!(
+        w.sql
+            .journal(|j| j.asked.iter().any(|r| r.runs_since.is_some_and(|at| at < now))),
+        "the runs since the installation began are asked for"
+    );
+    adsync.runs = runs("Delta");
+    sees(&w, adsync.clone());
+    let list = checklist(&w, &id, true).await;
+    let item = list.item("first-cycle").unwrap();
+    assert_eq!(item.state, ItemState::Proven, "{item:?}");
+    adsync.runs = runs("Full");
+    sees(&w, adsync);
+    let list = checklist(&w, &id, true).await;
+    let item = list.item("first-cycle").unwrap();
+    assert_eq!(item.state, ItemState::Contradicted);
+    assert!(!item.matters, "what happened cannot be mended: it is told");
+    let denied = attest(&w, &id, "first-cycle", "it was delta").await.unwrap_err();
+    assert!(denied.message().contains("an agent saw otherwise"), "{denied}");
+    let report = w.operator.report(&id).await;
+    assert_eq!(
+        report.checklist.unwrap().item("first-cycle").unwrap().state,
+        ItemState::Contradicted
+    );
 }
 
 /// Not planned while an item that matters is open, and not applied when agents have seen otherwise since.

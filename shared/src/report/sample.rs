@@ -96,7 +96,7 @@ fn checklist(events: &[Event]) -> Checklist {
         installed_at: Some(at(2_600)),
         ..CareFacts::default()
     };
-    let mut list = Checklist::of(MigrationId(id(1)), &facts, events);
+    let mut list = Checklist::of(MigrationId(id(1)), &facts, events, &[], at(9_000));
     for (item, state, by, said) in [
         (
             "staging-mode",
@@ -255,6 +255,7 @@ fn plan() -> Value {
             test: None,
             old_service: None,
             backup: None,
+            pages: vec![],
         }),
         lease_run: None,
         handover: None,

@@ -40,6 +40,9 @@ pub(super) enum From {
 }
 
 /// What the lab's operator says of every item.
+/// How often the new server's first cycle is looked for, and how long between.
+const FIRST_CYCLE_LOOKS: u32 = 60;
+const FIRST_CYCLE_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 const REMARK: &str = "looked at on the new server and in the Entra admin center";
 
 /// Where somebody put the file.
@@ -227,14 +230,27 @@ impl Lab {
         let Some(seated) = seated.filter(|_| !switched) else {
             return Ok(());
         };
+        self.wait_for_the_first_cycle(operator, &seated.id).await?;
         for item in operator.left_to_do(&seated.id).await? {
-            let typed = ["checklist", "attest", &seated.id, &item, "--remark", REMARK];
+            let typed = ["checklist", "attest", &seated.id, &item, "--reason", REMARK];
             // Its exit code says whether something is open still.
             operator.type_in(&typed).await;
         }
         let open = operator.left_to_do(&seated.id).await?;
         anyhow::ensure!(open.is_empty(), "still left to do: {}", open.join(", "));
         Ok(())
+    }
+
+    /// Agents look until they have seen the first cycle of the new server, which decides what the checklist says of it.
+    async fn wait_for_the_first_cycle(&self, operator: &mut Operator, id: &str) -> anyhow::Result<()> {
+        for _ in 0..FIRST_CYCLE_LOOKS {
+            if operator.sees_done(id, &["first-cycle", "initial-sync"]).await? {
+                operator.type_in(&["checklist", "show", id]).await;
+                return Ok(());
+            }
+            tokio::time::sleep(FIRST_CYCLE_PAUSE).await;
+        }
+        anyhow::bail!("no first cycle was seen on the new server")
     }
 
     /// The old server's SQL Server is gone for good; before that, somebody may have copied the backup.

@@ -27,7 +27,7 @@ pub fn checklist(list: &Checklist, look: &Look) -> String {
     );
     text.push_str(&format!("{}\n", look.paint(Tone::Warn, &said)));
     text.push_str(&format!("  syncferry checklist show {id} --look\n"));
-    text.push_str(&format!("  syncferry checklist attest {id} {} --remark '…'\n", open[0]));
+    text.push_str(&format!("  syncferry checklist attest {id} {} --reason '…'\n", open[0]));
     text
 }
 
@@ -48,7 +48,8 @@ fn one(i: &Item, look: &Look) -> String {
             .as_deref()
             .map(|e| format!(": {}", clean(e)))
             .unwrap_or_default();
-        let line = format!("{}, {}{said}", clean(by), moment(at));
+        let until = i.until.map(|u| format!(", until {}", moment(u))).unwrap_or_default();
+        let line = format!("{}, {}{until}{said}", clean(by), moment(at));
         text.push_str(&wrap(&line, look.width, "    ", "    "));
     }
     if !i.state.is_done() {

@@ -48,7 +48,8 @@ pub(crate) struct Args {
     watch: bool,
 }
 
-fn moment(text: &str) -> Result<Millis, String> {
+/// A moment as people type it.
+pub(crate) fn moment(text: &str) -> Result<Millis, String> {
     Millis::of_date(text)
         .or_else(|| Millis::parse_rfc3339(text))
         .ok_or_else(|| "expected a day like 2026-12-01 or an instant like 2026-12-01T18:00:00Z".to_string())

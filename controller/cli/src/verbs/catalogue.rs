@@ -52,6 +52,7 @@ pub(crate) struct Described {
     versions: usize,
     blocked: Vec<String>,
     sql: Vec<String>,
+    wizard: Vec<String>,
 }
 
 fn describe(c: &Catalogue, text: &str, now: Millis) -> Described {
@@ -74,6 +75,10 @@ fn describe(c: &Catalogue, text: &str, now: Millis) -> Described {
             .iter()
             .map(|s| format!("{} ({:?})", s.name, s.support).to_lowercase())
             .collect(),
+        wizard: c
+            .newest()
+            .map(|newest| c.pages(newest.version).into_iter().map(|p| p.title).collect())
+            .unwrap_or_default(),
     }
 }
 
@@ -129,6 +134,7 @@ fn text(d: &Described) -> String {
         ("synchronise", format!("{} and newer", d.oldest_that_syncs)),
         ("blocked", d.blocked.join(", ")),
         ("SQL Server", d.sql.join(", ")),
+        ("wizard", d.wizard.join(" > ")),
     ];
     for (label, value) in lines {
         out.push_str(&format!("  {label:<12} {}\n", render::clean(&value)));

@@ -1,13 +1,16 @@
 //! `checklist`: what is left to do after an installation, proven or attested.
 
 use syncferry_proto::schema;
-use syncferry_proto::v1::{AttestItemRequest, GetChecklistRequest, GetChecklistResponse};
+use syncferry_proto::timestamp;
+use syncferry_proto::v1::{AttestItemRequest, GetChecklistRequest, GetChecklistResponse, WithdrawItemRequest};
+use syncferry_shared::Millis;
 use syncferry_shared::aftercare::Checklist;
 
 use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::render;
+use crate::verbs::apply::moment;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Verb {
@@ -26,8 +29,21 @@ pub(crate) enum Verb {
         /// The item, by its id
         item: String,
         /// What was done, for the audit trail
+        #[arg(long, visible_alias = "remark")]
+        reason: String,
+        /// Until when your word counts: a day (2026-12-01, until it begins in UTC) or an instant [default: for good]
+        #[arg(long, value_name = "TIME", value_parser = moment)]
+        until: Option<Millis>,
+    },
+    /// Take back what was attested of an item; it is open again
+    Withdraw {
+        /// The migration, by id or the tail of it
+        migration: String,
+        /// The item, by its id
+        item: String,
+        /// Why, for the audit trail
         #[arg(long)]
-        remark: String,
+        reason: String,
     },
 }
 
@@ -42,14 +58,28 @@ pub(crate) async fn run(verb: Verb, cx: &mut Context<'_, '_>) -> Result<Exit, Cl
         Verb::Attest {
             migration,
             item,
-            remark,
+            reason,
+            until,
         } => {
             let request = AttestItemRequest {
                 migration,
                 item,
-                remark,
+                remark: reason,
+                until: until.map(timestamp),
             };
             session.call(session.service().attest_item(request)).await?
+        }
+        Verb::Withdraw {
+            migration,
+            item,
+            reason,
+        } => {
+            let request = WithdrawItemRequest {
+                migration,
+                item,
+                reason,
+            };
+            session.call(session.service().withdraw_item(request)).await?
         }
     };
     let list = read(&response)?;

@@ -135,7 +135,7 @@ pub(crate) fn checklist() -> Checklist {
         }),
         ..CareFacts::default()
     };
-    let mut list = Checklist::of(MIGRATION.parse().unwrap(), &facts, &[]);
+    let mut list = Checklist::of(MIGRATION.parse().unwrap(), &facts, &[], &[], NOW);
     let item = list.items.iter_mut().find(|i| i.id == "pass-through-agents").unwrap();
     (item.state, item.by, item.at) = (ItemState::Attested, Some("operator:ada".into()), Some(NOW));
     item.evidence = Some("two agents, on SYNC02 and DC01".into());

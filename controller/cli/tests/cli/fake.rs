@@ -447,6 +447,24 @@ impl Operator for Fake {
         if let Some(i) = list.items.iter_mut().find(|i| i.id == item) {
             i.state = syncferry_shared::aftercare::ItemState::Attested;
             (i.by, i.at, i.evidence) = (Some("operator:ada".into()), Some(NOW), Some(remark));
+            i.until = r.get_ref().until.as_ref().map(syncferry_proto::millis);
+        }
+        let checklist = Some(Document::of(schema::CHECKLIST, &list));
+        self.answer(
+            r,
+            GetChecklistResponse {
+                checklist,
+                not_seen: vec![],
+            },
+        )
+    }
+    async fn withdraw_item(&self, r: Request<WithdrawItemRequest>) -> Answer<GetChecklistResponse> {
+        let mut list = crate::documents::checklist();
+        let (item, reason) = (r.get_ref().item.clone(), r.get_ref().reason.clone());
+        if let Some(i) = list.items.iter_mut().find(|i| i.id == item) {
+            i.state = syncferry_shared::aftercare::ItemState::Open;
+            (i.by, i.at) = (Some("operator:ada".into()), Some(NOW));
+            i.evidence = Some(format!("withdrawn: {reason}"));
         }
         let checklist = Some(Document::of(schema::CHECKLIST, &list));
         self.answer(

@@ -553,10 +553,23 @@ async fn a_checklist_says_what_is_open() {
         "attest",
         "ac120002",
         "staging-mode",
-        "--remark",
+        "--reason",
         "seen at 10:00",
     ];
     let ran = c.run(&attest).await;
     assert!(ran.out.contains("seen at 10:00"), "{}", ran.out);
-    assert_eq!(c.run(&attest[..4]).await.exit, Exit::Usage, "a remark is asked for");
+    assert_eq!(c.run(&attest[..4]).await.exit, Exit::Usage, "a reason is asked for");
+    let ran = c.run(&[&attest[..], &["--until", "2027-01-01"]].concat()).await;
+    assert!(ran.out.contains("until 2027-01-01"), "{}", ran.out);
+    let withdraw = [
+        "checklist",
+        "withdraw",
+        "ac120002",
+        "pass-through-agents",
+        "--reason",
+        "DC01 is gone",
+    ];
+    let ran = c.run(&withdraw).await;
+    assert!(ran.out.contains("withdrawn: DC01 is gone"), "{}", ran.out);
+    assert_eq!(c.run(&withdraw[..4]).await.exit, Exit::Usage, "a reason is asked for");
 }

@@ -33,6 +33,26 @@ fn the_cards_of_the_wizard() {
     insta::assert_snapshot!("cards", text);
 }
 
+/// The pages are data: another catalogue, other cards; and they stay what they were when the plan was made.
+#[test]
+fn the_cards_are_those_of_the_catalogue() {
+    let mut input = good();
+    let version = plan(&input).values.unwrap().expect.version;
+    let page = &mut input.catalogue.pages[2];
+    page.title = "Install components".to_string();
+    page.fields[0].label = "Server".to_string();
+    input.catalogue.pages[0].before = Some(version);
+    let values = plan(&input).values.unwrap();
+    let cards = cards::wizard(&values);
+    assert_eq!(cards.len(), 6, "the first page is of older versions");
+    let page = &cards[1];
+    assert_eq!(
+        (page.page.as_str(), page.fields[0].label.as_str()),
+        ("Install components", "Server")
+    );
+    assert_eq!(page.fields[0].value, values.expect.server);
+}
+
 /// The cards are about what the wizard asks, so they follow the account and the instance.
 #[test]
 fn cards_follow_account_and_instance() {

@@ -181,7 +181,7 @@ fn care() -> OpenCare {
     let migration = MigrationId(Uuid::from_u128(7));
     OpenCare {
         migration,
-        items: Checklist::of(migration, &facts, &[])
+        items: Checklist::of(migration, &facts, &[], &[], syncferry_shared::Millis(0))
             .open_that_matter()
             .cloned()
             .collect(),

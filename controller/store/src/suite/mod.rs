@@ -14,6 +14,7 @@ mod gates;
 pub mod hammer;
 mod hosts;
 mod inspections;
+mod item_words;
 mod jobs;
 mod leases;
 mod meta;
@@ -83,6 +84,7 @@ pub const CASES: &[(&str, Case)] = cases! {
         a_word_waits_for_another_person, a_word_lapses, a_word_is_about_one_epoch_and_one_moment,
     }
     acceptances::{they_count_until_they_are_over, they_have_a_reason_and_a_future, the_newest_catalogue_counts}
+    item_words::{they_are_said_and_taken_back, they_have_a_reason_and_what_they_take_back}
     terms::{one_leads_until_its_term_is_over, a_term_is_checked_where_it_counts}
     alarms::{one_is_open_for_a_subject, the_newest_look_is_kept}
     transactions::{dropped_means_undone, readers_see_one_instant, reading_writes_nothing, writers_take_turns}

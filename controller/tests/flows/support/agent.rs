@@ -47,6 +47,8 @@ pub(crate) struct Journal {
     /// Orders of the last hello, by job.
     pub(crate) orders: BTreeMap<String, v1::Order>,
     pub(crate) answers: bool,
+    /// The questions that were answered, oldest first.
+    pub(crate) asked: Vec<InspectionRequest>,
     number: i64,
 }
 
@@ -121,6 +123,7 @@ impl FakeAgent {
             pulled: v1::PullResponse::default(),
             orders: BTreeMap::new(),
             answers: true,
+            asked: vec![],
             number: 0,
         }));
         let client = AgentClient::new(dial(address, &answer.ca_pem, &identity));
@@ -528,6 +531,7 @@ async fn one_round(client: &AgentClient<Channel>, journal: &Mutex<Journal>, life
             error: String::new(),
         };
         client.report_inspection(request).await?;
+        journal.lock().unwrap().asked.push(question);
     }
     Ok(())
 }

@@ -25,7 +25,10 @@ pub(super) fn aftercare(r: &Report) -> Html {
             Html::new()
         };
         let who = match (&i.by, i.at) {
-            (Some(by), Some(at)) => Html::text(format!("{by}, {}", moment(at))),
+            (Some(by), Some(at)) => {
+                let until = i.until.map(|u| format!(", until {}", moment(u))).unwrap_or_default();
+                Html::text(format!("{by}, {}{until}", moment(at)))
+            }
             _ => Html::new(),
         };
         let said = i

@@ -24,6 +24,8 @@ pub struct Faults {
     pub powershell_silent: bool,
     /// The wizard ends with this error on its last page.
     pub wizard_configure: Option<String>,
+    /// The first cycle after the installation reads everything, although nothing says that it must.
+    pub full_first_cycle: bool,
     /// The size of drives, `D:` to bytes, so that they are full.
     pub drive_bytes: BTreeMap<String, u64>,
 }

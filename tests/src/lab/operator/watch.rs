@@ -176,6 +176,17 @@ impl Operator {
         Ok(list.open_that_matter().map(|i| i.id.clone()).collect())
     }
 
+    /// Has the agents look, and says whether these items are done by then.
+    pub(in crate::lab) async fn sees_done(&mut self, migration: &str, items: &[&str]) -> anyhow::Result<bool> {
+        let request = v1::GetChecklistRequest {
+            migration: migration.to_string(),
+            look: true,
+        };
+        let answer = self.client.get_checklist(request).await?.into_inner();
+        let list: Checklist = answer.checklist.context("no checklist")?.read(schema::CHECKLIST)?;
+        Ok(items.iter().all(|i| list.item(i).is_some_and(|i| i.state.is_done())))
+    }
+
     /// The migrations of the site, the newest first.
     pub async fn migrations(&mut self) -> anyhow::Result<Vec<v1::Migration>> {
         let request = v1::ListMigrationsRequest { site: SITE.into() };

@@ -1,5 +1,5 @@
-//! A synchronisation cycle: delta import, delta synchronisation and, outside staging mode, export for every connector,
-//! each with its rows in the run history. Objects stay as they are: the lab's directory does not change.
+//! A synchronisation cycle: import, synchronisation and, outside staging mode, export for every connector, each with its rows in
+//! the run history. Delta, or full where the scheduler's next cycle is an initial one. Objects stay as they are: the lab's directory does not change.
 
 use std::time::Duration;
 
@@ -15,7 +15,10 @@ use super::connection::Connection;
 
 /// What staging mode leaves out.
 const EXPORT: &str = "Export";
-const PROFILES: [&str; 3] = ["Delta Import", "Delta Synchronization", EXPORT];
+const DELTA: [&str; 3] = ["Delta Import", "Delta Synchronization", EXPORT];
+const FULL: [&str; 3] = ["Full Import", "Full Synchronization", EXPORT];
+/// `NextSyncCyclePolicyType` of a cycle that reads everything.
+pub(crate) const INITIAL: &str = "Initial";
 
 /// Runs one cycle that takes about `length`. Cut off by `stop`, it leaves an incomplete run behind, as Connect does.
 pub(crate) async fn run(
@@ -32,7 +35,9 @@ pub(crate) async fn run(
         .filter_map(|row| row.first().map(|c| c.text()))
         .collect();
     let account = host.look(|s| s.registry.text(KEY_SERVICE, "ObjectName"));
-    let profiles: Vec<&str> = PROFILES.into_iter().filter(|p| !staging || *p != EXPORT).collect();
+    let initial = host.look(|s| s.scheduler.next_policy == INITIAL);
+    let profiles = if initial { FULL } else { DELTA };
+    let profiles: Vec<&str> = profiles.into_iter().filter(|p| !staging || *p != EXPORT).collect();
     let runs = u32::try_from(profiles.len() * connectors.len().max(1)).unwrap_or(u32::MAX);
     for profile in &profiles {
         for connector in &connectors {
@@ -43,6 +48,10 @@ pub(crate) async fn run(
             }
             end(connection, &id).await?;
         }
+    }
+    if initial {
+        let changed = host.change(|s| s.scheduler.next_policy = "Delta".into());
+        changed.map_err(|e| SqlFailure::Broken(e.to_string()))?;
     }
     host.count(|e| {
         e.sync_cycles += 1;

@@ -2,7 +2,7 @@
 //! schedule. It starts and stops as the service control manager says.
 
 mod connection;
-mod cycle;
+pub(crate) mod cycle;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

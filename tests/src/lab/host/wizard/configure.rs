@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use syncferry_shared::catalogue::Catalogue;
+
 use super::super::Host;
 use super::super::engine;
+use super::super::engine::cycle::INITIAL;
 use super::super::layout::{
     KEY_COEXISTENCE, KEY_PARAMETERS, LOCALDB, SERVICE, SERVICE_DISPLAY, VIRTUAL_ACCOUNT, account_type,
 };
@@ -20,6 +23,15 @@ pub(crate) async fn run(host: &Host, choice: &SqlChoice) -> Result<(), String> {
     }
     let mut session = connect(host, choice, INSTALLER).await?;
     let version = installed_version(host);
+    let used = session
+        .run("SELECT value FROM dbo.mms_global_settings WHERE name = N'Microsoft.Synchronize.ServerConfigurationVersion'")
+        .await
+        .map_err(|e| e.to_string())?;
+    let used = used
+        .first()
+        .and_then(|r| r.first())
+        .map(|c| c.text())
+        .unwrap_or_default();
     let mut result = Ok(());
     for (name, value) in [
         ("Microsoft.Synchronize.StagingMode", "True"),
@@ -42,6 +54,10 @@ pub(crate) async fn run(host: &Host, choice: &SqlChoice) -> Result<(), String> {
     }
     session.close().await;
     result?;
+    if host.faults().full_first_cycle || brings_full(&used, &version) {
+        host.change(|s| s.scheduler.next_policy = INITIAL.into())
+            .map_err(|e| e.to_string())?;
+    }
     match engine::control(host, SERVICE, ServiceAction::Start).await {
         // Somebody pressed Install again after an error on the way.
         Ok(()) | Err(ServiceError::AlreadyRunning) => Ok(()),
@@ -49,6 +65,15 @@ pub(crate) async fn run(host: &Host, choice: &SqlChoice) -> Result<(), String> {
             "Windows could not start the Microsoft Entra ID Sync service on Local Computer. {error}"
         )),
     }
+}
+
+/// Whether a newer version makes its first cycle a full one: its schema or its rules changed on the way.
+fn brings_full(used: &str, installed: &str) -> bool {
+    let (Ok(used), Ok(installed)) = (used.parse(), installed.parse()) else {
+        return false;
+    };
+    let changes = Catalogue::embedded().changes(used, installed);
+    changes.full_sync || changes.rules || changes.schema
 }
 
 /// What the express path leaves behind: a server of its own with an empty LocalDB, active. The mistake that the gate
