@@ -105,6 +105,7 @@ pub(super) fn values(input: &PlanInput) -> Option<PlanValues> {
         test: None,
         old_service: None,
         backup: None,
+        in_place: None,
     })
 }
 

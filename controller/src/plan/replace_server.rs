@@ -115,6 +115,7 @@ fn values(input: &PlanInput) -> Option<PlanValues> {
         }),
         old_service: old_service(input),
         backup: None,
+        in_place: None,
     })
 }
 
@@ -332,6 +333,7 @@ fn handover(input: &PlanInput, resource: &Resource, stage: usize) -> PlannedHand
         proves: proves(way, old.is_some(), &from_name),
         steps,
         frees: false,
+        takes: None,
     }
 }
 

@@ -109,6 +109,7 @@ fn values(input: &PlanInput) -> Option<PlanValues> {
         test: None,
         old_service: old_service(input),
         backup: Some(Box::new(backup)),
+        in_place: None,
     })
 }
 
@@ -320,6 +321,7 @@ fn handover(input: &PlanInput, resource: &Resource, stage: usize) -> PlannedHand
         proves,
         steps,
         frees: true,
+        takes: None,
     }
 }
 

@@ -206,6 +206,8 @@ fn plan() -> Value {
             backup_file: None,
             artifact: None,
             old_server: None,
+            in_place: false,
+            dba: false,
         }),
         stages: vec![Stage {
             name: "backup".into(),
@@ -255,6 +257,7 @@ fn plan() -> Value {
             test: None,
             old_service: None,
             backup: None,
+            in_place: None,
         }),
         lease_run: None,
         handover: None,
