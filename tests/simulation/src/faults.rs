@@ -161,6 +161,12 @@ impl Faults {
                     due.insert((at.min(end), n), fault);
                 }
             }
+            // In half of those a fence's transaction is on its way for so long that the next fence is done before it arrives.
+            if seed % 8 == 1 {
+                let held = Fault::SqlHeld(0, r.random_range(50_000..110_000), r.random_range(0..2) == 0);
+                let n = due.len();
+                due.insert((1_000, n), held);
+            }
         }
         Self {
             due,
