@@ -4,7 +4,7 @@
 use crate::spec::{JobKind, Task};
 
 /// Everything that an agent of this release can do.
-pub const ALL: [&str; 13] = [
+pub const ALL: [&str; 15] = [
     "job.backup.v1",
     "job.restore.v1",
     "job.install.v1",
@@ -17,8 +17,13 @@ pub const ALL: [&str; 13] = [
     "job.staging-mode.v1",
     "job.compare.v1",
     "job.decommission.v1",
+    "job.in-place.v1",
+    BY_DBA,
     "watch.v1",
 ];
+
+/// Steps that a DBA runs. An agent that does not know them would run them itself.
+pub const BY_DBA: &str = "job.by-dba.v1";
 
 /// What a task asks of its agent.
 pub fn of_task(task: &Task) -> &'static str {
@@ -29,6 +34,7 @@ pub fn of_task(task: &Task) -> &'static str {
         Task::ReadAdsync(_) | Task::CompareStaging(_) => "job.compare.v1",
         Task::ReviewExports(_) | Task::CloseTasks(_) | Task::StagingMode(_) => "job.staging-mode.v1",
         Task::Uninstall(_) => "job.decommission.v1",
+        Task::VerifyWayBack(_) => "job.in-place.v1",
         other => of_kind(other.kind()),
     }
 }
@@ -60,6 +66,7 @@ pub fn of_job(name: &str, kind: JobKind) -> &'static str {
         | "new-out-of-staging"
         | "verify-active" => "job.staging-mode.v1",
         "uninstall" => "job.decommission.v1",
+        "verify-way-back" => "job.in-place.v1",
         _ => of_kind(kind),
     }
 }

@@ -2,6 +2,7 @@
 //! to know is in the specification.
 
 mod backup;
+mod by_dba;
 mod close_tasks;
 mod common;
 mod compare_staging;
@@ -73,6 +74,7 @@ pub fn build(spec: &JobSpec) -> Result<Job, Box<Finding>> {
         Task::CloseTasks(task) => close_tasks::job(task),
         Task::StagingMode(task) => staging_mode::job(task),
         Task::Uninstall(task) => uninstall::job(task),
+        Task::VerifyWayBack(task) => restore::way_back_job(task),
     })
 }
 

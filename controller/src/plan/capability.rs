@@ -3,7 +3,7 @@
 use syncferry_shared::plan::Plan;
 use syncferry_shared::{Finding, capability};
 
-use super::{KnownHost, PlanInput};
+use super::{KnownHost, PlanInput, dba};
 
 /// Every host of the request, those that no job is for included.
 pub(super) fn hosts(input: &PlanInput) -> impl Iterator<Item = &KnownHost> {
@@ -21,11 +21,15 @@ pub(super) fn hosts(input: &PlanInput) -> impl Iterator<Item = &KnownHost> {
 pub(super) fn findings(input: &PlanInput, plan: &Plan) -> Vec<Finding> {
     let mut out: Vec<Finding> = Vec::new();
     for job in plan.stages.iter().flat_map(|s| &s.jobs) {
-        let need = capability::of_job(&job.name, job.kind);
         let Some(host) = hosts(input).find(|h| h.id == job.host) else {
             continue;
         };
-        if host.capabilities.is_empty() || host.capabilities.iter().any(|c| c == need) {
+        let by_dba = input.request.dba && !dba::of_job(&job.name).is_empty();
+        let needs = [capability::of_job(&job.name, job.kind)]
+            .into_iter()
+            .chain(by_dba.then_some(capability::BY_DBA));
+        let lacks: Vec<&str> = needs.filter(|n| !host.capabilities.iter().any(|c| c == n)).collect();
+        if host.capabilities.is_empty() || lacks.is_empty() {
             continue;
         }
         let title = format!("The agent on {} is of a release that cannot do its part", host.name);
@@ -46,7 +50,7 @@ pub(super) fn findings(input: &PlanInput, plan: &Plan) -> Vec<Finding> {
         };
         out[at] = out[at]
             .clone()
-            .saw(format!("job {}", job.name), format!("needs {need}"));
+            .saw(format!("job {}", job.name), format!("needs {}", lacks.join(" and ")));
     }
     out
 }

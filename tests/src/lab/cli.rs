@@ -35,7 +35,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done; 1 something else failed; 2 the com
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Moves ADSync from LocalDB to full SQL Server and seats a new Connect server on it, from nothing to the report
-    MoveToFullSql(MoveArgs),
+    MoveToFullSql(MoveToFullSqlArgs),
     /// Replaces the Connect server of a database that stays where it is, in one of four flavours; then the old one comes back
     ReplaceServer(ReplaceArgs),
     /// Rehearses a recovery: a backup is restored under a scratch name on the other SQL Server, checked and dropped
@@ -87,6 +87,21 @@ struct MoveArgs {
     new_server: Option<PathBuf>,
     #[command(flatten)]
     world: WorldOptions,
+}
+
+#[derive(Debug, Args)]
+struct MoveToFullSqlArgs {
+    #[command(flatten)]
+    run: MoveArgs,
+    /// The old server goes on: Connect is uninstalled there and installed anew on the moved database
+    #[arg(long)]
+    in_place: bool,
+    /// The agent on the SQL host may only look: a DBA runs the T-SQL that the gates show
+    #[arg(long, conflicts_with = "in_place")]
+    dba: bool,
+    /// With --in-place: and is made active again at the end
+    #[arg(long, requires = "in_place")]
+    active: bool,
 }
 
 #[derive(Debug, Args)]
@@ -157,7 +172,16 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
 
 async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
     match verb {
-        Verb::MoveToFullSql(args) => {
+        Verb::MoveToFullSql(args) if args.in_place => {
+            let goal = Goal::InPlace { active: args.active };
+            reach(args.run, goal).await
+        }
+        Verb::MoveToFullSql(args) if args.dba => {
+            let mut run = args.run;
+            run.world.dba = true;
+            reach(run, Goal::MoveByDba).await
+        }
+        Verb::MoveToFullSql(MoveToFullSqlArgs { run: args, .. }) => {
             let world = args.world;
             let mut lab = open(&args.folder.dir, &world)?.new_server_elsewhere(args.new_server);
             let exit = tokio::select! {

@@ -11,6 +11,26 @@ use super::world::{OLD_ACCOUNT, SERVICE_ACCOUNT, World};
 const DBA: &str = r"CONTOSO\dba";
 const AGENT: &str = r"NT AUTHORITY\SYSTEM";
 
+/// Runs the T-SQL of a card on a SQL Server of the lab, as a DBA does who was given it: batch by batch.
+pub(super) async fn run(port: u16, sql: &str) -> anyhow::Result<()> {
+    let target = Target {
+        address: SocketAddr::from(([127, 0, 0, 1], port)),
+        account: DBA.into(),
+        database: "master".into(),
+        program: "sqlcmd".into(),
+        computer: "DBA01".into(),
+    };
+    let mut session = Session::connect(&target).await.context("the DBA cannot log in")?;
+    for batch in sql.split("\nGO\n") {
+        session
+            .run(batch)
+            .await
+            .with_context(|| format!("the DBA's statement failed: {batch}"))?;
+    }
+    session.close().await;
+    Ok(())
+}
+
 /// Prepares the database of a `replace-server` world.
 pub(super) async fn prepare(world: &World) -> anyhow::Result<()> {
     let Some(flavour) = world.options().replaces else {

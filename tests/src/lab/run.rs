@@ -327,6 +327,12 @@ impl Lab {
         AtTheGate::Played {
             host: self.new_server(),
             pause: Duration::from_millis(if read_along { 600 } else { 0 }),
+            sql: [
+                (OLD_SERVER, self.world.ports().sql_source),
+                (SQL_HOST, self.world.ports().sql_target),
+            ]
+            .map(|(host, port)| (host.to_string(), port))
+            .into(),
         }
     }
 }

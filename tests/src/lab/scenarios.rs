@@ -26,6 +26,13 @@ pub(super) enum Goal {
     SwitchActive,
     /// The old server is retired.
     Decommission,
+    /// The database moves, and a DBA runs what needs rights in SQL Server.
+    MoveByDba,
+    /// The old server goes on, on the moved database; and becomes active again.
+    InPlace {
+        /// Whether it becomes active again at the end.
+        active: bool,
+    },
     /// The old SQL Server is gone.
     RestoreFromBackup(From),
 }
@@ -168,6 +175,54 @@ impl Lab {
             Goal::ProvisionStaging => vec![provision],
             Goal::SwitchActive => vec![provision, switch],
             Goal::Decommission => vec![provision, switch, retire],
+            Goal::MoveByDba => vec![(
+                MOVE,
+                words(&[
+                    "plan",
+                    "--dba",
+                    MOVE,
+                    "--site",
+                    SITE,
+                    "--source",
+                    source,
+                    "--target-host",
+                    SQL_HOST,
+                    "--target-instance",
+                    INSTANCE,
+                    "--connect-host",
+                    NEW_SERVER,
+                    "--installer",
+                    INSTALLER,
+                    "--service-account",
+                    SERVICE_ACCOUNT,
+                ]),
+            )],
+            Goal::InPlace { active } => {
+                let mut path = vec![(
+                    MOVE,
+                    words(&[
+                        "plan",
+                        MOVE,
+                        "--site",
+                        SITE,
+                        "--source",
+                        source,
+                        "--target-host",
+                        SQL_HOST,
+                        "--target-instance",
+                        INSTANCE,
+                        "--in-place",
+                        "--installer",
+                        INSTALLER,
+                        "--service-account",
+                        SERVICE_ACCOUNT,
+                    ]),
+                )];
+                if active {
+                    path.push((SWITCH, words(&["plan", SWITCH, "--site", SITE, "--to", OLD_SERVER])));
+                }
+                path
+            }
             Goal::RestoreFromBackup(from) => vec![drill(&["--keep-backup"]), restore(from)],
         }
     }
@@ -226,7 +281,10 @@ impl Lab {
         let switched = all
             .iter()
             .any(|m| m.scenario == SWITCH && m.state != "blocked" && m.state != "cancelled");
-        let seated = all.iter().find(|m| m.scenario == PROVISION && m.state == "succeeded");
+        let seats = [PROVISION, MOVE];
+        let seated = all
+            .iter()
+            .find(|m| seats.contains(&m.scenario.as_str()) && m.state == "succeeded");
         let Some(seated) = seated.filter(|_| !switched) else {
             return Ok(());
         };
@@ -284,6 +342,7 @@ impl Lab {
     }
 }
 
+const MOVE: &str = "move-to-full-sql";
 const DRILL: &str = "drill";
 const PROVISION: &str = "provision-staging";
 const SWITCH: &str = "switch-active";
@@ -300,6 +359,15 @@ fn said(goal: Goal) -> String {
         }
         Goal::SwitchActive => format!("{NEW_SERVER} is active and holds the export; {OLD_SERVER} is in staging mode."),
         Goal::Decommission => format!("{NEW_SERVER} is active; {OLD_SERVER} is retired, and Connect is gone from it."),
+        Goal::MoveByDba => format!(
+            "{SQL_HOST} has the database, {NEW_SERVER} runs on it in staging mode, {OLD_SERVER} is as it was; a DBA ran what needs rights."
+        ),
+        Goal::InPlace { active: false } => format!(
+            "{SQL_HOST} has the database, {OLD_SERVER} runs on it in staging mode; nobody exports until it is switched active."
+        ),
+        Goal::InPlace { active: true } => {
+            format!("{SQL_HOST} has the database, {OLD_SERVER} runs on it and is active again.")
+        }
         Goal::RestoreFromBackup(_) => {
             format!("{NEW_SERVER} runs on the restored database in staging mode; {OLD_SERVER} is out for good.")
         }

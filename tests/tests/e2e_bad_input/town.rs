@@ -140,6 +140,7 @@ impl Town {
         let gate = AtTheGate::Played {
             host: HostClient::new(&self.world().host_dir(NEW_SERVER)),
             pause: Duration::ZERO,
+            sql: Default::default(),
         };
         let watching = tokio::time::timeout(PATIENCE, self.operator.watch(migration, &gate));
         watching.await.expect("the migration does not come to rest").unwrap()

@@ -52,7 +52,17 @@ facts! {
         Some(l) => Known(format!("{}, epoch {}", l.state, l.epoch)),
         None => known("none"),
     };
-    "connect-lease" "lease that the new server holds" = |i| known(i.connect_host.holds.as_ref().map_or("none", |l| l.state.as_str()));
+    "dba" "who runs what needs rights in SQL Server" = |i| match i.request.dba {
+        true => known("a DBA"),
+        false => Elsewhere("the agents do".to_string()),
+    };
+    "in-place" "the host that stays" = |i| match i.request.in_place {
+        true => Known(format!("{} is uninstalled and installed anew", i.connect_host.name)),
+        false => Elsewhere("another host becomes the Connect server".to_string()),
+    };
+    "connect-lease" "lease that the new server holds" = |i| if i.request.in_place {
+        Elsewhere("it is the same host, and holds the source".to_string())
+    } else { known(i.connect_host.holds.as_ref().map_or("none", |l| l.state.as_str())) };
     "site-migrations" "other migrations of the site" = |i| known(i.other_migration.as_deref().unwrap_or("none"));
     "source-instance" "instance of the source" = |i| source_instance(i, |x| Known(x.server_name.clone()));
     "source-engine" "SQL Server of the source" = |i| match restored(i) {
@@ -136,6 +146,7 @@ facts! {
     };
     "connect-products" "Connect on the new server" = |i| match i.connect_host.inventory.as_ref() {
         None => no_answer(&i.connect_host),
+        Some(_) if i.request.in_place => Elsewhere("it is uninstalled before the installer runs".to_string()),
         Some(n) => n.connect.as_ref().map_or(Unknown("the agent does not look at Connect".to_string()), |c| Known(format!(
             "{} products, service {}", c.products.len(), c.service.as_ref().map_or("none", |s| s.state.as_str())
         ))),

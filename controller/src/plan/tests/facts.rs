@@ -307,7 +307,8 @@ pub(crate) fn outcome(spec: &JobSpec) -> Outcome {
         | Task::RemoveMarks(_)
         | Task::ProbeIdentity(_)
         | Task::ReadIdentity(_)
-        | Task::RemoveNonce(_) => {}
+        | Task::RemoveNonce(_)
+        | Task::VerifyWayBack(_) => {}
     }
     outcome
 }

@@ -76,6 +76,8 @@ pub(super) fn good() -> PlanInput {
             backup_file: None,
             artifact: None,
             old_server: None,
+            in_place: false,
+            dba: false,
         },
         ids: PlanIds {
             migration: MigrationId(Uuid::from_u128(0xabc_0000_0001)),

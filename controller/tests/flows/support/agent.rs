@@ -360,6 +360,7 @@ pub(crate) fn name_of(task: &Task) -> &'static str {
         Task::StagingMode(t) if t.on => "old-into-staging",
         Task::StagingMode(_) => "new-out-of-staging",
         Task::Uninstall(_) => "uninstall",
+        Task::VerifyWayBack(_) => "verify-way-back",
     }
 }
 

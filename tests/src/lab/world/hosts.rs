@@ -33,12 +33,15 @@ pub(super) fn create(world: &World, note: &mut impl FnMut(&str)) -> anyhow::Resu
         };
         state.save(&dir)?;
     }
-    let dir = world.host_dir(NEW_SERVER);
-    let drives = MachineSpec::load(&dir)?.drives(&dir);
-    drives.create_dir(r"D:\Install").map_err(anyhow::Error::msg)?;
     let version = &world.options().installer_version;
+    // The old server has it too: it may be the one that goes on.
+    for host in [NEW_SERVER, OLD_SERVER] {
+        let dir = world.host_dir(host);
+        let drives = MachineSpec::load(&dir)?.drives(&dir);
+        drives.create_dir(r"D:\Install").map_err(anyhow::Error::msg)?;
+        MsiSpec::connect(version).write(&drives.real_path(INSTALLER).map_err(anyhow::Error::msg)?)?;
+    }
     note(&format!("AzureADConnect.msi {version} at {INSTALLER} on {NEW_SERVER}"));
-    MsiSpec::connect(version).write(&drives.real_path(INSTALLER).map_err(anyhow::Error::msg)?)?;
     Ok(())
 }
 

@@ -100,6 +100,10 @@ pub struct WorldOptions {
     #[arg(skip)]
     #[serde(default)]
     pub replaces: Option<Flavour>,
+    /// The DBA grants the agent on the SQL host nothing but to look
+    #[arg(skip)]
+    #[serde(default)]
+    pub dba: bool,
 }
 
 impl Default for WorldOptions {
@@ -117,6 +121,7 @@ impl Default for WorldOptions {
             io_mb_per_s: 10.0,
             fast: false,
             replaces: None,
+            dba: false,
         }
     }
 }

@@ -65,7 +65,12 @@ fn source(world: &World, now: OffsetDateTime) -> InstanceSpec {
         sample.collation = CASE_SENSITIVE.into();
     }
     // Local administrators are sysadmin in LocalDB, and an agent there is one.
-    spec.windows_login(AGENT_LOGIN, &["sysadmin"]).database(adsync(&sample))
+    let spec = spec.windows_login(AGENT_LOGIN, &["sysadmin"]);
+    let spec = match options.dba {
+        true => spec.windows_login(DBA_LOGIN, &["sysadmin"]),
+        false => spec,
+    };
+    spec.database(adsync(&sample))
 }
 
 /// The SQL host of a server that is to be replaced: the database is there and used. What agents and accounts may do in it is the
@@ -111,9 +116,11 @@ fn target(world: &World, now: OffsetDateTime) -> InstanceSpec {
     if let Some(agent) = spec.config.logins.iter_mut().find(|l| l.name == AGENT_LOGIN)
         && options.target != TargetEngine::Localdb
     {
-        agent.roles = vec!["dbcreator".into()];
+        agent.roles = if options.dba { vec![] } else { vec!["dbcreator".into()] };
+        let looks = |p: &&&str| !options.dba || p.starts_with("VIEW ") || **p == "CONNECT ANY DATABASE";
         agent.permissions = permissions
             .iter()
+            .filter(looks)
             .map(|p| ServerPermission {
                 permission: (*p).into(),
                 state: PermissionState::Grant,
