@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use super::flavour::Flavour;
 use super::fleet::{self, FleetArgs};
 use super::processes::Supervisor;
+use super::random::{self, many::RandomArgs};
 use super::roles;
 use super::run::Lab;
 use super::scenarios::{From, Goal};
@@ -54,6 +55,9 @@ enum Verb {
     /// Runs the main job for many sites at once on several controllers and one PostgreSQL, while controllers and PostgreSQL are
     /// killed and wires are cut, and says how long it took others to take over
     Fleet(FleetArgs),
+    /// Draws worlds, plans a scenario in each and holds what happens against what the plan says: without a blocker it runs to its
+    /// end, with one nothing is touched
+    Random(RandomArgs),
     /// Works through the wizard on the new Connect server, as the person at the gate
     Wizard(Folder),
     /// Starts everything and leaves it running
@@ -199,6 +203,7 @@ async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
             reach(args.run, goal).await
         }
         Verb::Torture(args) => torture::run(&args).await,
+        Verb::Random(args) => random::many::run(&args).await,
         Verb::Fleet(args) => fleet::run(&args).await,
         Verb::Wizard(folder) => wizard_tool::run(&World::look(&folder.dir)?.host_dir(NEW_SERVER)).await,
         Verb::Up(args) => {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use anyhow::Context;
 
 use super::host::sql::{Session, Target, literal};
-use super::world::{OLD_ACCOUNT, SERVICE_ACCOUNT, World};
+use super::world::{OLD_ACCOUNT, World};
 
 const DBA: &str = r"CONTOSO\dba";
 const AGENT: &str = r"NT AUTHORITY\SYSTEM";
@@ -29,7 +29,7 @@ pub(super) async fn prepare(world: &World) -> anyhow::Result<()> {
         user(AGENT, &["db_backupoperator", "db_datareader", "db_securityadmin"]),
         // What it reads besides tables, and what a fence writes.
         format!("GRANT EXECUTE TO [{AGENT}]; GRANT ALTER ON DATABASE::[{name}] TO [{AGENT}];"),
-        user(SERVICE_ACCOUNT, &["db_owner"]),
+        user(world.options().seat_account(), &["db_owner"]),
     ];
     if flavour.can_be_fenced() {
         statements.push(format!("ALTER AUTHORIZATION ON DATABASE::[{name}] TO sa;"));
