@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::flavour::Flavour;
 use super::fleet::{self, FleetArgs};
+use super::plan_only::Planned;
 use super::processes::Supervisor;
 use super::random::{self, many::RandomArgs};
 use super::roles;
@@ -58,6 +59,8 @@ enum Verb {
     /// Draws worlds, plans a scenario in each and holds what happens against what the plan says: without a blocker it runs to its
     /// end, with one nothing is touched
     Random(RandomArgs),
+    /// Builds a world, plans one scenario in it and shows what speaks against it; nothing is applied
+    Plan(PlanArgs),
     /// Works through the wizard on the new Connect server, as the person at the gate
     Wizard(Folder),
     /// Starts everything and leaves it running
@@ -89,6 +92,17 @@ struct MoveArgs {
     /// A program that keeps the new Connect server instead of the lab: a Windows under Wine (`tests/windows/run migration`)
     #[arg(long, value_name = "PROGRAM", hide = true)]
     new_server: Option<PathBuf>,
+    #[command(flatten)]
+    world: WorldOptions,
+}
+
+#[derive(Debug, Args)]
+struct PlanArgs {
+    #[command(flatten)]
+    folder: Folder,
+    /// What is planned
+    #[arg(long, value_enum, default_value_t = Planned::MoveToFullSql)]
+    scenario: Planned,
     #[command(flatten)]
     world: WorldOptions,
 }
@@ -190,6 +204,16 @@ async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
                     Ok(ExitCode::from(EXIT_INTERRUPTED))
                 }
                 exit = lab.replace_server(args.attended, think) => exit,
+            };
+            lab.processes().stop_all().await;
+            exit
+        }
+        Verb::Plan(args) => {
+            let mut lab = open(&args.folder.dir, &args.scenario.world(args.world))?;
+            let exit = tokio::select! {
+                biased;
+                () = roles::stop_signal() => Ok(ExitCode::from(EXIT_INTERRUPTED)),
+                exit = lab.plan_only(args.scenario) => exit,
             };
             lab.processes().stop_all().await;
             exit

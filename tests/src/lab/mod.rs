@@ -7,6 +7,7 @@
 //! - [`world`]: three machines, two SQL Servers, and what is on them
 //! - [`operator`], [`person`]: who uses it: through the command line, and at the wizard
 //! - [`flavour`], `dba`, `replace`, `comeback`: a server that is replaced in four ways, and comes back
+//! - `plan_only`: a world that is only planned in
 //! - [`cli`], [`roles`], [`run`]: the program, and what it starts itself as
 //! - [`torture`]: whole runs that are disturbed at random moments; [`proxy`]: a wire that can be cut
 //! - [`random`]: worlds that are drawn, and what must hold in all of them
@@ -24,6 +25,7 @@ pub mod host_client;
 pub mod msi;
 pub mod operator;
 pub mod person;
+mod plan_only;
 mod power;
 pub mod processes;
 pub mod proxy;

@@ -162,7 +162,9 @@ impl Lab {
         let switched = all
             .iter()
             .any(|m| m.scenario == Scenario::SwitchActive.name() && m.state != "blocked" && m.state != "cancelled");
-        let seated = all.iter().find(|m| m.scenario == Scenario::ProvisionStaging.name() && m.state == "succeeded");
+        let seated = all
+            .iter()
+            .find(|m| m.scenario == Scenario::ProvisionStaging.name() && m.state == "succeeded");
         let Some(seated) = seated.filter(|_| !switched) else {
             return Ok(());
         };

@@ -50,7 +50,14 @@ impl Scenario {
         let mut words = vec!["plan", self.name(), "--site", SITE];
         let account = world.options().around.service_account.as_str();
         let on_sql_host = ["--target-host", SQL_HOST, "--target-instance", INSTANCE];
-        let seat = ["--connect-host", NEW_SERVER, "--installer", INSTALLER, "--service-account", account];
+        let seat = [
+            "--connect-host",
+            NEW_SERVER,
+            "--installer",
+            INSTALLER,
+            "--service-account",
+            account,
+        ];
         match self {
             Scenario::SwitchActive => words.extend(["--to", NEW_SERVER]),
             Scenario::Decommission => words.extend(["--server", OLD_SERVER]),

@@ -40,9 +40,21 @@ fn services(machine: &Machine) -> Vec<(String, StartType, String)> {
 fn same_machine(p: &mut Problems, host: &str, before: &Machine, after: &Machine) {
     p.equal(&format!("what was done on {host}"), done(after), done(before));
     p.equal(&format!("services on {host}"), services(after), services(before));
-    p.equal(&format!("the registry of {host}"), &after.state.registry, &before.state.registry);
-    p.equal(&format!("products on {host}"), &after.state.products, &before.state.products);
-    p.equal(&format!("the scheduler of {host}"), &after.state.scheduler, &before.state.scheduler);
+    p.equal(
+        &format!("the registry of {host}"),
+        &after.state.registry,
+        &before.state.registry,
+    );
+    p.equal(
+        &format!("products on {host}"),
+        &after.state.products,
+        &before.state.products,
+    );
+    p.equal(
+        &format!("the scheduler of {host}"),
+        &after.state.scheduler,
+        &before.state.scheduler,
+    );
     p.equal(&format!("files on {host}"), &after.files, &before.files);
     p.equal(&format!("open in the journal on {host}"), &after.open, &before.open);
 }
@@ -98,7 +110,11 @@ fn count(sql: &Sql, what: &str) -> u64 {
 
 /// It was restored and dropped, and nothing of it is left.
 fn drilled(p: &mut Problems, before: &Picture, after: &Picture) {
-    p.equal("databases of the SQL host", &after.target.databases, &before.target.databases);
+    p.equal(
+        "databases of the SQL host",
+        &after.target.databases,
+        &before.target.databases,
+    );
     p.equal("the source", &after.source.databases, &before.source.databases);
     let did = ["RESTORE DATABASE", "DROP DATABASE", "RENAME DATABASE"].map(|what| count(&after.target, what));
     p.equal("restored, dropped, renamed", did, [1, 1, 0]);
@@ -106,7 +122,11 @@ fn drilled(p: &mut Problems, before: &Picture, after: &Picture) {
     for host in HOSTS {
         let (was, is) = (before.machine(host), after.machine(host));
         p.equal(&format!("services on {host}"), services(is), services(was));
-        p.equal(&format!("the scheduler of {host}"), &is.state.scheduler, &was.state.scheduler);
+        p.equal(
+            &format!("the scheduler of {host}"),
+            &is.state.scheduler,
+            &was.state.scheduler,
+        );
         p.equal(&format!("backups on {host}"), is.backups.len(), 0);
         p.equal(&format!("open in the journal on {host}"), is.open.len(), 0);
         let e = &is.effects;
@@ -119,16 +139,30 @@ fn drilled(p: &mut Problems, before: &Picture, after: &Picture) {
 fn seated(p: &mut Problems, world: &World, after: &Picture, leases: &[v1::Lease]) {
     let new = &after.machine(NEW_SERVER).effects;
     let did = (new.msi_installs, new.msi_uninstalls, new.wizards_completed, new.exports);
-    p.equal("installed, uninstalled, completed, exported on the new server", did, (1, 0, 1, 0));
+    p.equal(
+        "installed, uninstalled, completed, exported on the new server",
+        did,
+        (1, 0, 1, 0),
+    );
     let old = after.machine(OLD_SERVER).state.service("ADSync").cloned();
     let old = old.map(|s| (s.start, s.state == ServiceState::Running));
     p.equal("the old server's service", old, Some((StartType::Disabled, false)));
     let database = &world.options().database;
-    p.equal("the database is there", after.target.databases.contains_key(database), true);
-    let seat = leases.iter().find(|l| l.subject.starts_with(SQL_HOST) && l.holder == NEW_SERVER);
+    p.equal(
+        "the database is there",
+        after.target.databases.contains_key(database),
+        true,
+    );
+    let seat = leases
+        .iter()
+        .find(|l| l.subject.starts_with(SQL_HOST) && l.holder == NEW_SERVER);
     p.equal("the lease", seat.map(|l| l.state.as_str()), Some("held"));
     for host in HOSTS {
-        p.equal(&format!("open in the journal on {host}"), after.machine(host).open.len(), 0);
+        p.equal(
+            &format!("open in the journal on {host}"),
+            after.machine(host).open.len(),
+            0,
+        );
     }
 }
 
@@ -141,7 +175,12 @@ fn restored(p: &mut Problems, world: &World, after: &Picture, leases: &[v1::Leas
 
 fn replaced(p: &mut Problems, world: &World, after: &Picture, leases: &[v1::Lease]) {
     seated(p, world, after, leases);
-    let did = ["BACKUP DATABASE", "RESTORE DATABASE", "DROP DATABASE", "RENAME DATABASE"];
+    let did = [
+        "BACKUP DATABASE",
+        "RESTORE DATABASE",
+        "DROP DATABASE",
+        "RENAME DATABASE",
+    ];
     let did = did.map(|what| count(&after.target, what));
     p.equal("backed up, restored, dropped, renamed", did, [1, 1, 1, 0]);
     p.equal("the backup stays", after.machine(SQL_HOST).backups.len(), 1);

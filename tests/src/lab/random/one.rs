@@ -22,7 +22,6 @@ use crate::lab::roles;
 use crate::lab::run::Lab;
 use crate::lab::torture::picture::Picture;
 use crate::lab::typed::Scenario;
-use crate::lab::world::{INSTANCE, OLD_SERVER, SQL_HOST};
 
 const FILE: &str = "case.json";
 /// Longer than any of them takes: it hangs.
@@ -95,6 +94,12 @@ pub(in crate::lab) fn role(args: Vec<OsString>) -> ExitCode {
 async fn run(dir: &Path, case: &Case) -> anyhow::Result<Verdict> {
     let exe = std::env::current_exe().context("where this program is")?;
     let mut lab = Lab::open(&exe, dir, &case.options)?;
+    if case.play == Play::Replace {
+        // The DBA prepares the database first; that is no part of it.
+        let prepared = lab.start_stand_ins().await;
+        lab.processes().stop_all().await;
+        prepared?;
+    }
     let before = Picture::take(lab.world()).context("the world before")?;
     let went = tokio::time::timeout(LIMIT, go(&mut lab, case)).await;
     lab.processes().stop_all().await;
@@ -135,21 +140,7 @@ struct Went {
 
 async fn go(lab: &mut Lab, case: &Case) -> anyhow::Result<Went> {
     let mut operator = lab.bring_up().await?;
-    let database = case.options.database.clone();
-    let runs = case.options.last_sync_days.is_none() || case.options.installation.scheduler_off;
-    let source = match case.play {
-        Play::Replace => {
-            if runs && !case.options.empty {
-                lab.until_service_runs().await?;
-            }
-            operator.add_database_on(SQL_HOST, &database).await?;
-            String::new()
-        }
-        Play::Scenario(_) => {
-            operator.add_database_named(&database).await?;
-            format!("{OLD_SERVER}/{INSTANCE}/{database}")
-        }
-    };
+    let source = lab.register(&mut operator).await?;
     if let Play::Scenario(scenario) = case.play
         && scenario.is_restoration()
     {
@@ -174,14 +165,21 @@ async fn go(lab: &mut Lab, case: &Case) -> anyhow::Result<Went> {
 
 /// A refused plan is applied all the same, and must not let itself be; the other kind runs to its end.
 async fn finish(lab: &mut Lab, operator: &mut Operator, migration: v1::Migration) -> anyhow::Result<Went> {
-    let plan: Plan = migration.plan.as_ref().context("there is no plan")?.read(schema::PLAN)?;
+    let plan: Plan = migration
+        .plan
+        .as_ref()
+        .context("there is no plan")?
+        .read(schema::PLAN)?;
     let blocked = migration.state == "blocked";
     let wanted = if blocked { Severity::Blocker } else { Severity::Warning };
     let rules = plan.findings.iter().filter(|f| f.severity == wanted);
     let rules = rules.map(|f| f.rule.clone()).collect();
     let mut problems = Vec::new();
     if blocked != plan.findings.iter().any(syncferry_shared::Finding::blocks) {
-        problems.push(format!("the migration is {}, and its findings say otherwise", migration.state));
+        problems.push(format!(
+            "the migration is {}, and its findings say otherwise",
+            migration.state
+        ));
     }
     if blocked {
         let digest = if migration.plan_digest.is_empty() {
@@ -189,7 +187,9 @@ async fn finish(lab: &mut Lab, operator: &mut Operator, migration: v1::Migration
         } else {
             &migration.plan_digest
         };
-        let exit = operator.type_in(&["apply", &migration.id, "--digest", digest, "--yes"]).await;
+        let exit = operator
+            .type_in(&["apply", &migration.id, "--digest", digest, "--yes"])
+            .await;
         if exit != Exit::Refused {
             problems.push(format!("apply of a refused plan ended with exit code {}", exit.code()));
         }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use super::surroundings::FULL;
 use super::{
     DOMAIN, HOSTS, INSTALLER, InstallerIs, NEW_SERVER, NewServerHas, OLD_ACCOUNT, OLD_SERVER, SQL_HOST, SourceEngine,
     World,
@@ -27,14 +26,12 @@ pub(super) fn create(world: &World, note: &mut impl FnMut(&str)) -> anyhow::Resu
         let dir = world.host_dir(host);
         let mut machine = MachineSpec::windows_2022(host, DOMAIN, Path::new("../../dns.json"));
         machine.pace = world.options().pace();
-        let around = &world.options().around;
-        for drive in &mut machine.drives {
-            if around.is_full(host, &drive.name) {
-                drive.total_bytes = Some(FULL);
-            }
-        }
         if host == NEW_SERVER {
-            around.new_server_has.iter().for_each(|what| change(&mut machine, *what));
+            let around = &world.options().around;
+            around
+                .new_server_has
+                .iter()
+                .for_each(|what| change(&mut machine, *what));
         }
         machine.create(&dir)?;
         machine
@@ -144,8 +141,18 @@ fn products(version: &str, localdb: Option<SourceEngine>) -> Vec<Product> {
             code(),
             UPGRADE_LOCALDB_2012,
         ),
-        SourceEngine::Localdb2019 => product("Microsoft SQL Server 2019 LocalDB", "15.0.4382.1", code(), UPGRADE_LOCALDB),
-        SourceEngine::Localdb2022 => product("Microsoft SQL Server 2022 LocalDB", "16.0.4250.1", code(), UPGRADE_LOCALDB),
+        SourceEngine::Localdb2019 => product(
+            "Microsoft SQL Server 2019 LocalDB",
+            "15.0.4382.1",
+            code(),
+            UPGRADE_LOCALDB,
+        ),
+        SourceEngine::Localdb2022 => product(
+            "Microsoft SQL Server 2022 LocalDB",
+            "16.0.4250.1",
+            code(),
+            UPGRADE_LOCALDB,
+        ),
     }));
     all
 }
@@ -175,10 +182,8 @@ fn old_server(world: &World) -> State {
     r.set(KEY_WIZARD, "AuditEventLogging", 1);
     r.set(KEY_WIZARD, "FirstStandardRulePrecedence", 100);
     r.set(KEY_COEXISTENCE, "ServiceAccountType", account_type(account));
-    // A database that nobody has synchronised for long belongs to a service that is off.
-    let idle = options.installation.scheduler_off;
-    let off = (options.last_sync_days.is_some() && !idle) || options.empty;
-    state.scheduler.sync_cycle_enabled = !idle;
+    let off = !options.old_service_runs();
+    state.scheduler.sync_cycle_enabled = !options.installation.scheduler_off;
     state.put_service(Service {
         name: SERVICE.into(),
         display_name: SERVICE_DISPLAY.into(),

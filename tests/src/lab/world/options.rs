@@ -168,6 +168,12 @@ impl WorldOptions {
         asked.unwrap_or_else(|| self.source.connect_version())
     }
 
+    /// Whether the old server's service runs. A database that nobody has synchronised for long belongs to a service that is off,
+    /// unless only its scheduler is.
+    pub fn old_service_runs(&self) -> bool {
+        !self.empty && (self.last_sync_days.is_none() || self.installation.scheduler_off)
+    }
+
     /// The account that the DBA prepares the database for before a server is replaced: the one that is planned with, where it is
     /// one of the domain and not the old server's.
     pub fn seat_account(&self) -> &str {

@@ -6,10 +6,9 @@ use syncferry_sqlserver::storage::sample::{AdSync, Emptiness, adsync};
 use syncferry_sqlserver::storage::{Database, InstanceSpec, PermissionState, ServerPermission};
 use time::{Duration, OffsetDateTime};
 
-use super::surroundings::FULL;
 use super::{
-    NEW_SERVER, OLD_ACCOUNT, OLD_SERVER, OnTarget, SQL_HOST, SourceEngine, TENANT, TargetEngine,
-    TargetRights, Visitor, World,
+    NEW_SERVER, OLD_ACCOUNT, OLD_SERVER, OnTarget, SQL_HOST, SourceEngine, TENANT, TargetEngine, TargetRights, Visitor,
+    World,
 };
 use crate::lab::host::sql::WINDOWS_PASSWORD;
 
@@ -146,6 +145,8 @@ fn in_use(world: &World, now: OffsetDateTime) -> InstanceSpec {
         .windows_login(OLD_ACCOUNT, &[])
         .windows_login(options.seat_account(), &[]);
     let mut sample = AdSync::on_full_sql(now, spec.config.internal_version(), OLD_ACCOUNT);
+    // Named, because a database can have a name that no file can have.
+    sample.data_folder.clone_from(&spec.config.data_path);
     sample.name.clone_from(&options.database);
     sample.connect_version = options.old_version().into();
     sample.tenant = TENANT.into();
@@ -212,12 +213,7 @@ fn write(world: &World, which: &str, host: &str, mut spec: InstanceSpec) -> anyh
             .join(host)
             .join("drives")
             .join(drive.name.trim_end_matches(':'));
-        let full = world.options().around.is_full(host, &drive.name);
-        shared.push((
-            drive.name.clone(),
-            root,
-            if full { Some(FULL) } else { drive.total_bytes },
-        ));
+        shared.push((drive.name.clone(), root, drive.total_bytes));
     }
     for (name, root, total) in shared {
         spec = spec.drive(&name, &root, total);

@@ -1,9 +1,11 @@
 //! What stands in the way, or is only odd: on the SQL host, on the new server, and who else is on the database.
 
+use anyhow::Context;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::SERVICE_ACCOUNT;
+use super::{HOSTS, SERVICE_ACCOUNT, World};
+use crate::lab::host::faults::Faults;
 
 /// Who else has a session on the old server's database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -127,15 +129,35 @@ impl Default for Surroundings {
 }
 
 /// A drive that is full has this size.
-pub(super) const FULL: u64 = 1 << 20;
+const FULL: u64 = 1 << 20;
 
-impl Surroundings {
-    /// Whether a drive (`D:`) of a host is full.
-    pub(super) fn is_full(&self, host: &str, drive: &str) -> bool {
+/// Fills the drives that are to be full. Last of all: what is there already has to fit.
+pub(super) fn fill(world: &World) -> anyhow::Result<()> {
+    for full in &world.options().around.full_drives {
+        let (host, drive) = full
+            .split_once(':')
+            .with_context(|| format!("{full} is not HOST:DRIVE"))?;
+        anyhow::ensure!(HOSTS.contains(&host), "{full}: there is no host {host}");
+        world.size_drive(host, drive, FULL)?;
+    }
+    Ok(())
+}
+
+impl World {
+    /// How big a drive of a machine is from now on; the SQL Server there sees the same.
+    pub fn size_drive(&self, host: &str, drive: &str, bytes: u64) -> anyhow::Result<()> {
+        let dir = self.host_dir(host);
         let letter = drive.trim_end_matches(':');
-        self.full_drives.iter().any(|full| {
-            full.split_once(':')
-                .is_some_and(|(h, d)| h.eq_ignore_ascii_case(host) && d.trim_end_matches(':').eq_ignore_ascii_case(letter))
-        })
+        let mut faults = Faults::load(&dir)?;
+        faults.drive_bytes.insert(format!("{letter}:"), bytes);
+        faults.save(&dir)?;
+        // SQL Server reads the drive's own rules.
+        let rules = dir.join("drives").join(letter).join(".acl.json");
+        let mut json: serde_json::Value = match std::fs::read(&rules) {
+            Ok(text) => serde_json::from_slice(&text)?,
+            Err(_) => serde_json::json!({}),
+        };
+        json["total_bytes"] = bytes.into();
+        Ok(std::fs::write(&rules, json.to_string())?)
     }
 }
