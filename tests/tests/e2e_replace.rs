@@ -18,7 +18,6 @@ use syncferry_tests::lab::host::services::{ServiceState, StartType};
 use syncferry_tests::lab::host::state::State;
 use syncferry_tests::lab::processes::Supervisor;
 use syncferry_tests::lab::world::{NEW_SERVER, OLD_SERVER, SQL_HOST, STAGING, World};
-use syncferry_tests::transcript::Transcript;
 use tonic::transport::Channel;
 
 /// Nothing here may hang for ever.
@@ -253,8 +252,6 @@ fn a_reachable_server_is_stopped_by_its_own_agent() {
     lab.assert_replaced(&output, "holder_stopped");
     assert!(output.contains("foreign-session after"), "{output}");
     assert!(output.contains("SQL Server does not refuse it"), "{output}");
-    let about = "The Connect server of a database that stays where it is is replaced; it can be reached, and its own agent stops it.";
-    Transcript::scenario("replace-server", "replace-server", about).is_what_happens(&output, &lab.path());
     // Stopped by the migration, and put out once more after its comeback.
     let old = lab.effects(OLD_SERVER);
     assert_eq!((old.service_stops, old.msi_uninstalls), (2, 0), "{output}");

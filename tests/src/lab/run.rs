@@ -80,6 +80,7 @@ impl Lab {
 
     /// Starts the machines and their SQL Servers.
     pub async fn start_stand_ins(&mut self) -> anyhow::Result<()> {
+        self.world.fill_drives(false)?;
         for (which, port) in self.world.sql_servers() {
             if which == "source" && self.world.source_is_lost() {
                 continue;
@@ -93,6 +94,7 @@ impl Lab {
             };
             self.supervisor.start(program).await?;
         }
+        self.world.fill_drives(true)?;
         super::dba::prepare(&self.world).await?;
         self.let_visitors_in().await?;
         for host in self.living() {

@@ -95,7 +95,7 @@ pub async fn run(args: &RandomArgs) -> anyhow::Result<ExitCode> {
     loop {
         while running.len() < usize::from(args.jobs) && !over(began) {
             let Some(seed) = seeds.next() else { break };
-            running.spawn(case(dir.join(format!("case-{seed}")), seed, args.keep));
+            running.spawn(twice(dir.join(format!("case-{seed}")), seed, args.keep));
         }
         tokio::select! {
             ended = running.join_next() => {
@@ -163,6 +163,15 @@ fn tell(dir: &Path, v: &Verdict) {
             dir.join(format!("case-{}", v.seed)).display(),
             v.seed
         );
+    }
+}
+
+/// Ports are chosen and then used: between that, somebody else on the machine may take one. Then the case is begun again.
+async fn twice(dir: PathBuf, seed: u64, keep: bool) -> anyhow::Result<Verdict> {
+    let verdict = case(dir.clone(), seed, keep).await?;
+    match verdict.problems.iter().any(|p| p.contains("Address already in use")) {
+        true => case(dir, seed, keep).await,
+        false => Ok(verdict),
     }
 }
 

@@ -116,7 +116,6 @@ impl World {
         note("three Windows servers in contoso.lab");
         hosts::create(&world, &mut note)?;
         sql::create(&world, now, &mut note)?;
-        surroundings::fill(&world)?;
         world.write_configs()?;
         world.save()?;
         Ok(world)

@@ -130,20 +130,22 @@ impl Default for Surroundings {
 
 /// A drive that is full has this size.
 const FULL: u64 = 1 << 20;
-
-/// Fills the drives that are to be full. Last of all: what is there already has to fit.
-pub(super) fn fill(world: &World) -> anyhow::Result<()> {
-    for full in &world.options().around.full_drives {
-        let (host, drive) = full
-            .split_once(':')
-            .with_context(|| format!("{full} is not HOST:DRIVE"))?;
-        anyhow::ensure!(HOSTS.contains(&host), "{full}: there is no host {host}");
-        world.size_drive(host, drive, FULL)?;
-    }
-    Ok(())
-}
+/// One that is not.
+const ROOMY: u64 = 1 << 37;
 
 impl World {
+    /// Fills the drives that are to be full, or makes room on them: a SQL Server needs some when it starts.
+    pub(in crate::lab) fn fill_drives(&self, full: bool) -> anyhow::Result<()> {
+        for drive in &self.options().around.full_drives {
+            let (host, letter) = drive
+                .split_once(':')
+                .with_context(|| format!("{drive} is not HOST:DRIVE"))?;
+            anyhow::ensure!(HOSTS.contains(&host), "{drive}: there is no host {host}");
+            self.size_drive(host, letter, if full { FULL } else { ROOMY })?;
+        }
+        Ok(())
+    }
+
     /// How big a drive of a machine is from now on; the SQL Server there sees the same.
     pub fn size_drive(&self, host: &str, drive: &str, bytes: u64) -> anyhow::Result<()> {
         let dir = self.host_dir(host);
