@@ -61,6 +61,7 @@ fn shown(world: &World, exit: i32, plan: &Plan) -> String {
 }
 
 #[test]
+#[ignore = "28 labs, one after the other; begins with `-- --ignored`"]
 fn every_world_is_planned_as_it_is_written_down() {
     let waiting = Mutex::new(WORLDS.iter());
     let found = Mutex::new(Vec::new());
@@ -83,16 +84,15 @@ fn every_world_is_planned_as_it_is_written_down() {
         settings.set_prepend_module_to_snapshot(false);
         settings
     };
+    let mut silent = Vec::new();
     for (world, (exit, plan)) in &found {
         assert_eq!(*exit == 3, plan.blocked(), "{}", world.name);
         for (number, rule) in world.shows {
-            let spoke: Vec<&str> = plan.findings.iter().map(|f| f.rule.as_str()).collect();
-            assert!(
-                spoke.contains(rule),
-                "{} is to show {number} by {rule}: {spoke:?}",
-                world.name
-            );
+            if !plan.findings.iter().any(|f| f.rule == *rule) {
+                silent.push(format!("{} is to show {number} by {rule}", world.name));
+            }
         }
         settings.bind(|| insta::assert_snapshot!(world.name, shown(world, *exit, plan)));
     }
+    assert!(silent.is_empty(), "{silent:#?}");
 }

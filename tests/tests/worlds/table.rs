@@ -112,7 +112,7 @@ pub(crate) const WORLDS: &[World] = &[
         "diagnostic-source",
         MOVE,
         &["--connect-version", "2.5.190.0", "--installer-version", "2.6.1.0"],
-        &[(24, "installer-retired")],
+        &[],
     ),
     world(
         "many-forests",
