@@ -10,7 +10,9 @@ use clap::{Args, Parser, Subcommand};
 
 use super::flavour::Flavour;
 use super::fleet::{self, FleetArgs};
+use super::plan_only::Planned;
 use super::processes::Supervisor;
+use super::random::{self, many::RandomArgs};
 use super::roles;
 use super::run::Lab;
 use super::scenarios::{From, Goal};
@@ -54,6 +56,11 @@ enum Verb {
     /// Runs the main job for many sites at once on several controllers and one PostgreSQL, while controllers and PostgreSQL are
     /// killed and wires are cut, and says how long it took others to take over
     Fleet(FleetArgs),
+    /// Draws worlds, plans a scenario in each and holds what happens against what the plan says: without a blocker it runs to its
+    /// end, with one nothing is touched
+    Random(RandomArgs),
+    /// Builds a world, plans one scenario in it and shows what speaks against it; nothing is applied
+    Plan(PlanArgs),
     /// Works through the wizard on the new Connect server, as the person at the gate
     Wizard(Folder),
     /// Starts everything and leaves it running
@@ -102,6 +109,17 @@ struct MoveToFullSqlArgs {
     /// With --in-place: and is made active again at the end
     #[arg(long, requires = "in_place")]
     active: bool,
+}
+
+#[derive(Debug, Args)]
+struct PlanArgs {
+    #[command(flatten)]
+    folder: Folder,
+    /// What is planned
+    #[arg(long, value_enum, default_value_t = Planned::MoveToFullSql)]
+    scenario: Planned,
+    #[command(flatten)]
+    world: WorldOptions,
 }
 
 #[derive(Debug, Args)]
@@ -214,6 +232,16 @@ async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
             lab.processes().stop_all().await;
             exit
         }
+        Verb::Plan(args) => {
+            let mut lab = open(&args.folder.dir, &args.scenario.world(args.world))?;
+            let exit = tokio::select! {
+                biased;
+                () = roles::stop_signal() => Ok(ExitCode::from(EXIT_INTERRUPTED)),
+                exit = lab.plan_only(args.scenario) => exit,
+            };
+            lab.processes().stop_all().await;
+            exit
+        }
         Verb::Drill(args) => reach(args, Goal::Drill).await,
         Verb::ProvisionStaging(args) => reach(args, Goal::ProvisionStaging).await,
         Verb::SwitchActive(args) => reach(args, Goal::SwitchActive).await,
@@ -223,6 +251,7 @@ async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
             reach(args.run, goal).await
         }
         Verb::Torture(args) => torture::run(&args).await,
+        Verb::Random(args) => random::many::run(&args).await,
         Verb::Fleet(args) => fleet::run(&args).await,
         Verb::Wizard(folder) => wizard_tool::run(&World::look(&folder.dir)?.host_dir(NEW_SERVER)).await,
         Verb::Up(args) => {

@@ -17,6 +17,7 @@
 //!   logins at SQL Server, as a delegated set-up could not
 //! - PowerShell reads one cmdlet per script and answers in JSON
 
+pub mod breakdown;
 pub mod dns;
 pub mod effects;
 pub mod engine;

@@ -16,7 +16,8 @@ use super::replace::Hands;
 use super::{Operator, Rest};
 use crate::lab::host_client::HostClient;
 use crate::lab::person;
-use crate::lab::world::{INSTALLER, INSTANCE, NEW_SERVER, OLD_SERVER, SERVICE_ACCOUNT, SITE, SQL_HOST};
+use crate::lab::typed::Scenario;
+use crate::lab::world::{OLD_SERVER, SITE, World};
 
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often a person goes through the wizard for one gate.
@@ -48,7 +49,7 @@ impl Operator {
     }
 
     /// Makes a plan and shows it with every finding; answers with the migration.
-    pub async fn plan(&mut self) -> anyhow::Result<v1::Migration> {
+    pub async fn plan(&mut self, world: &World) -> anyhow::Result<v1::Migration> {
         let databases = self
             .client
             .list_databases(v1::ListDatabasesRequest { site: SITE.into() })
@@ -56,24 +57,13 @@ impl Operator {
             .into_inner();
         let source = databases.databases.iter().find(|d| d.host == OLD_SERVER);
         let source = source.context("the source is not registered")?.id.clone();
-        let words = [
-            "plan",
-            "move-to-full-sql",
-            "--site",
-            SITE,
-            "--source",
-            &source,
-            "--target-host",
-            SQL_HOST,
-            "--target-instance",
-            INSTANCE,
-            "--connect-host",
-            NEW_SERVER,
-            "--installer",
-            INSTALLER,
-            "--service-account",
-            SERVICE_ACCOUNT,
-        ];
+        let words = Scenario::MoveToFullSql.plan(world, &source);
+        self.plan_with(&words).await
+    }
+
+    /// Types a plan in, shows it with every finding, and answers with the migration.
+    pub async fn plan_with(&mut self, words: &[String]) -> anyhow::Result<v1::Migration> {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let exit = self.type_in(&words).await;
         anyhow::ensure!(
             matches!(exit, Exit::Ok | Exit::Refused),
