@@ -17,7 +17,7 @@ use super::{Operator, Rest};
 use crate::lab::host_client::HostClient;
 use crate::lab::person;
 use crate::lab::typed::Scenario;
-use crate::lab::world::{OLD_SERVER, SITE, World};
+use crate::lab::world::{NEW_SERVER, OLD_SERVER, SITE, World};
 
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often a person goes through the wizard for one gate.
