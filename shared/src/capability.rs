@@ -57,9 +57,10 @@ pub fn of_job(name: &str, kind: JobKind) -> &'static str {
     match name {
         "test-restore" => "job.test-restore.v1",
         "drill-restore" => "job.drill.v1",
-        "look-at-active" | "compare-with-active" => "job.compare.v1",
+        "look-at-active" | "compare-with-active" | "document-configuration" => "job.compare.v1",
         "review-exports"
         | "close-sign-in-tasks"
+        | "document-installation"
         | "old-into-staging"
         | "verify-old-in-staging"
         | "verify-not-active"

@@ -334,6 +334,21 @@ mod tests {
         assert!(open.verdict().is_empty());
     }
 
+    /// Simulation, seed 475: the other server came back, and SQL Server let it in.
+    #[test]
+    fn opening_to_an_account_that_several_servers_share_is_said() {
+        let mut open = good();
+        (open.deny, open.opens) = (Vec::new(), true);
+        let login = r"CONTOSO\svc-sync2$".to_string();
+        open.grant = Some(account(&login));
+        open.servers.insert(login.clone(), vec!["SYNC02".to_string()]);
+        assert_eq!(rules(&open), Vec::<String>::new());
+        open.servers.insert(login.to_uppercase(), vec!["SYNC01".to_string()]);
+        let findings = open.verdict();
+        assert_eq!(findings[0].rule, "open-shared-account");
+        assert!(!findings[0].blocks() && findings[0].evidence[0].found.contains("SYNC01, SYNC02"));
+    }
+
     #[test]
     fn an_owner_has_no_user_of_its_own() {
         let mut case = good();

@@ -112,7 +112,7 @@ pub async fn fence(core: &Core, ask: Ask<'_>) -> Result<Answer, Problem> {
 type Proven = Result<(ProofKind, Value, Vec<Finding>), Vec<Finding>>;
 
 /// What was seen, as a proof. A lease that nobody held is proven by a database that nobody is on.
-fn proven(
+pub(super) fn proven(
     lease: &Lease,
     holder: Option<&Host>,
     database: Option<&Database>,

@@ -9,6 +9,8 @@ use syncferry_store::{Host, HostRole};
 use uuid::Uuid;
 
 use super::{Sight, gave_up};
+use crate::commands::lease::fence::proven;
+use crate::recovery::status::{Before, Pending};
 
 fn holder() -> Host {
     Host {
@@ -191,4 +193,59 @@ fn what_proves_that_a_holder_stopped() {
         .map(|(name, kind, sight)| format!("== {name}: {}\n", said(*kind, sight)))
         .collect();
     insta::assert_snapshot!(text);
+}
+
+/// Simulation, seed 236: the backup named SYNC01, which had long handed over to SYNC02.
+#[test]
+fn after_a_restore_the_backups_holder_is_not_taken_for_the_last_one() {
+    let lease = lease(LeaseKind::Database);
+    let pending = |unheard: &[&str], seen: Option<(i64, &str)>| Pending {
+        lease: lease.clone(),
+        name: "SQL01/default/ADSync".into(),
+        was: Before {
+            state: LeaseState::Held,
+            epoch: 1,
+        },
+        holder: Some("SYNC01".into()),
+        seen: seen.map(|(epoch, host)| (epoch, host.to_string())),
+        unheard: unheard.iter().map(|h| (*h).to_string()).collect(),
+        next: String::new(),
+    };
+    let other = |name: &str, role: HostRole| Host {
+        id: HostId(Uuid::from_u128(9)),
+        name: name.into(),
+        roles: vec![role],
+        ..holder()
+    };
+    let sight = |later: Option<(Host, Inventory)>| Sight {
+        holder: Some(Ok(service("stopped", "disabled"))),
+        later: later.map(|(host, inventory)| (host, Ok(inventory))),
+        database: Some(Err("instance default does not answer".into())),
+    };
+    let judge = |p: &Pending, s: &Sight| match proven(&lease, Some(&holder()), None, s, Some(p)) {
+        Ok((_, evidence, _)) => Ok(evidence),
+        Err(against) => Err(against.into_iter().map(|f| f.rule).collect::<Vec<_>>().join(" ")),
+    };
+    let sync02 = || other("SYNC02", HostRole::ConnectServer);
+    let later = Some((3, "SYNC02"));
+    // Everybody was heard, and nobody knows of a later epoch.
+    assert!(judge(&pending(&[], Some((1, "SYNC01"))), &sight(None)).is_ok());
+    // Its own agent need not have said hello: it answers now.
+    assert!(judge(&pending(&["SYNC01"], None), &sight(None)).is_ok());
+    assert_eq!(
+        judge(&pending(&["SYNC02"], None), &sight(None)),
+        Err("agent-not-heard".into())
+    );
+    let runs = sight(Some((sync02(), service("running", "automatic"))));
+    assert_eq!(judge(&pending(&[], later), &runs), Err("holder-not-stopped".into()));
+    let stopped = sight(Some((sync02(), service("stopped", "disabled"))));
+    assert_eq!(
+        judge(&pending(&[], later), &stopped).unwrap()["later_holder"]["holder"],
+        "SYNC02"
+    );
+    let knows = sight(Some((other("SQL01", HostRole::SqlHost), Inventory::default())));
+    assert_eq!(
+        judge(&pending(&[], Some((3, "SQL01"))), &knows),
+        Err("lease-changed-after-the-backup".into())
+    );
 }
