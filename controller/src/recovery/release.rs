@@ -70,35 +70,21 @@ pub fn changed(p: &Pending) -> Option<Finding> {
     )
 }
 
-/// What could show that somebody else than the backup's holder got the lease after the backup and was not heard: proof that the
-/// holder gave up is no proof then. Who is known to have got it later is looked at like the holder.
+/// Agents that could know of a grant after the backup and were not heard: proof that the backup's holder gave up is no proof then.
 pub fn unheard_others(p: &Pending) -> Vec<Finding> {
     let others = p.unheard.iter().filter(|host| p.holder.as_ref() != Some(host));
     others.map(|host| super::not_heard(host)).collect()
 }
 
-/// The host other than the holder that remembers a later epoch than the backup has.
-pub async fn later_holder(tx: &mut dyn Tx, p: &Pending) -> Result<Option<Host>, Problem> {
-    let Some((epoch, _)) = p.seen.as_ref().filter(|(epoch, _)| *epoch > p.was.epoch) else {
-        return Ok(None);
-    };
-    let mut found = None;
-    for w in tx.witnesses().await? {
-        if w.epochs.get(&p.lease.resource.0) != Some(epoch) || Some(w.host) == p.lease.holder {
-            continue;
-        }
-        let Some(host) = tx.host(w.host).await? else { continue };
-        // An agent that only reaches the database does not use it, and remembers the epoch of the one that did.
-        if found.is_none() || is_connect_server(&host) {
-            found = Some(host);
-        }
-    }
-    Ok(found)
-}
-
-/// Whether Connect is on it, as far as its registration says.
-pub fn is_connect_server(host: &Host) -> bool {
-    host.roles.contains(&HostRole::ConnectServer)
+/// Every other Connect server that could have got the lease after the backup. A grant that its agent never heard of is in nobody's
+/// journal, and a person may have started that server all the same.
+pub async fn others(tx: &mut dyn Tx, p: &Pending) -> Result<Vec<Host>, Problem> {
+    let sites = status::sites(tx, &p.lease).await?;
+    let all = tx.hosts(None).await?.into_iter();
+    Ok(all
+        .filter(|h| Some(h.id) != p.lease.holder && h.roles.contains(&HostRole::ConnectServer))
+        .filter(|h| sites.as_ref().is_none_or(|s| s.contains(&h.site)))
+        .collect())
 }
 
 /// Whether nobody but the holder is on the database, as its agent sees it now. A database that was still to be made when the

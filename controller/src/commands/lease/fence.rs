@@ -1,10 +1,10 @@
 //! `lease fence`: takes a lost or quarantined lease from its holder, with host-side proof. Tokens are void first, then the
 //! holder is looked at once more, then the lease is free. A run at SQL Server is `lease_run.rs`.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use syncferry_shared::Finding;
 use syncferry_shared::fence::MARK_EPOCH;
-use syncferry_shared::inventory::{DatabaseFacts, Inventory};
+use syncferry_shared::inventory::DatabaseFacts;
 use syncferry_shared::lease::{Lease, LeaseKind, LeaseState, ProofKind};
 use syncferry_store::{By, Database, Host, NewProof};
 
@@ -25,9 +25,9 @@ pub async fn fence(core: &Core, ask: Ask<'_>) -> Result<Answer, Problem> {
     let who = words::name(holder.as_ref()).to_string();
     let database = find::database_of(&mut *tx, &lease).await?;
     let restored = release::pending(&mut *tx, &lease).await?;
-    let later = match &restored {
-        Some(pending) => release::later_holder(&mut *tx, pending).await?,
-        None => None,
+    let others = match &restored {
+        Some(pending) => release::others(&mut *tx, pending).await?,
+        None => vec![],
     };
     drop(tx);
     let mut answer = Answer::new(&lease);
@@ -42,7 +42,7 @@ pub async fn fence(core: &Core, ask: Ask<'_>) -> Result<Answer, Problem> {
             answer.must_be_ready()
         };
     }
-    let sight = proof::look(core, &lease, holder.as_ref(), later.as_ref(), database.as_ref()).await?;
+    let sight = proof::look(core, &lease, holder.as_ref(), &others, database.as_ref()).await?;
     let above = sight.database.as_ref().and_then(|d| mark_epoch(d.as_ref().ok()?));
     let epoch = match lease.state {
         LeaseState::Fencing => lease.epoch,
@@ -59,10 +59,11 @@ pub async fn fence(core: &Core, ask: Ask<'_>) -> Result<Answer, Problem> {
         Some(_) => format!("the agent on {who} must see the service ADSync stopped and disabled"),
         None => "nobody held it: no Connect server may be on the database".to_string(),
     });
-    if let Some(later) = &later {
+    if !others.is_empty() {
+        let names: Vec<&str> = others.iter().map(|h| h.name.as_str()).collect();
         answer.step(format!(
-            "so must the agent on {}, which remembers a later epoch than the backup",
-            later.name
+            "the store was restored: it must be seen that none of {} got it after the backup",
+            names.join(", ")
         ));
     }
     answer.step(format!("fencing becomes free at epoch {epoch}, on that proof"));
@@ -83,7 +84,7 @@ pub async fn fence(core: &Core, ask: Ask<'_>) -> Result<Answer, Problem> {
         lease = tx.begin_fence(&lease.resource, lease.epoch, above, &by).await?;
         tx.commit().await?;
     }
-    let sight = proof::look(core, &lease, holder.as_ref(), later.as_ref(), database.as_ref()).await?;
+    let sight = proof::look(core, &lease, holder.as_ref(), &others, database.as_ref()).await?;
     let (kind, evidence, _) = match proven(&lease, holder.as_ref(), database.as_ref(), &sight, restored.as_ref()) {
         Ok(proven) => proven,
         Err(against) => {
@@ -124,17 +125,14 @@ pub(super) fn proven(
     if !unheard.is_empty() {
         return Err(unheard);
     }
-    let later = match &sight.later {
-        Some((host, seen)) => {
-            let changed = restored.and_then(release::changed);
-            Some(later_gave_up(lease, host, seen, changed).map_err(|f| vec![*f])?)
-        }
+    let others = match restored {
+        Some(pending) => Some(proof::others_gave_up(lease, pending, database, sight)?),
         None => None,
     };
     if let Some(holder) = holder {
         let (mut evidence, notes) = proof::gave_up(lease, holder, sight)?;
-        if let Some(later) = later {
-            evidence["later_holder"] = later;
+        if let Some(others) = others {
+            evidence["others"] = others;
         }
         return Ok((ProofKind::HolderStopped, evidence, notes));
     }
@@ -163,24 +161,6 @@ pub(super) fn proven(
         )),
         (Some(Err(why)), _) => Err(unseen(why)),
         (None, _) => Err(unseen("there is no database to look at")),
-    }
-}
-
-/// Whether the server that is known to have got the lease after the backup gave it up.
-fn later_gave_up(
-    lease: &Lease,
-    host: &Host,
-    seen: &Result<Inventory, String>,
-    changed: Option<Finding>,
-) -> Result<Value, Box<Finding>> {
-    if release::is_connect_server(host) {
-        return proof::host_gave_up(lease.kind, host, Some(seen))
-            .map(|connect| json!({"holder": host.name, "connect": connect}));
-    }
-    // An agent that only reaches the database knows that somebody had it, and not who.
-    match changed {
-        Some(changed) => Err(Box::new(changed)),
-        None => Ok(json!(null)),
     }
 }
 

@@ -115,7 +115,7 @@ fn what_proves_that_a_holder_stopped() {
     let quiet = || Some(Ok(database(Some(vec![session("SSMS", "ADMIN7")]))));
     let sight = |holder: Inventory| Sight {
         holder: Some(Ok(holder)),
-        later: None,
+        others: vec![],
         database: quiet(),
     };
     let scheduler = |staging_mode| SchedulerFacts {
@@ -154,7 +154,7 @@ fn what_proves_that_a_holder_stopped() {
             db,
             Sight {
                 holder: Some(Err("the agent on SYNC01 is not in touch".into())),
-                later: None,
+                others: vec![],
                 database: quiet(),
             },
         ),
@@ -163,7 +163,7 @@ fn what_proves_that_a_holder_stopped() {
             db,
             Sight {
                 holder: Some(Ok(service("stopped", "disabled"))),
-                later: None,
+                others: vec![],
                 database: Some(Ok(database(Some(vec![session("miiserver.exe", "SYNC01")])))),
             },
         ),
@@ -172,7 +172,7 @@ fn what_proves_that_a_holder_stopped() {
             db,
             Sight {
                 holder: Some(Ok(service("stopped", "disabled"))),
-                later: None,
+                others: vec![],
                 database: Some(Ok(database(None))),
             },
         ),
@@ -181,7 +181,7 @@ fn what_proves_that_a_holder_stopped() {
             db,
             Sight {
                 holder: Some(Ok(service("stopped", "disabled"))),
-                later: None,
+                others: vec![],
                 database: Some(Err("instance localdb does not answer".into())),
             },
         ),
@@ -211,41 +211,44 @@ fn after_a_restore_the_backups_holder_is_not_taken_for_the_last_one() {
         unheard: unheard.iter().map(|h| (*h).to_string()).collect(),
         next: String::new(),
     };
-    let other = |name: &str, role: HostRole| Host {
-        id: HostId(Uuid::from_u128(9)),
-        name: name.into(),
-        roles: vec![role],
-        ..holder()
+    let sync02 = |seen: Inventory| {
+        let host = Host {
+            id: HostId(Uuid::from_u128(9)),
+            name: "SYNC02".into(),
+            ..holder()
+        };
+        (host, Ok(seen))
     };
-    let sight = |later: Option<(Host, Inventory)>| Sight {
-        holder: Some(Ok(service("stopped", "disabled"))),
-        later: later.map(|(host, inventory)| (host, Ok(inventory))),
-        database: Some(Err("instance default does not answer".into())),
+    let unseen = || Some(Err("instance default does not answer".to_string()));
+    let empty = || Some(Ok(database(Some(vec![]))));
+    let judge = |p: &Pending, other: Inventory, database: Option<Result<DatabaseFacts, String>>| {
+        let sight = Sight {
+            holder: Some(Ok(service("stopped", "disabled"))),
+            others: vec![sync02(other)],
+            database,
+        };
+        match proven(&lease, Some(&holder()), None, &sight, Some(p)) {
+            Ok((_, evidence, _)) => Ok(evidence),
+            Err(against) => Err(against.into_iter().map(|f| f.rule).collect::<Vec<_>>().join(" ")),
+        }
     };
-    let judge = |p: &Pending, s: &Sight| match proven(&lease, Some(&holder()), None, s, Some(p)) {
-        Ok((_, evidence, _)) => Ok(evidence),
-        Err(against) => Err(against.into_iter().map(|f| f.rule).collect::<Vec<_>>().join(" ")),
-    };
-    let sync02 = || other("SYNC02", HostRole::ConnectServer);
-    let later = Some((3, "SYNC02"));
-    // Everybody was heard, and nobody knows of a later epoch.
-    assert!(judge(&pending(&[], Some((1, "SYNC01"))), &sight(None)).is_ok());
-    // Its own agent need not have said hello: it answers now.
-    assert!(judge(&pending(&["SYNC01"], None), &sight(None)).is_ok());
+    let (runs, stopped) = (|| service("running", "automatic"), || service("stopped", "disabled"));
+    let heard = pending(&[], Some((1, "SYNC01")));
+    // Nobody knows of a later epoch, and yet a grant may have been lost on its way.
+    assert_eq!(judge(&heard, runs(), unseen()), Err("holder-not-stopped".into()));
     assert_eq!(
-        judge(&pending(&["SYNC02"], None), &sight(None)),
-        Err("agent-not-heard".into())
-    );
-    let runs = sight(Some((sync02(), service("running", "automatic"))));
-    assert_eq!(judge(&pending(&[], later), &runs), Err("holder-not-stopped".into()));
-    let stopped = sight(Some((sync02(), service("stopped", "disabled"))));
-    assert_eq!(
-        judge(&pending(&[], later), &stopped).unwrap()["later_holder"]["holder"],
+        judge(&heard, stopped(), unseen()).unwrap()["others"][0]["host"],
         "SYNC02"
     );
-    let knows = sight(Some((other("SQL01", HostRole::SqlHost), Inventory::default())));
+    // It runs on another database: nobody is on this one.
+    assert!(judge(&heard, runs(), empty()).is_ok());
+    // Its own agent need not have said hello: it answers now.
+    assert!(judge(&pending(&["SYNC01"], None), stopped(), unseen()).is_ok());
     assert_eq!(
-        judge(&pending(&[], Some((3, "SQL01"))), &knows),
-        Err("lease-changed-after-the-backup".into())
+        judge(&pending(&["SYNC02"], None), stopped(), empty()),
+        Err("agent-not-heard".into())
     );
+    let later = pending(&[], Some((3, "SYNC02")));
+    assert_eq!(judge(&later, runs(), empty()), Err("holder-not-stopped".into()));
+    assert!(judge(&later, stopped(), empty()).is_ok());
 }
