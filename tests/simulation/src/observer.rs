@@ -53,9 +53,13 @@ pub(crate) async fn run(world: Arc<World>) -> turmoil::Result {
         let restores = world.restores.load(Ordering::SeqCst);
         if seen.restores != restores {
             seen.restores = restores;
-            // A history that was put back is shorter, and so may its epochs be until its agents were heard. The tokens that it forgot
-            // are remembered in `grants` and `granted`.
-            seen.rows.clear();
+            // A history that was put back is shorter. The tokens that it forgot are remembered in `grants` and `granted`, and its rows
+            // must be above them; but for a store whose clock was put back as well, which knows more only when its agents were heard.
+            let above = !world.clock_far_off.load(Ordering::SeqCst);
+            for (resource, row) in &mut seen.rows {
+                let granted = seen.granted.get(resource).copied().filter(|_| above);
+                *row = (granted.unwrap_or(0), 0, 0);
+            }
             seen.told.clear();
             seen.ends.clear();
         }
