@@ -209,9 +209,11 @@ async fn gate_seen(
     title: &str,
     cards: &[Card],
 ) -> Result<(), Problem> {
-    // A gate that an earlier attempt left proven or cancelled is not this attempt's.
+    // A gate that an earlier attempt left proven or cancelled is not this attempt's; and a job may come to several, which their titles tell.
     let of_attempt = |g: &syncferry_store::Gate| {
-        g.job == job.id && (matches!(g.state, GateState::Open | GateState::Claimed) || g.opened_at >= attempt.opened_at)
+        g.job == job.id
+            && g.title == title
+            && (matches!(g.state, GateState::Open | GateState::Claimed) || g.opened_at >= attempt.opened_at)
     };
     let gate = match tx.gates_of(job.migration).await?.into_iter().rfind(of_attempt) {
         Some(gate) => gate,
