@@ -122,6 +122,10 @@ pub fn draw(seed: u64) -> Case {
             trouble(&mut dice, &mut options);
         }
     }
+    if play == Play::Replace {
+        // Two servers on one database are refused when it is registered, before there is a plan.
+        options.around.visitors.retain(|v| *v != Visitor::ConnectServer);
+    }
     Case { seed, play, options }
 }
 
@@ -227,7 +231,8 @@ fn trouble(dice: &mut Dice, o: &mut WorldOptions) {
         5 => around.visitors.push(Visitor::ConnectServer),
         6 => around.availability_group = true,
         7 => around.on_target = dice.pick(&[OnTarget::SameName, OnTarget::Copy]),
-        8 => around.target_rights = dice.pick(&[TargetRights::NoDbcreator, TargetRights::NoLogins]),
+        // Without the right to make logins a DBA has to make one before, which nobody does here.
+        8 => around.target_rights = TargetRights::NoDbcreator,
         9..=11 => around.new_server_has.push(dice.pick(&[
             NewServerHas::ServerCore,
             NewServerHas::NoTls12,
