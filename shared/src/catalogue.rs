@@ -75,6 +75,9 @@ pub struct CatalogueEntry {
     pub schema_changed: bool,
     /// Why it must not be installed on an existing database, if so.
     pub blocked_for_existing_database: Option<String>,
+    /// A fault that its maker knows of and that only another version mends, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_issue: Option<String>,
     /// The major version of the LocalDB that it brings: 11, 15 or 16.
     pub localdb_major: i32,
     /// What else is worth knowing.

@@ -37,6 +37,19 @@ impl Verdict {
     }
 }
 
+/// How many rules passed, failed, are unknown or do not apply, in words; empty for a plan that was made without.
+pub fn counts(judged: &[Judged]) -> String {
+    let counted = Verdict::ALL.iter().filter_map(|verdict| {
+        let n = judged.iter().filter(|v| v.verdict == *verdict).count();
+        match (n, verdict) {
+            (0, _) => None,
+            (2.., Verdict::DoesNotApply) => Some(format!("{n} do not apply")),
+            _ => Some(format!("{n} {}", verdict.as_str())),
+        }
+    });
+    counted.collect::<Vec<_>>().join(", ")
+}
+
 /// A rule of a plan and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judged {

@@ -84,7 +84,12 @@ fn plain_word(word: &str) -> String {
     let bare = word.trim_matches(['.', ':']);
     let hex = |w: &str| w.bytes().all(|b| b.is_ascii_hexdigit());
     let digits = bare.bytes().filter(u8::is_ascii_digit).count();
-    let is_uuid = bare.len() == 36 && hex(&bare.replace('-', "")) && bare.matches('-').count() == 4;
+    let uuid = |w: &str| w.len() == 36 && hex(&w.replace('-', "")) && w.matches('-').count() == 4;
+    if let Some((_, id)) = bare.split_once(':').filter(|(_, id)| uuid(id)) {
+        // What a lease is of: `adsync-db:` and an id.
+        return word.replace(id, "(id)");
+    }
+    let is_uuid = uuid(bare);
     let is_time = bare.len() >= 20 && bare.ends_with('Z') && bare.contains('T');
     let put = |name: &str| word.replace(bare, name);
     match bare {
@@ -121,9 +126,12 @@ mod tests {
     #[test]
     fn what_differs_from_run_to_run_is_replaced() {
         let dir = Path::new("/tmp/x/lab");
-        let said =
-            "/tmp/x/lab/a 01a2056c-3299-7299-b051-e55795baa655. 2026-11-22T22:41:46Z e55795ba b4fe5ac7a4b3… 12345678";
-        assert_eq!(plain(said, dir), "syncferry-lab/a (id). (time) (id) (hash)… 12345678");
+        let said = "/tmp/x/lab/a 01a2056c-3299-7299-b051-e55795baa655. 2026-11-22T22:41:46Z e55795ba b4fe5ac7a4b3… 12345678 adsync-db:01a2056c-3299-7299-b051-e55795baa655";
+        let plain = plain(said, dir);
+        assert_eq!(
+            plain,
+            "syncferry-lab/a (id). (time) (id) (hash)… 12345678 adsync-db:(id)"
+        );
         let line = "  5 (time)  job.ready   controller   verify-source";
         assert_eq!(
             happened(line).into_iter().collect::<Vec<_>>(),

@@ -8,10 +8,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
-use syncferry_cli::{Console, Exit};
+use syncferry_cli::Exit;
 use syncferry_tests::lab::host::sql::{Session, SqlFailure, Target};
 use syncferry_tests::lab::run::Lab;
 use syncferry_tests::lab::world::{INSTANCE, NEW_SERVER, OLD_SERVER, SITE, SQL_HOST, World, WorldOptions};
+use syncferry_tests::played::type_in;
 
 /// Nothing here may hang for ever.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -91,15 +92,7 @@ ALTER ROLE db_securityadmin ADD MEMBER [NT AUTHORITY\SYSTEM];"
 
     /// A command line; what it said on both streams.
     async fn syncferry(&self, words: &[&str]) -> (Exit, String) {
-        let credentials = self.lab.world().credentials().to_string_lossy().into_owned();
-        let all = ["syncferry", "--credentials", &credentials];
-        let args = all.iter().chain(words).map(std::ffi::OsString::from);
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let mut console = Console::plain(&mut out, &mut err);
-        let running = syncferry_cli::run(args, &mut console);
-        let exit = tokio::time::timeout(PATIENCE, running).await.expect("the command ends");
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        (exit, text(out) + &text(err))
+        type_in(&self.lab.world().credentials(), words).await
     }
 
     async fn must(&self, words: &[&str]) -> String {

@@ -2,7 +2,6 @@
 //! taken while the job `backup` runs; the move goes on up to the wizard; then the store is an hour old again.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -13,6 +12,7 @@ use syncferry_tests::lab::host_client::HostClient;
 use syncferry_tests::lab::operator::Operator;
 use syncferry_tests::lab::run::Lab;
 use syncferry_tests::lab::world::{NEW_SERVER, OLD_SERVER, SQL_HOST, World, WorldOptions};
+use syncferry_tests::played::{self, completed};
 use tonic::transport::Channel;
 
 /// Nothing here may hang for ever.
@@ -21,17 +21,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Epochs of a restored store are this far above the old ones at least.
 const EPOCH_JUMP: i64 = 1_000_000_000;
 
-/// Runs a verb of the controller's own program; its exit code and what it printed.
 fn controller(world: &World, words: &[&str]) -> (i32, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_lab"))
-        .args(["__controller", "--config"])
-        .arg(world.controller_dir().join("controller.toml"))
-        .args(words)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    (output.status.code().unwrap_or(-1), said)
+    played::controller(env!("CARGO_BIN_EXE_lab"), world, words)
 }
 
 async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
@@ -186,9 +177,8 @@ async fn an_hour_old_backup_becomes_the_store_while_jobs_run() {
     assert_eq!((before.service_starts, before.service_stops), (0, 0));
     assert_eq!(before.scheduler_changes % 2, 0, "what was changed was put back");
     assert_eq!(Effects::load(&world.host_dir(SQL_HOST)).unwrap(), Effects::default());
-    let statements: Value =
-        serde_json::from_slice(&std::fs::read(world.sql_dir("target").join("effects.json")).unwrap()).unwrap();
-    assert_eq!(statements["counts"]["RENAME DATABASE"], 1, "{statements}");
+    let statements = completed(&world, "target");
+    assert_eq!(statements["RENAME DATABASE"], 1, "{statements:?}");
     lab.processes().stop_all().await;
     lab.audit().await.unwrap();
     let (code, said) = controller(&world, &["verify"]);

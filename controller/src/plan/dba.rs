@@ -1,6 +1,7 @@
 //! `--dba`: which steps of a plan a DBA runs, because they need rights in SQL Server that agents do not get. At each of them the
 //! job waits at a gate with the exact T-SQL, and the agent only looks.
 
+use syncferry_shared::inventory::InstanceFacts;
 use syncferry_shared::plan::{Plan, Scenario};
 
 use super::PlanInput;
@@ -38,8 +39,23 @@ pub(crate) fn steps_of(input: &PlanInput) -> Vec<(&'static str, String)> {
         .collect()
 }
 
+/// Whether the restore waits for a DBA where the service account has no login: the agent may not make one.
+pub(super) fn may_need_login(input: &PlanInput) -> bool {
+    let unable = |t: &InstanceFacts| !t.is_sysadmin && t.can_alter_logins == Some(false);
+    !input.request.dba && input.request.service_account.is_some() && input.target_instance().is_some_and(unable)
+}
+
 /// Says it in the plan, where people read what each job does.
 pub(super) fn mark(input: &PlanInput, plan: &mut Plan) {
+    if may_need_login(input) {
+        let jobs = plan.stages.iter_mut().flat_map(|s| &mut s.jobs);
+        for job in jobs.filter(|j| j.name == "restore") {
+            job.steps.push(
+                "GATE, where the service account has no login by then: a DBA makes it; the agent looks whether it was done"
+                    .to_string(),
+            );
+        }
+    }
     if !input.request.dba {
         return;
     }

@@ -15,7 +15,10 @@ use crate::outcome::{Failure, Level, Outcome, Restored, SeenConnect};
 use crate::plan::{PlanRequest, PlanValues, PlannedJob, Stage};
 use crate::spec::{DatabaseIdentity, ExpectedConnect, JobKind};
 use crate::state::{AttemptState, JobState, StepState};
+use crate::verdict::{Judged, Verdict};
 
+/// The warnings that were accepted.
+const ACCEPTED: [&str; 2] = ["target-engine-old", "connect-host-reach-unknown"];
 const START: Millis = Millis(1_795_338_843_000);
 
 /// So many seconds after the migration was asked for.
@@ -58,14 +61,17 @@ pub(crate) fn report() -> Report {
         plan: Some(ReportPlan {
             digest,
             document,
-            accepted_warnings: vec!["target-engine-old".into()],
-            acceptances: vec![super::ReportAcceptance {
-                rule: "target-engine-old".into(),
-                by: "operator:ada".into(),
-                reason: "change 4711".into(),
-                at: Millis(1_795_168_800_000),
-                until: Some(Millis(1_797_760_800_000)),
-            }],
+            accepted_warnings: ACCEPTED.map(str::to_string).into(),
+            acceptances: ACCEPTED
+                .iter()
+                .map(|rule| super::ReportAcceptance {
+                    rule: (*rule).into(),
+                    by: "operator:ada".into(),
+                    reason: "change 4711".into(),
+                    at: Millis(1_795_168_800_000),
+                    until: Some(Millis(1_797_760_800_000)),
+                })
+                .collect(),
             applied_by: Some("operator:ada".into()),
             applied_at: Some(at(190)),
         }),
@@ -162,6 +168,13 @@ fn findings() -> Vec<Finding> {
         .saw("SERVERPROPERTY('ProductVersion') on SQL01", "15.0.4415.2")
         .source("Microsoft Learn: Prerequisites for Microsoft Entra Connect")
         .next("Connect supports mainstream-supported versions, up to SQL Server 2022. Choose 2022, or accept it."),
+        Finding::warning(
+            "connect-host-reach-unknown",
+            "Whether SYNC02 reaches SQL01,1433 is not known",
+        )
+        .saw("SQL01,1433 from SYNC02", "unknown: the agent did not try")
+        .source("Microsoft Learn: Prerequisites for Microsoft Entra Connect")
+        .next("Plan again when the agent answers, or try it by hand (Test-NetConnection) and accept this."),
         Finding::note(
             "installer-is-newer",
             "The installer upgrades Connect from 2.4.129.0 to 2.5.79.0",
@@ -170,6 +183,57 @@ fn findings() -> Vec<Finding> {
         .saw("mms_server_configuration of ADSync", "2.4.129.0")
         .source("Syncferry: default rules may change with the version")
         .next("verify-database allows for changed default rules."),
+    ]
+}
+
+/// One of each kind; and of those that nobody could decide, one that a finding speaks of, one that a person confirms, and one on
+/// which nothing hard depends.
+fn verdicts() -> Vec<Judged> {
+    let judged = |rule: &str, verdict, looked_at: &str, found: &str| Judged {
+        rule: rule.into(),
+        verdict,
+        saw: vec![Evidence {
+            looked_at: looked_at.into(),
+            found: found.into(),
+        }],
+    };
+    vec![
+        judged(
+            "target-engine-old",
+            Verdict::Failed,
+            "SERVERPROPERTY('ProductVersion') on SQL01",
+            "15.0.4415.2",
+        ),
+        judged(
+            "target-is-localdb",
+            Verdict::Passed,
+            "instance for the database",
+            "SQL01",
+        ),
+        judged(
+            "dba-steps",
+            Verdict::DoesNotApply,
+            "who runs what needs rights in SQL Server",
+            "the agents do",
+        ),
+        judged(
+            "connect-host-cannot-reach-sql",
+            Verdict::Unknown,
+            "SQL01,1433 from SYNC02",
+            "unknown: the agent did not try",
+        ),
+        judged(
+            "attest-gmsa",
+            Verdict::Unknown,
+            "seen from here",
+            "nothing: a person confirms it at the gate",
+        ),
+        judged(
+            "connect-host-memory",
+            Verdict::Unknown,
+            "memory of the new server",
+            "unknown: the system does not say",
+        ),
     ]
 }
 
@@ -262,7 +326,7 @@ fn plan() -> Value {
         }),
         lease_run: None,
         handover: None,
-        verdicts: vec![],
+        verdicts: verdicts(),
         staging: None,
     };
     serde_json::to_value(plan).unwrap()
@@ -670,7 +734,7 @@ fn chain(plan_digest: &str) -> Vec<Event> {
             190,
             "migration.applied",
             "operator:ada",
-            json!({"plan_digest": plan_digest, "accepted_warnings": ["target-engine-old"], "reason": "change 4711"}),
+            json!({"plan_digest": plan_digest, "accepted_warnings": ACCEPTED, "reason": "change 4711"}),
         ),
         (
             195,

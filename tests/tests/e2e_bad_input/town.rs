@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use syncferry_agent::clocks::SystemClocks;
 use syncferry_agent::sql::{Role, ServerCertificate, SqlInstance, SqlLogin, SqlSession, ops};
-use syncferry_cli::{Console, Exit};
+use syncferry_cli::Exit;
 use syncferry_proto::{schema, v1};
 use syncferry_shared::Finding;
 use syncferry_shared::inventory::DatabaseFacts;
@@ -21,6 +21,7 @@ use syncferry_tests::lab::operator::{AtTheGate, Operator, Rest};
 use syncferry_tests::lab::run::Lab;
 use syncferry_tests::lab::typed::Scenario;
 use syncferry_tests::lab::world::{NEW_SERVER, OLD_SERVER, SQL_HOST, STAGING, World, WorldOptions};
+use syncferry_tests::played::{backups_below, completed, type_in};
 
 /// Nothing here may hang for ever.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -183,12 +184,7 @@ impl Town {
 
     /// Completed statements of a SQL Server by kind.
     pub(crate) fn completed(&self, which: &str) -> BTreeMap<String, u64> {
-        let path = self.world().sql_dir(which).join("effects.json");
-        let Ok(text) = std::fs::read(path) else {
-            return BTreeMap::new();
-        };
-        let effects: serde_json::Value = serde_json::from_slice(&text).unwrap();
-        serde_json::from_value(effects["counts"].clone()).unwrap_or_default()
+        completed(self.world(), which)
     }
 
     pub(crate) fn effects(&self, host: &str) -> Effects {
@@ -210,22 +206,7 @@ impl Town {
 
     /// Backups that are on a machine, whole or in part.
     pub(crate) fn backups(&self, host: &str) -> Vec<PathBuf> {
-        let mut found = Vec::new();
-        let mut folders = vec![self.file(host, STAGING)];
-        while let Some(folder) = folders.pop() {
-            let Ok(entries) = std::fs::read_dir(&folder) else {
-                continue;
-            };
-            for entry in entries.flatten() {
-                let path = entry.path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else if path.to_string_lossy().contains(".bak") {
-                    found.push(path);
-                }
-            }
-        }
-        found
+        backups_below(&self.file(host, STAGING))
     }
 
     /// No host was touched, and no statement that changes anything was completed.
@@ -242,17 +223,6 @@ impl Town {
             assert!(self.completed(which).is_empty(), "{which}: {:?}", self.completed(which));
         }
     }
-}
-
-/// A command line; what it said on both streams.
-pub(crate) async fn type_in(credentials: &Path, words: &[&str]) -> (Exit, String) {
-    let credentials = credentials.to_string_lossy().into_owned();
-    let all = ["syncferry", "--credentials", &credentials];
-    let args = all.iter().chain(words).map(std::ffi::OsString::from);
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let exit = syncferry_cli::run(args, &mut Console::plain(&mut out, &mut err)).await;
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    (exit, text(out) + &text(err))
 }
 
 /// The plan of a migration.

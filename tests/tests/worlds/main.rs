@@ -61,7 +61,6 @@ fn shown(world: &World, exit: i32, plan: &Plan) -> String {
 }
 
 #[test]
-#[ignore = "28 labs, one after the other; begins with `-- --ignored`"]
 fn every_world_is_planned_as_it_is_written_down() {
     let waiting = Mutex::new(WORLDS.iter());
     let found = Mutex::new(Vec::new());

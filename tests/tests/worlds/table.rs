@@ -47,6 +47,12 @@ pub(crate) const WORLDS: &[World] = &[
         &[(3, "target-cannot-create")],
     ),
     world(
+        "no-logins-on-the-target",
+        MOVE,
+        &["--target-rights", "no-logins"],
+        &[(3, "target-cannot-create-logins")],
+    ),
+    world(
         "keys-of-an-engine",
         MOVE,
         &["--new-server-has", "engine-keys"],
@@ -112,7 +118,7 @@ pub(crate) const WORLDS: &[World] = &[
         "diagnostic-source",
         MOVE,
         &["--connect-version", "2.5.190.0", "--installer-version", "2.6.1.0"],
-        &[],
+        &[(24, "installer-known-issue")],
     ),
     world(
         "many-forests",

@@ -13,6 +13,11 @@ use crate::jobs::look::Look;
 use crate::runner::{Cx, Probe, SYNC_CYCLE, Step, StepError};
 use crate::sql::ops;
 
+/// Who says that a cycle runs: Connect itself.
+const CONNECT: &str = "Get-ADSyncScheduler";
+/// Or its database.
+const DATABASE: &str = "mms_run_history";
+
 pub(super) struct HoldScheduler(pub(super) Base);
 
 impl HoldScheduler {
@@ -88,7 +93,8 @@ impl Look for WaitUntilIdle {
     const NAME: &'static str = "wait-until-idle";
 
     fn budget(&self) -> Duration {
-        Duration::from_secs(self.0.task.idle_timeout_s)
+        // Whoever waits says what for, before the time is up for the step itself.
+        Duration::from_secs(self.0.task.idle_timeout_s) + minutes(5)
     }
     async fn look(&self, cx: &mut Cx) -> Result<Value, StepError> {
         let begun = tokio::time::Instant::now();
@@ -100,13 +106,7 @@ impl Look for WaitUntilIdle {
                     cx.saw("synchronisation cycle", format!("none runs, after {waited} s"));
                     return Ok(json!({"waited_s": waited}));
                 }
-                Some(_) if waited > self.0.task.idle_timeout_s => {
-                    return Err(Finding::blocker("cycle-does-not-end", "A synchronisation cycle did not end in time")
-                        .saw("waited", format!("{waited} s"))
-                        .source(OURS)
-                        .next("Look at the old server's Synchronization Service Manager. Stop-ADSyncSyncCycle ends a cycle; then apply the migration again.")
-                        .into());
-                }
+                Some(what) if waited >= self.0.task.idle_timeout_s => return Err(does_not_end(what, waited).into()),
                 Some(what) => cx.progress(syncferry_shared::progress::Progress {
                     message: format!("waiting until the cycle ends ({what}), {waited} s"),
                     ..Default::default()
@@ -123,9 +123,7 @@ impl WaitUntilIdle {
     async fn cycle_runs(&self, cx: &mut Cx) -> Result<Option<&'static str>, StepError> {
         if self.0.task.hold_scheduler {
             let scheduler = cx.env.host.connect_facts().await?.scheduler;
-            return Ok(scheduler
-                .is_some_and(|s| s.cycle_in_progress)
-                .then_some("Get-ADSyncScheduler"));
+            return Ok(scheduler.is_some_and(|s| s.cycle_in_progress).then_some(CONNECT));
         }
         let mut server = self.0.server(cx).await?;
         let facts = crate::adsync::inspect(&mut server.work, self.0.database()).await?;
@@ -136,7 +134,7 @@ impl WaitUntilIdle {
             cx.findings.push(cut_off());
             return Ok(None);
         }
-        Ok(open.then_some("mms_run_history"))
+        Ok(open.then_some(DATABASE))
     }
 
     /// Whether no synchronisation service is on the database, where that can be seen: then nobody is in a cycle, and one that the
@@ -149,6 +147,26 @@ impl WaitUntilIdle {
         let sessions = ops::sessions(&mut server.work, self.0.database()).await?;
         Ok(!sessions.iter().any(SessionFacts::is_sync_service))
     }
+}
+
+/// What helps depends on who says that a cycle runs: the database also calls one open that was cut off while its server went on.
+fn does_not_end(what: &str, waited: u64) -> Finding {
+    let finding = Finding::blocker("cycle-does-not-end", "A synchronisation cycle did not end in time")
+        .saw("waited", format!("{waited} s"))
+        .source(OURS);
+    if what == CONNECT {
+        return finding.saw(CONNECT, "SyncCycleInProgress is True").next(
+            "Look at the old server's Synchronization Service Manager. Stop-ADSyncSyncCycle ends a cycle; then apply the migration again.",
+        );
+    }
+    finding
+        .saw(DATABASE, "a run that is not complete")
+        .saw("sessions of synchronisation services", "at least one")
+        .next(
+            "On the old server, Get-ADSyncConnectorRunStatus says whether a connector runs. If one does, wait, or end it with \
+             Stop-ADSyncSyncCycle. If none does, that run was cut off and nobody will ever end it: stop the service there \
+             (Stop-Service ADSync; nothing synchronises from then on), so that it has no session any more. Then apply the migration again.",
+        )
 }
 
 /// A run that nobody will ever end.

@@ -12,6 +12,7 @@ use crate::jobs::common::Server;
 use crate::runner::{Cx, Probe, Step, StepError};
 use crate::sql::errors::SqlErrorKind;
 use crate::sql::ops;
+use crate::sql::ops::after_restore::WayIn;
 use crate::sql::quote::{ident, text};
 use crate::sql::statements::{after_restore, restore as statements};
 
@@ -244,12 +245,7 @@ impl Ordered for PrepareByDba {
             after_restore::open(&name).sql
         );
         if let Some(account) = &task.service_account {
-            sql += &format!(
-                "IF SUSER_ID({t}) IS NULL CREATE LOGIN {a} FROM WINDOWS;\nUSE {db};\nIF USER_ID({t}) IS NULL CREATE USER {a} FOR LOGIN {a};\nALTER ROLE [db_owner] ADD MEMBER {a};\n",
-                t = text(account),
-                a = ident(account),
-                db = ident(&name)
-            );
+            sql += &let_in(&name, account);
         }
         sql += &readable(&name, &facts.login);
         Ok(Order {
@@ -300,6 +296,65 @@ impl Ordered for PrepareByDba {
             (_, [_, ..]) => Seen::otherwise(ready.wrong.join("; ")),
             (missing, _) => Seen::waiting(missing.join("; ")),
         })
+    }
+}
+
+/// Login, user and db_owner of the service account.
+fn let_in(database: &str, account: &str) -> String {
+    format!(
+        "IF SUSER_ID({t}) IS NULL CREATE LOGIN {a} FROM WINDOWS;\nUSE {db};\nIF USER_ID({t}) IS NULL CREATE USER {a} FOR LOGIN {a};\nALTER ROLE [db_owner] ADD MEMBER {a};\n",
+        t = text(account),
+        a = ident(account),
+        db = ident(database)
+    )
+}
+
+/// The service account's way into the database, looked at before anything is installed: with no login of its own the wizard would
+/// fail, late and at another machine. Where the agent could do all of it, nobody is asked.
+pub(super) struct LetInByDba(pub(super) Base, pub(super) String);
+
+#[async_trait]
+impl Ordered for LetInByDba {
+    const NAME: &'static str = "let-account-in";
+
+    async fn order(&self, cx: &mut Cx) -> Result<Order, StepError> {
+        let (account, name) = (&self.1, self.0.name(cx).to_string());
+        let server = &self.0.task.server_name;
+        let mut sql = let_in(&name, account);
+        if self.way(cx).await? == WayIn::Disabled {
+            sql = format!("ALTER LOGIN {} ENABLE;\n{sql}", ident(account));
+        }
+        Ok(Order {
+            what: format!("let {account} in to {name} on {server}"),
+            sql,
+            rights: format!("sysadmin on {server} (or ALTER ANY LOGIN, and db_owner of the database)"),
+            does: format!("{account}, as which Connect will run, has a login of its own and is db_owner of {name}"),
+            undo: format!(
+                "USE [master];\nDROP LOGIN {}; -- when nobody else uses it; the user goes with the database",
+                ident(account)
+            ),
+        })
+    }
+    async fn look(&self, cx: &mut Cx) -> Result<Seen, StepError> {
+        let (account, name) = (&self.1, self.0.name(cx).to_string());
+        Ok(match self.way(cx).await? {
+            WayIn::Open { .. } => Seen::done(
+                format!("{account} is db_owner of {name}"),
+                json!({"service_account": account}),
+            ),
+            WayIn::Disabled => Seen::otherwise(format!("the login of {account} is disabled")),
+            WayIn::Missing(what) => Seen::waiting(what),
+        })
+    }
+}
+
+impl LetInByDba {
+    async fn way(&self, cx: &Cx) -> Result<WayIn, StepError> {
+        let name = self.0.name(cx).to_string();
+        let mut server = self.0.server(cx).await?;
+        let way = ops::after_restore::way_in(&mut server.work, &name, &self.1).await;
+        server.close().await;
+        Ok(way?)
     }
 }
 

@@ -20,7 +20,7 @@ use syncferry_shared::Finding;
 use syncferry_shared::outcome::{Level, Outcome};
 use syncferry_shared::spec::RestoreTask;
 
-use self::by_dba::{PrepareByDba, RenameByDba, RestoreByDba};
+use self::by_dba::{LetInByDba, PrepareByDba, RenameByDba, RestoreByDba};
 use self::copy::{AcceptSet, DeleteCopy, Fetch, HashHere};
 use self::database::{CheckDatabase, Prepare, Restore};
 use self::name::{Identify, Rename};
@@ -47,11 +47,15 @@ pub(super) fn job(task: &RestoreTask) -> Job {
             Box::new(LooksOnly(Compare(base.clone()))),
             Box::new(ByDba(RenameByDba(base.clone()))),
         ],
-        false => vec![
-            Box::new(Prepare(base.clone())),
-            Box::new(LooksOnly(Compare(base.clone()))),
-            Box::new(Rename(base.clone())),
-        ],
+        false => {
+            let mut own: Vec<Box<dyn Step>> = vec![Box::new(Prepare(base.clone()))];
+            if let Some(account) = &task.service_account {
+                own.push(Box::new(ByDba(LetInByDba(base.clone(), account.clone()))));
+            }
+            own.push(Box::new(LooksOnly(Compare(base.clone()))));
+            own.push(Box::new(Rename(base.clone())));
+            own
+        }
     });
     steps.push(Box::new(LooksOnly(Identify(base.clone()))));
     if task.here.is_none() && !task.keep_copy {

@@ -4,7 +4,7 @@
 use syncferry_shared::outcome::Outcome;
 use syncferry_shared::spec::{RestoreTask, Task};
 
-use super::world::{Site, done};
+use super::world::{ACCOUNT, Site, done};
 use crate::journal::{End, Sight};
 
 fn with_a_dba(task: Task) -> Task {
@@ -157,4 +157,52 @@ async fn what_a_dba_made_a_dba_takes_away() {
             .any(|e| e.found.contains("DROP DATABASE [ADSync__syncferry_0a1b2c3d]"))
     });
     assert!(left.is_some(), "{:#?}", failure.findings);
+}
+
+/// The agent restores; that the service account has no login is found before anything is installed, and is a DBA's.
+#[tokio::test]
+async fn a_login_that_the_agent_may_not_make_is_waited_for() {
+    let site = Site::without_logins("ADSync").await;
+    let backup = done(site.run(site.backup().await).await);
+    let task = site.restore(&backup).await;
+    let mut said = String::new();
+    let end = site
+        .run_with(task, async |title, sql| {
+            said += &read_aloud(title, sql);
+            site.until_told(Sight::Waiting, "has no login").await;
+            // Half of it.
+            site.dba(sql.lines().next().unwrap()).await;
+            site.until_told(Sight::Waiting, "has no user in").await;
+            site.dba(sql).await;
+        })
+        .await;
+    let outcome = done(end);
+    assert_eq!(outcome.restored.unwrap().database, "ADSync");
+    let told = outcome.findings.iter().find(|f| f.rule == "login-not-created");
+    assert!(told.unwrap().next_step.contains("waits at a gate"), "{told:?}");
+    insta::assert_snapshot!("by_dba_login", said);
+}
+
+/// With a login that was made before, nobody is asked; with one that is disabled, somebody is.
+#[tokio::test]
+async fn a_login_that_is_there_is_only_looked_at() {
+    for (state, gates) in [("ENABLE", 0), ("DISABLE", 1)] {
+        let site = Site::without_logins("ADSync").await;
+        site.dba(&format!(
+            "CREATE LOGIN [{ACCOUNT}] FROM WINDOWS;\nALTER LOGIN [{ACCOUNT}] {state};"
+        ))
+        .await;
+        let backup = done(site.run(site.backup().await).await);
+        let task = site.restore(&backup).await;
+        let mut asked = 0;
+        let end = site
+            .run_with(task, async |_, sql| {
+                asked += 1;
+                assert!(sql.starts_with(&format!("ALTER LOGIN [{ACCOUNT}] ENABLE;")), "{sql}");
+                site.dba(sql).await;
+            })
+            .await;
+        assert_eq!(done(end).restored.unwrap().database, "ADSync");
+        assert_eq!(asked, gates, "{state}");
+    }
 }

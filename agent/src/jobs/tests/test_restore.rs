@@ -4,7 +4,7 @@
 use syncferry_shared::outcome::{Level, Outcome};
 use syncferry_shared::spec::Task;
 
-use super::world::{Site, done, stopped};
+use super::world::{Site, done, read_aloud, stopped};
 
 async fn site_with_backup() -> (Site, Outcome) {
     let site = Site::new("ADSync").await;
@@ -82,6 +82,27 @@ async fn a_run_that_was_cut_off_is_not_waited_for() {
         unreachable!()
     };
     task.hold_scheduler = false;
+    let outcome = done(site.run(Task::Backup(task)).await);
+    assert_eq!(outcome.findings[0].rule, "run-was-cut-off");
+}
+
+/// The same, while the service is connected and its scheduler is off: what is said to do about it helps.
+#[tokio::test]
+async fn a_run_that_was_cut_off_under_a_service_that_runs() {
+    let site = Site::with("ADSync", |sample| sample.sync_in_progress = true).await;
+    let Task::Backup(mut task) = site.backup().await else {
+        unreachable!()
+    };
+    (task.hold_scheduler, task.idle_timeout_s) = (false, 0);
+    let service = site.source.service("ADSync").await;
+    let failure = stopped(
+        site.run(Task::Backup(task.clone())).await,
+        "wait-until-idle",
+        "cycle-does-not-end",
+    );
+    insta::assert_snapshot!("backup_cut_off_run", read_aloud(&failure));
+    // The service is stopped, as the finding says.
+    drop(service);
     let outcome = done(site.run(Task::Backup(task)).await);
     assert_eq!(outcome.findings[0].rule, "run-was-cut-off");
 }

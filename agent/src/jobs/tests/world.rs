@@ -19,9 +19,10 @@ use syncferry_shared::outcome::{Failure, Outcome};
 use syncferry_shared::spec::{BackupTask, DatabaseIdentity, JobKind, JobSpec, RestoreTask, Task, TestRestoreTask};
 use syncferry_shared::token::{AttemptToken, digest};
 use syncferry_shared::{AgentId, ArtifactId, DatabaseId, Finding, HostId, JobId, MigrationId};
-use syncferry_sqlserver::engine::Instance;
+use syncferry_sqlserver::engine::{Instance, Session};
 use syncferry_sqlserver::storage::InstanceSpec;
 use syncferry_sqlserver::storage::sample::{AdSync, adsync};
+use syncferry_sqlserver::types::Login;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
@@ -44,7 +45,7 @@ pub(super) const STAGING: &str = r"D:\Staging";
 const DATA: &str = r"E:\Data";
 const PASSWORD: &str = "Passw0rd!ä";
 /// The account that Connect will run as.
-const ACCOUNT: &str = r"CONTOSO\gmsa-sync02$";
+pub(super) const ACCOUNT: &str = r"CONTOSO\gmsa-sync02$";
 const MIGRATION: MigrationId = MigrationId(Uuid::from_u128(0x0a1b_2c3d));
 const ARTIFACT: ArtifactId = ArtifactId(Uuid::from_u128(0xa7));
 
@@ -190,6 +191,7 @@ pub(super) struct Told {
 /// A running stand-in.
 pub(super) struct Server {
     name: &'static str,
+    engine: Instance,
     port: u16,
     dir: TempDir,
     stop: CancellationToken,
@@ -218,8 +220,32 @@ impl Server {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let stop = CancellationToken::new();
-        tokio::spawn(syncferry_sqlserver::server::serve(engine, listener, stop.clone()));
-        Self { name, port, dir, stop }
+        tokio::spawn(syncferry_sqlserver::server::serve(
+            engine.clone(),
+            listener,
+            stop.clone(),
+        ));
+        Self {
+            name,
+            engine,
+            port,
+            dir,
+            stop,
+        }
+    }
+
+    /// The synchronisation service of the old server has a session, as long as this is kept.
+    pub(super) async fn service(&self, database: &str) -> Session {
+        let login = Login {
+            user: "agent".into(),
+            password: PASSWORD.into(),
+            database: database.into(),
+            host_name: "SYNC01".into(),
+            app_name: "miiserver.exe".into(),
+            client_address: "127.0.0.1".into(),
+            ..Login::default()
+        };
+        self.engine.login(login).await.unwrap().0
     }
 
     /// The fault plan: one rule, or none.
@@ -244,6 +270,13 @@ impl Server {
     }
 }
 
+/// What the agent may do on the target.
+enum Rights {
+    All,
+    Looks,
+    NoLogins,
+}
+
 /// The machine, its SQL Servers, and an agent's runner.
 pub(super) struct Site {
     pub(super) machine: Arc<Machine>,
@@ -264,15 +297,20 @@ impl Site {
 
     /// The same, with an agent that may only look on the target, and a DBA who may do everything there.
     pub(super) async fn with_a_dba(name: &str) -> Self {
-        Self::made(name, |_| {}, true).await
+        Self::made(name, |_| {}, Rights::Looks).await
+    }
+
+    /// The same, with an agent that may create databases there and no logins; the service account has none.
+    pub(super) async fn without_logins(name: &str) -> Self {
+        Self::made(name, |_| {}, Rights::NoLogins).await
     }
 
     /// The same, with a database that was changed.
     pub(super) async fn with(name: &str, change: impl FnOnce(&mut AdSync)) -> Self {
-        Self::made(name, change, false).await
+        Self::made(name, change, Rights::All).await
     }
 
-    async fn made(name: &str, change: impl FnOnce(&mut AdSync), dba: bool) -> Self {
+    async fn made(name: &str, change: impl FnOnce(&mut AdSync), rights: Rights) -> Self {
         let dir = tempfile::tempdir().unwrap();
         for folder in ["D/Staging", "E/Data", "journal"] {
             std::fs::create_dir_all(dir.path().join(folder)).unwrap();
@@ -287,16 +325,14 @@ impl Site {
         let source = InstanceSpec::localdb_2019("SYNC01", now).database(adsync(&sample));
         let source = Server::start("localdb", source, dir.path()).await;
         let target = InstanceSpec::standard_2022("SQL01", None, now);
-        let target = if dba {
-            let looks = ["VIEW SERVER STATE", "VIEW ANY DEFINITION", "CONNECT ANY DATABASE"];
-            let target = target
-                .login("agent", PASSWORD, &[], &looks)
-                .login("dba", PASSWORD, &["sysadmin"], &[])
-                .windows_login(ACCOUNT, &[]);
-            Server::start_for("default", target, dir.path()).await
-        } else {
-            Server::start("default", target, dir.path()).await
+        let looks = ["VIEW SERVER STATE", "VIEW ANY DEFINITION", "CONNECT ANY DATABASE"];
+        let target = target.login("dba", PASSWORD, &["sysadmin"], &[]);
+        let target = match rights {
+            Rights::All => target.login("agent", PASSWORD, &["sysadmin"], &[]),
+            Rights::Looks => target.login("agent", PASSWORD, &[], &looks).windows_login(ACCOUNT, &[]),
+            Rights::NoLogins => target.login("agent", PASSWORD, &["dbcreator"], &looks),
         };
+        let target = Server::start_for("default", target, dir.path()).await;
         let (journal, _) = Journal::open(&dir.path().join("journal")).unwrap();
         Self {
             machine: Arc::new(Machine {
@@ -592,7 +628,6 @@ impl Site {
             final_name: self.name.clone(),
             data_dir: Some(DATA.into()),
             log_dir: Some(DATA.into()),
-            // No domain here knows it: what a DBA has to do is a finding.
             service_account: Some(ACCOUNT.into()),
             here: None,
             uncounted: false,

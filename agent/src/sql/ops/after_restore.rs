@@ -88,18 +88,13 @@ pub async fn readiness(work: &mut SqlSession, database: &str, account: Option<&s
     }
     let mut let_in = account.is_none();
     if let Some(account) = account {
-        let login = rows(work.query(&statements::login(account)).await?);
-        match login.first().map(|l| l.flag("is_disabled")) {
-            None => found.missing.push(format!("{account} has no login")),
-            Some(Some(true)) => found.wrong.push(format!("the login of {account} is disabled")),
-            Some(_) => match user_of(work, database, account).await? {
-                None => found.missing.push(format!("{account} has no user in {database}")),
-                Some(u) if !u.is_owner => found.missing.push(format!("{} is not in db_owner", u.name)),
-                Some(u) if u.name == "dbo" => found
-                    .wrong
-                    .push(format!("{account} owns {database}; the owner has to be {sa}")),
-                Some(_) => let_in = true,
-            },
+        match way_in(work, database, account).await? {
+            WayIn::Open { as_dbo: true } => found
+                .wrong
+                .push(format!("{account} owns {database}; the owner has to be {sa}")),
+            WayIn::Open { .. } => let_in = true,
+            WayIn::Disabled => found.wrong.push(format!("the login of {account} is disabled")),
+            WayIn::Missing(what) => found.missing.push(what),
         }
     }
     if found.owner != sa {
@@ -111,6 +106,44 @@ pub async fn readiness(work: &mut SqlSession, database: &str, account: Option<&s
         }
     }
     Ok(found)
+}
+
+/// Whether an account gets into a database, and may do there what Connect does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WayIn {
+    /// It does.
+    Open {
+        /// As its owner, who has no user of its own.
+        as_dbo: bool,
+    },
+    /// Its login is disabled.
+    Disabled,
+    /// It does not: what is missing first.
+    Missing(String),
+}
+
+/// Looks, and changes nothing.
+pub async fn way_in(work: &mut SqlSession, database: &str, account: &str) -> Result<WayIn, SqlError> {
+    let login = rows(work.query(&statements::login(account)).await?);
+    Ok(match login.first().map(|l| l.flag("is_disabled")) {
+        None if !sees_logins(work).await? => WayIn::Missing(format!(
+            "the agent may not see whether {account} has a login: let a DBA grant it VIEW ANY DEFINITION"
+        )),
+        None => WayIn::Missing(format!("{account} has no login")),
+        Some(Some(true)) => WayIn::Disabled,
+        Some(_) => match user_of(work, database, account).await? {
+            None => WayIn::Missing(format!("{account} has no user in {database}")),
+            Some(u) if !u.is_owner => WayIn::Missing(format!("{} is not in db_owner", u.name)),
+            Some(u) => WayIn::Open {
+                as_dbo: u.name == "dbo",
+            },
+        },
+    })
+}
+
+async fn sees_logins(work: &mut SqlSession) -> Result<bool, SqlError> {
+    let row = super::one_row(work, &statements::sees_logins()).await?;
+    Ok(row.flag("sees_logins") == Some(true))
 }
 
 async fn state(work: &mut SqlSession, database: &str) -> Result<Row, SqlError> {
@@ -178,12 +211,16 @@ async fn service_account(work: &mut SqlSession, database: &str, account: &str) -
             match work.query(&create).await {
                 Ok(_) => {}
                 Err(error) if error.kind == SqlErrorKind::PermissionDenied => {
-                    return Ok(vec![by_dba(
+                    let refused = by_dba(
                         &error,
                         "login-not-created",
                         "The service account has no login on the target.",
                         &create,
-                    )]);
+                    );
+                    return Ok(vec![refused.next(format!(
+                        "The job waits at a gate until a DBA has run what it shows: {} And a user with db_owner in the database.",
+                        create.sql
+                    ))]);
                 }
                 Err(error) => return Err(error),
             }
@@ -192,7 +229,7 @@ async fn service_account(work: &mut SqlSession, database: &str, account: &str) -
             Finding::warning("login-disabled", format!("The login of {account} is disabled."))
                 .saw("sys.server_principals.is_disabled", 1)
                 .source("Syncferry")
-                .next("Enable the login before Connect is installed, or choose another service account."),
+                .next("The job waits at a gate until a DBA has enabled it. To choose another service account, cancel and plan again."),
         ),
         Some(_) => {}
     }

@@ -70,6 +70,14 @@ pub fn login(account: &str) -> Statement {
     )
 }
 
+/// Whether the agent sees logins of others at all.
+pub fn sees_logins() -> Statement {
+    Statement::new(
+        "sees-logins",
+        "SELECT HAS_PERMS_BY_NAME(NULL, NULL, 'VIEW ANY DEFINITION') AS sees_logins;",
+    )
+}
+
 /// Makes a login for a Windows account; its SID comes from the domain, so users in restored databases match by themselves.
 pub fn create_login(account: &str) -> Statement {
     Statement::new("create-login", format!("CREATE LOGIN {} FROM WINDOWS;", ident(account)))
@@ -147,6 +155,7 @@ pub(super) fn samples() -> Vec<Statement> {
         check_db(AWKWARD),
         orphans(),
         login(AWKWARD),
+        sees_logins(),
         create_login(AWKWARD),
         user_of_login(AWKWARD),
         user_by_name(AWKWARD),

@@ -147,6 +147,16 @@ pub(super) fn version_is_allowed(input: &PlanInput, out: &mut Vec<Finding>) {
             )),
         );
     }
+    if let Some(issue) = entry.and_then(|e| e.known_issue.as_ref()) {
+        out.push(
+            Finding::warning("installer-known-issue", format!("Connect {v} has a fault that its maker knows of"))
+                .saw(format!("version catalogue of {}", catalogue.signed_off), issue)
+                .source("Microsoft Learn: Microsoft Entra Connect: version release history")
+                .next(format!(
+                    "Put the installer of {newest} on the new server and plan again, or accept it where you know that the fault does not concern you."
+                )),
+        );
+    }
     if entry.is_none() {
         out.push(
             Finding::warning("installer-unknown-version", format!("Connect {v} is not in the version catalogue"))

@@ -146,16 +146,12 @@ pub(super) fn permissions_suffice(input: &PlanInput, out: &mut Vec<Finding>) {
                 )),
         );
     }
-    if !input.request.dba
-        && input.request.service_account.is_some()
-        && !t.is_sysadmin
-        && t.can_alter_logins == Some(false)
-    {
+    if crate::plan::dba::may_need_login(input) {
         out.push(
             Finding::warning("target-cannot-create-logins", "The agent may not create logins on the target")
                 .saw("HAS_PERMS_BY_NAME(NULL, NULL, 'ALTER ANY LOGIN')", format!("0 for {}", t.login))
                 .source(ACCOUNTS_PAGE)
-                .next("Have a DBA create the service account's login before the restore (directly, not through a group), or grant ALTER ANY LOGIN."),
+                .next("Have a DBA create the service account's login before the restore (directly, not through a group), or grant ALTER ANY LOGIN. Where it has none by then, the restore waits at a gate with the exact T-SQL, before anything is installed."),
         );
     }
 }

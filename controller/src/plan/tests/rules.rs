@@ -205,6 +205,7 @@ cases! {
     installer_too_old: Blocker "installer-too-old" <- |i| i.msi().product_version = "1.1.561.0".to_string();
     installer_retired: Blocker "installer-retired" <- |i| i.msi().product_version = "2.5.76.0".to_string();
     installer_blocked: Blocker "installer-blocked" <- |i| i.msi().product_version = "2.6.84.0".to_string();
+    installer_known_issue: Warning "installer-known-issue" <- |i| i.msi().product_version = "2.6.1.0".to_string();
     installer_unknown_version: Warning "installer-unknown-version" <- |i| i.msi().product_version = "2.9.1.0".to_string();
     installer_older_than_database: Blocker "installer-older-than-database" <- |i| {
         i.adsync().connect_version = Some(ConnectVersion([2, 6, 92, 0]));

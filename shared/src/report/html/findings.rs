@@ -1,6 +1,8 @@
 //! Findings: those of the preflight, and those from on the way.
 
 use super::markup::{Html, code, pairs};
+use super::unseen::unseen;
+use super::words::moment;
 use crate::finding::{Finding, Severity};
 use crate::report::{Report, ReportAcceptance, ReportPlan};
 
@@ -41,39 +43,45 @@ fn preflight(plan: &ReportPlan) -> Html {
             "The plan is of a newer shape than this page knows; see the JSON.",
         ));
     };
+    let unseen = unseen(plan, &document);
     if document.findings.is_empty() {
-        return head.then(Html::says("p", "none", "The preflight found nothing to say."));
+        return head
+            .then(Html::says("p", "none", "The preflight found nothing to say."))
+            .then(unseen);
     }
     let one = |f: &Finding| finding(f, consent(f, plan));
-    head.then(document.findings.iter().map(one).collect())
+    head.then(document.findings.iter().map(one).collect()).then(unseen)
 }
 
 /// What became of a warning.
 fn consent(f: &Finding, plan: &ReportPlan) -> Html {
-    match (f.severity, &plan.applied_by) {
-        (Severity::Warning, Some(by)) if plan.accepted_warnings.contains(&f.rule) => {
-            let told: Vec<String> = plan
-                .acceptances
-                .iter()
-                .filter(|a| a.rule == f.rule)
-                .map(taken)
-                .collect();
-            let text = if told.is_empty() {
-                format!("accepted by {by}")
-            } else {
-                told.join("; ")
-            };
-            Html::says("span", "accepted", text)
-        }
-        (Severity::Warning, _) => Html::says("span", "open", "not accepted"),
-        _ => Html::new(),
+    match consent_in_words(f, plan) {
+        Some(text) => Html::says("span", "accepted", text),
+        None if f.severity == Severity::Warning => Html::says("span", "open", "not accepted"),
+        None => Html::new(),
     }
+}
+
+/// Who accepted a warning, and why; `None` where nobody did.
+pub(super) fn consent_in_words(f: &Finding, plan: &ReportPlan) -> Option<String> {
+    let by = plan.applied_by.as_ref()?;
+    if f.severity != Severity::Warning || !plan.accepted_warnings.contains(&f.rule) {
+        return None;
+    }
+    let told = plan.acceptances.iter().filter(|a| a.rule == f.rule).map(taken);
+    let told: Vec<String> = told.collect();
+    Some(match told.is_empty() {
+        true => format!("accepted by {by}"),
+        false => told.join("; "),
+    })
 }
 
 /// Who accepted it, why, and until when.
 fn taken(a: &ReportAcceptance) -> String {
-    let until = a.until.map_or(String::new(), |until| format!(", until {until}"));
-    format!("accepted by {} on {}{until}: {}", a.by, a.at, a.reason)
+    let until = a
+        .until
+        .map_or(String::new(), |until| format!(", until {}", moment(until)));
+    format!("accepted by {} at {}{until}: {}", a.by, moment(a.at), a.reason)
 }
 
 fn finding(f: &Finding, mark: Html) -> Html {

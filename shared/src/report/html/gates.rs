@@ -1,6 +1,6 @@
 //! Gates: what a person was asked to do, who said that it was done, and what the agent then saw.
 
-use super::markup::{Html, code, pairs, table};
+use super::markup::{Html, exact, pairs, table};
 use super::words::{moment, state, took};
 use crate::card::{Card, Field};
 use crate::report::{Report, ReportGate};
@@ -55,7 +55,7 @@ fn cards(cards: &[Card]) -> Html {
 
 fn field(f: &Field) -> Html {
     let value = if f.exact {
-        code(&f.value)
+        exact(&f.value)
     } else {
         Html::says("em", "", &f.value)
     };

@@ -102,16 +102,35 @@ fn fields(value: &Value) -> Html {
         return Html::new();
     };
     let line = |(name, value): (&String, &Value)| {
-        let value = match value {
-            Value::Null => return Html::new(),
-            Value::String(text) => Html::text(text),
-            other => code(other.to_string()),
-        };
-        Html::el(
-            "div",
-            "",
-            Html::text(format!("{}: ", name.replace('_', " "))).then(value),
-        )
+        let value = in_words(value);
+        if value.is_empty() {
+            return Html::new();
+        }
+        Html::says("div", "", format!("{}: {value}", name.replace('_', " ")))
     };
     fields.iter().map(line).collect()
+}
+
+/// A document inside another one, as people write down such things; what is empty is left out. The JSON has it to the letter.
+fn in_words(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => listed(items.iter().map(in_words), "; "),
+        Value::Object(fields) => listed(
+            fields.iter().map(|(name, value)| match in_words(value) {
+                words if words.is_empty() => words,
+                words => match value {
+                    Value::Object(_) | Value::Array(_) => format!("{} ({words})", name.replace('_', " ")),
+                    _ => format!("{} {words}", name.replace('_', " ")),
+                },
+            }),
+            ", ",
+        ),
+        other => other.to_string(),
+    }
+}
+
+fn listed(words: impl Iterator<Item = String>, between: &str) -> String {
+    words.filter(|w| !w.is_empty()).collect::<Vec<_>>().join(between)
 }

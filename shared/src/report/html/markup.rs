@@ -44,6 +44,12 @@ impl Html {
         Self(format!("<{tag}{class}>{}</{tag}>", inner.0))
     }
 
+    /// Text of which every line and space counts, escaped in the same way.
+    pub(crate) fn verbatim(text: impl AsRef<str>) -> Self {
+        let lines = text.as_ref().lines().map(|l| Self::text(l).0);
+        Self(lines.collect::<Vec<_>>().join("\n"))
+    }
+
     /// An element with nothing but text in it.
     pub(crate) fn says(tag: &'static str, class: &'static str, text: impl AsRef<str>) -> Self {
         Self::el(tag, class, Self::text(text))
@@ -131,6 +137,11 @@ pub(crate) fn code(text: impl AsRef<str>) -> Html {
     } else {
         Html::says("code", "", text)
     }
+}
+
+/// A value that is to be copied as it stands, with its lines.
+pub(crate) fn exact(text: impl AsRef<str>) -> Html {
+    Html::el("code", "exact", Html::verbatim(text))
 }
 
 /// A section with its heading; left out when there is nothing in it.

@@ -10,6 +10,7 @@ mod levels;
 pub(crate) mod markup;
 mod moved;
 mod timeline;
+mod unseen;
 mod verdict;
 mod words;
 

@@ -114,7 +114,7 @@ pub fn draw(seed: u64) -> Case {
     if play == Play::Replace {
         options.replaces = Some(Flavour::Reachable);
         // A run that was cut off, a scheduler that is off and a service that is connected: the database says that a cycle runs, and
-        // nobody will ever end it. The backup waits for its end, and stops by name after half an hour: not here.
+        // nobody will ever end it. The backup waits for its end, and stops after an hour with what helps: not here.
         options.installation.cut_off_run &= !options.installation.scheduler_off;
     }
     if dice.chance(50) {
@@ -231,8 +231,7 @@ fn trouble(dice: &mut Dice, o: &mut WorldOptions) {
         5 => around.visitors.push(Visitor::ConnectServer),
         6 => around.availability_group = true,
         7 => around.on_target = dice.pick(&[OnTarget::SameName, OnTarget::Copy]),
-        // Without the right to make logins a DBA has to make one before, which nobody does here.
-        8 => around.target_rights = TargetRights::NoDbcreator,
+        8 => around.target_rights = dice.pick(&[TargetRights::NoDbcreator, TargetRights::NoLogins]),
         9..=11 => around.new_server_has.push(dice.pick(&[
             NewServerHas::ServerCore,
             NewServerHas::NoTls12,
