@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use syncferry_proto::v1;
+use syncferry_shared::account::{AccountFacts, AccountKind, AccountRequest};
 use syncferry_shared::artifact::SetHeader;
 use syncferry_shared::fence::FencePreviewRequest;
 use syncferry_shared::inventory::{
     BackupFacts, BackupRequest, DatabaseAddress, DatabaseFacts, HostFacts, InspectionRequest, InstallerFacts,
     InstanceFacts, Inventory, Problem, ReachFacts,
 };
+use syncferry_shared::sync_config::Unknown;
 use syncferry_shared::watch::WatchReport;
 use syncferry_shared::{Finding, Millis};
 
@@ -83,6 +85,9 @@ impl Inspect for Inspector {
         }
         if let Some(asked) = &request.backup {
             self.look_at_backup(asked, &mut inventory).await;
+        }
+        if let Some(asked) = &request.account {
+            inventory.account = Some(self.look_at_account(asked).await);
         }
         for target in &request.reach {
             inventory.reach.push(self.reach(target).await);
@@ -235,6 +240,22 @@ impl Inspector {
         match self.host.connect_facts().await {
             Ok(facts) => inventory.connect = Some(facts),
             Err(e) => inventory.problems.push(host_problem("Microsoft Entra Connect", &e)),
+        }
+    }
+
+    /// A service account. Where this machine cannot tell, it is unknown: no reason to fail, and none to believe anything.
+    async fn look_at_account(&self, asked: &AccountRequest) -> AccountFacts {
+        match self.host.account(asked).await {
+            Ok(facts) => facts,
+            Err(e) => AccountFacts {
+                account: asked.account.clone(),
+                kind: AccountKind::of_name(&asked.account, ""),
+                unknown: vec![Unknown {
+                    fact: "service account".into(),
+                    why: e.to_string(),
+                }],
+                ..AccountFacts::default()
+            },
         }
     }
 

@@ -17,6 +17,8 @@
 //!   logins at SQL Server, as a delegated set-up could not
 //! - PowerShell reads one cmdlet per script and answers in JSON
 
+mod account;
+mod csexport;
 pub mod dns;
 pub mod effects;
 pub mod engine;

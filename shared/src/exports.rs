@@ -1,0 +1,80 @@
+//! What a server would export, attribute by attribute, as its own tool lists it. Only names and numbers: no value of any object.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::sync_config::Unknown;
+
+/// The most attributes that a line names.
+const NAMED: usize = 12;
+
+/// Pending exports of a server.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ExportList {
+    /// By connector and operation: `add`, `update`, `delete`, `replace`, as the tool says it.
+    pub connectors: BTreeMap<String, BTreeMap<String, OperationExports>>,
+    /// What could not be listed, with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<Unknown>,
+}
+
+/// Exports of one operation.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct OperationExports {
+    /// Objects.
+    pub objects: i64,
+    /// Objects by the attribute that is exported of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, i64>,
+}
+
+impl OperationExports {
+    /// For people: `12 objects: mail 10, displayName 3`. The most frequent first.
+    pub fn shown(&self) -> String {
+        let mut all: Vec<(&String, &i64)> = self.attributes.iter().collect();
+        all.sort_by_key(|(name, n)| (std::cmp::Reverse(**n), name.to_lowercase()));
+        let mut named: Vec<String> = all.iter().take(NAMED).map(|(name, n)| format!("{name} {n}")).collect();
+        if all.len() > NAMED {
+            named.push(format!("and {} more attributes", all.len() - NAMED));
+        }
+        let objects = match self.objects {
+            1 => "1 object".to_string(),
+            n => format!("{n} objects"),
+        };
+        if named.is_empty() {
+            return objects;
+        }
+        format!("{objects}: {}", named.join(", "))
+    }
+}
+
+impl ExportList {
+    /// Objects of a connector, of whatever operation.
+    pub fn objects(&self, connector: &str) -> i64 {
+        let of_it = self.connectors.get(connector);
+        of_it.map_or(0, |by| by.values().map(|o| o.objects).sum())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_frequent_attributes_are_named() {
+        let mut o = OperationExports {
+            objects: 20,
+            attributes: (0..14).map(|n| (format!("a{n:02}"), 1)).collect(),
+        };
+        o.attributes.insert("mail".into(), 9);
+        let shown = o.shown();
+        assert!(shown.starts_with("20 objects: mail 9, a00 1, "), "{shown}");
+        assert!(shown.ends_with("and 3 more attributes"), "{shown}");
+        let bare = OperationExports {
+            objects: 1,
+            ..OperationExports::default()
+        };
+        assert_eq!(bare.shown(), "1 object");
+    }
+}
