@@ -27,8 +27,8 @@ using System.ComponentModel;
 using System.Runtime.InteropServices;
 using System.Security.Principal;
 public static class SyncferryRights {
-  [StructLayout(LayoutKind.Sequential)] struct Text { public ushort Length; public ushort Most; public IntPtr Buffer; }
-  [StructLayout(LayoutKind.Sequential)] struct Attributes { public int Length; public IntPtr Root; public IntPtr Name; public int Flags; public IntPtr Security; public IntPtr Quality; }
+  [StructLayout(LayoutKind.Sequential)] public struct Text { public ushort Length; public ushort Most; public IntPtr Buffer; }
+  [StructLayout(LayoutKind.Sequential)] public struct Attributes { public int Length; public IntPtr Root; public IntPtr Name; public int Flags; public IntPtr Security; public IntPtr Quality; }
   [DllImport("advapi32.dll")] static extern int LsaOpenPolicy(IntPtr system, ref Attributes attributes, int access, out IntPtr policy);
   [DllImport("advapi32.dll")] static extern int LsaEnumerateAccountsWithUserRight(IntPtr policy, ref Text right, out IntPtr buffer, out int count);
   [DllImport("advapi32.dll")] static extern int LsaFreeMemory(IntPtr buffer);
@@ -54,8 +54,8 @@ public static class SyncferryRights {
     return found.ToArray();
   }
   public static int State(string account) {
-    var buffer = IntPtr.Zero; int error = NetQueryServiceAccount(null, account, 0, out buffer);
-    if (error != 0) { throw new Win32Exception(error); }
+    var buffer = IntPtr.Zero; int status = NetQueryServiceAccount(null, account, 0, out buffer);
+    if (status != 0) { throw new Win32Exception(LsaNtStatusToWinError(status)); }
     try { return Marshal.ReadInt32(buffer); } finally { NetApiBufferFree(buffer); }
   }
 }
@@ -63,23 +63,37 @@ public static class SyncferryRights {
     if (-not ('SyncferryRights' -as [type])) { Add-Type -TypeDefinition $source }
     , [string[]]([SyncferryRights]::Holders($Right))
 }
+function Get-PathOf($Found) {
+    # A slash in a name separates parts of a path.
+    'LDAP://' + ([string]$Found.Properties['distinguishedname'][0]).Replace('/', '\/')
+}
 $exists = $null
 $sid = $null
+$domain = $name.Split([char]92)[0]
+$local = ($domain -eq '.') -or ($domain -eq [Environment]::MachineName)
+if ($domain -eq '.') { $name = [Environment]::MachineName + $name.Substring(1) }
 try {
     $sid = (New-Object -TypeName Security.Principal.NTAccount -ArgumentList $name).Translate([Security.Principal.SecurityIdentifier]).Value
     $exists = $true
 }
-catch [Security.Principal.IdentityNotMappedException] { $exists = $false }
+catch [Security.Principal.IdentityNotMappedException] {
+    # A machine that reaches no domain controller knows no account either.
+    try {
+        if (-not $local) { [void][DirectoryServices.ActiveDirectory.Forest]::GetCurrentForest() }
+        $exists = $false
+    }
+    catch { Add-Unknown -Fact 'service account' -Record $_ }
+}
 catch { Add-Unknown -Fact 'service account' -Record $_ }
 $classes = $null
 $disabled = $null
 $retrieve = $null
 $sids = @($sid | Where-Object { $_ })
-if ($sid -and $sid.StartsWith('S-1-5-21-')) {
+if ($sid -and $sid.StartsWith('S-1-5-21-') -and -not $local) {
     try {
         $results = Find-Entry -Filter "(objectSid=$sid)"
         if ($results.Count -eq 1) {
-            $entry = New-Object -TypeName DirectoryServices.DirectoryEntry -ArgumentList ('LDAP://' + $results[0].Properties['distinguishedname'][0])
+            $entry = New-Object -TypeName DirectoryServices.DirectoryEntry -ArgumentList (Get-PathOf -Found $results[0])
             $entry.RefreshCache([string[]]('objectClass', 'userAccountControl', 'tokenGroups', 'msDS-GroupMSAMembership'))
             $classes = @($entry.Properties['objectClass'] | ForEach-Object { [string]$_ })
             $disabled = ([int]$entry.Properties['userAccountControl'][0] -band 2) -ne 0
@@ -88,6 +102,10 @@ if ($sid -and $sid.StartsWith('S-1-5-21-')) {
                 $descriptor = New-Object -TypeName Security.AccessControl.RawSecurityDescriptor -ArgumentList ([byte[]]$entry.Properties['msDS-GroupMSAMembership'][0]), 0
                 $retrieve = @($descriptor.DiscretionaryAcl | ForEach-Object { Get-Name -Sid $_.SecurityIdentifier.Value })
             }
+        }
+        else {
+            $count = $results.Count
+            [void]$unknown.Add(@{ Fact = 'account kind'; Why = [string]"the forest has $count entries with its SID, $sid" })
         }
     }
     catch { Add-Unknown -Fact 'account kind' -Record $_ }

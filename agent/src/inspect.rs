@@ -407,9 +407,20 @@ mod tests {
                 "nonsense".into(),
             ],
             preview: None,
+            account: Some(AccountRequest {
+                account: r"CONTOSO\sync$".into(),
+                spns: vec![],
+            }),
             ..InspectionRequest::default()
         };
         let inventory = inspector.inspect(&request).await;
+        if cfg!(unix) {
+            // What only Windows can tell is unknown with its reason, and no problem: a plan goes on and asks a person.
+            let account = inventory.account.as_ref().unwrap();
+            assert_eq!((account.usable_here, account.exists), (None, None));
+            assert_eq!(account.against(), vec![]);
+            assert!(account.unknown[0].why.contains("service accounts"), "{account:?}");
+        }
         assert!(!inventory.host.computer_name.is_empty());
         assert!(inventory.host.staging_free.is_some());
         let subjects: Vec<&str> = inventory.problems.iter().map(|p| p.subject.as_str()).collect();

@@ -10,11 +10,13 @@ use tree_sitter::{Language, Node, Parser, Tree};
 
 /// What the scripts may call besides ADSync's own `Get-` cmdlets, which change nothing.
 const HELPERS: &[&str] = &[
+    // The script about service accounts: its own functions, and a class that asks Windows.
     "Add-Type",
     "Add-Unknown",
     "Find-Entry",
     "Get-Holders",
     "Get-Name",
+    "Get-PathOf",
     "ConvertTo-Json",
     "ForEach-Object",
     "Format-Utc",

@@ -265,7 +265,10 @@ async fn facts(tx: &mut dyn Tx, m: &Migration) -> Result<Option<CareFacts>, Prob
     let values = plan.values.as_ref();
     Ok(Some(CareFacts {
         new_server: new.unwrap_or_default(),
-        old_server: values.and_then(|v| v.source_holder_name.clone()),
+        // A server that was installed anew on its own host leaves nobody to retire.
+        old_server: values
+            .filter(|_| !request.in_place)
+            .and_then(|v| v.source_holder_name.clone()),
         leaves_group: m.scenario == Scenario::ReplaceServer
             && source.as_ref().is_some_and(|s| s.group_database_id.is_some()),
         before: source.and_then(|s| s.adsync),

@@ -413,6 +413,19 @@ pub async fn give_seat_back(
     Ok(lease.renewer.into_iter().collect())
 }
 
+/// The seat is given up, and the database stays with a lease that is nobody's: the next server can take it.
+pub async fn leave_seat(
+    tx: &mut dyn Tx,
+    m: &Migration,
+    target: syncferry_shared::DatabaseId,
+) -> Result<Vec<HostId>, Problem> {
+    let Some(lease) = tx.lease(&Resource::database(target)).await? else {
+        return Ok(vec![]);
+    };
+    free_seat(tx, m, &lease).await?;
+    Ok(lease.renewer.into_iter().collect())
+}
+
 /// Frees the lease of a new server on which Connect was never installed.
 pub(crate) async fn free_seat(tx: &mut dyn Tx, m: &Migration, lease: &Lease) -> Result<(), Problem> {
     let resource = &lease.resource;

@@ -57,6 +57,10 @@ impl AccountKind {
             () => AccountKind::DomainUser,
         })
     }
+    /// Whether Windows makes it: it has no password, and is there when its service is.
+    pub fn is_made_by_windows(self) -> bool {
+        matches!(self, AccountKind::Virtual | AccountKind::BuiltIn)
+    }
     /// Whether the domain keeps its password and nobody types it.
     pub fn is_managed(self) -> bool {
         matches!(self, AccountKind::GroupManaged | AccountKind::Managed)
@@ -76,6 +80,9 @@ pub struct AccountFacts {
     pub enabled: Option<bool>,
     /// Whether this host gets its password (managed accounts): what Test-ADServiceAccount asks.
     pub usable_here: Option<bool>,
+    /// Why the host does not get it, in the words of the state that Windows tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_usable: Option<String>,
     /// Who may retrieve its password (`PrincipalsAllowedToRetrieveManagedPassword`).
     pub may_retrieve: Option<Vec<String>>,
     /// Whether it, or a group that it is in, has "Log on as a service" here. The installer grants it where a policy does not forbid.
@@ -103,7 +110,7 @@ impl AccountFacts {
     /// Why the account cannot be used on this host; empty where nothing speaks against it.
     pub fn against(&self) -> Vec<(&'static str, String)> {
         let mut found = Vec::new();
-        if self.exists == Some(false) {
+        if self.exists == Some(false) && !self.made_by_windows() {
             found.push(("the account in its domain", "not there".to_string()));
         }
         if self.enabled == Some(false) {
@@ -115,9 +122,10 @@ impl AccountFacts {
                 Some(_) => "; nobody is allowed".to_string(),
                 None => String::new(),
             };
+            let why = self.not_usable.as_deref().unwrap_or("the domain does not give it");
             found.push((
                 "password of the managed account on this host",
-                format!("the domain does not give it{allowed}"),
+                format!("{why}{allowed}"),
             ));
         }
         if self.service_logon_denied == Some(true) {
@@ -138,12 +146,16 @@ impl AccountFacts {
                 ));
             }
         };
-        doubt("service account", self.exists.is_none());
+        doubt("service account", self.exists.is_none() && !self.made_by_windows());
         doubt("account kind", self.exists != Some(false) && self.kind.is_none());
         let managed = self.kind.is_some_and(AccountKind::is_managed);
         doubt("password of the managed account", managed && self.usable_here.is_none());
         doubt("log on as a service", self.service_logon_denied.is_none());
         found
+    }
+
+    fn made_by_windows(&self) -> bool {
+        self.kind.is_some_and(AccountKind::is_made_by_windows)
     }
 
     /// For people, in a line.
@@ -206,8 +218,20 @@ mod tests {
         let user = AccountFacts {
             kind: Some(AccountKind::DomainUser),
             usable_here: None,
-            ..good
+            ..good.clone()
         };
         assert_eq!(user.doubts(), vec![], "nobody asks for a user's password");
+        let of_windows = AccountFacts {
+            account: r"NT SERVICE\ADSync".into(),
+            exists: Some(false),
+            kind: Some(AccountKind::Virtual),
+            usable_here: None,
+            ..good
+        };
+        assert_eq!(
+            (of_windows.against(), of_windows.doubts()),
+            (vec![], vec![]),
+            "it comes with its service"
+        );
     }
 }

@@ -50,10 +50,19 @@ impl OperationExports {
 }
 
 impl ExportList {
-    /// Objects of a connector, of whatever operation.
-    pub fn objects(&self, connector: &str) -> i64 {
-        let of_it = self.connectors.get(connector);
-        of_it.map_or(0, |by| by.values().map(|o| o.objects).sum())
+    /// Objects of a connector by operation, in the words in which what the database counts is shown.
+    pub fn counted(&self, connector: &str) -> BTreeMap<String, i64> {
+        let mut found = BTreeMap::new();
+        for (operation, exports) in self.connectors.get(connector).into_iter().flatten() {
+            let word = match operation.as_str() {
+                "add" => "adds",
+                "update" | "replace" => "updates",
+                "delete" => "deletes",
+                other => other,
+            };
+            *found.entry(word.to_string()).or_default() += exports.objects;
+        }
+        found
     }
 }
 
@@ -76,5 +85,13 @@ mod tests {
             ..OperationExports::default()
         };
         assert_eq!(bare.shown(), "1 object");
+        let by = BTreeMap::from(["update", "replace", "delete"].map(|o| (o.to_string(), bare.clone())));
+        let list = ExportList {
+            connectors: BTreeMap::from([("AAD".to_string(), by)]),
+            unknown: vec![],
+        };
+        let counted: Vec<(String, i64)> = list.counted("AAD").into_iter().collect();
+        assert_eq!(counted, [("deletes".to_string(), 1), ("updates".to_string(), 2)]);
+        assert!(list.counted("another").is_empty());
     }
 }

@@ -50,6 +50,9 @@ impl FenceCase {
         {
             findings.push(no_user(grant, "opened to"));
         }
+        if let Some(grant) = &self.grant {
+            findings.extend(self.opens_to_several(grant));
+        }
         findings
     }
 
@@ -85,16 +88,35 @@ impl FenceCase {
         )
     }
 
-    fn shared(&self, principal: &PrincipalFacts) -> Option<Finding> {
-        let same = |a: &str| a.eq_ignore_ascii_case(&principal.login);
-        let mut users: Vec<&str> = self
-            .servers
-            .iter()
-            .filter(|(login, _)| same(login))
-            .flat_map(|(_, servers)| servers.iter().map(String::as_str))
-            .collect();
+    /// The Connect servers that run as a login.
+    fn users(&self, login: &str) -> Vec<&str> {
+        let of_login = self.servers.iter().filter(|(l, _)| l.eq_ignore_ascii_case(login));
+        let mut users: Vec<&str> = of_login.flat_map(|(_, s)| s.iter().map(String::as_str)).collect();
         users.sort_unstable();
         users.dedup();
+        users
+    }
+
+    /// Who is let in is an account, not a server.
+    fn opens_to_several(&self, grant: &PrincipalFacts) -> Option<Finding> {
+        let users = self.users(&grant.login);
+        if users.len() < 2 || sabotage::on(Mutant::SharedAccount) {
+            return None;
+        }
+        Some(
+            Finding::warning(
+                "open-shared-account",
+                format!("{} lets in more than one Connect server", grant.login),
+            )
+            .saw("servers that run as it", users.join(", "))
+            .source(OURS)
+            .next("Keep every other one of them stopped and disabled: SQL Server does not refuse it. Better: give every Connect server an account of its own (a gMSA), then plan again."),
+        )
+    }
+
+    fn shared(&self, principal: &PrincipalFacts) -> Option<Finding> {
+        let same = |a: &str| a.eq_ignore_ascii_case(&principal.login);
+        let users = self.users(&principal.login);
         let both = self.grant.as_ref().is_some_and(|g| same(&g.login));
         if users.len() < 2 && !both || sabotage::on(Mutant::SharedAccount) {
             return None;
@@ -310,6 +332,21 @@ mod tests {
         let mut open = good();
         (open.deny, open.grant, open.opens) = (Vec::new(), None, true);
         assert!(open.verdict().is_empty());
+    }
+
+    /// Simulation, seed 475: the other server came back, and SQL Server let it in.
+    #[test]
+    fn opening_to_an_account_that_several_servers_share_is_said() {
+        let mut open = good();
+        (open.deny, open.opens) = (Vec::new(), true);
+        let login = r"CONTOSO\svc-sync2$".to_string();
+        open.grant = Some(account(&login));
+        open.servers.insert(login.clone(), vec!["SYNC02".to_string()]);
+        assert_eq!(rules(&open), Vec::<String>::new());
+        open.servers.insert(login.to_uppercase(), vec!["SYNC01".to_string()]);
+        let findings = open.verdict();
+        assert_eq!(findings[0].rule, "open-shared-account");
+        assert!(!findings[0].blocks() && findings[0].evidence[0].found.contains("SYNC01, SYNC02"));
     }
 
     #[test]

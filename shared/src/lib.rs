@@ -5,6 +5,7 @@ pub mod account;
 pub mod aftercare;
 pub mod alarm;
 pub mod artifact;
+pub mod capability;
 pub mod card;
 pub mod catalogue;
 pub mod clock;

@@ -199,6 +199,12 @@ pub struct PlanRequest {
     /// The Connect server that used the database, where no lease says it; or the one that is retired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old_server: Option<HostId>,
+    /// The Connect server stays the same host: Connect is uninstalled there, and installed anew on the moved database.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_place: bool,
+    /// A DBA runs what needs rights that agents do not get: each such step waits at a gate, and the agent only looks.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dba: bool,
 }
 
 impl PlanRequest {
@@ -365,6 +371,10 @@ pub struct PlannedHandover {
     /// The lease is only to be freed: nobody takes it, because its database is gone or no longer needed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub frees: bool,
+    /// Another database's lease, which the server takes in the moment in which this one is freed: there is none in which it
+    /// may use both, or neither is anybody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takes: Option<Resource>,
 }
 
 /// What a job needs of its lease.
@@ -473,6 +483,22 @@ pub struct PlanValues {
     /// The pages that the installer's wizard shows, as the catalogue had them when the plan was made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pages: Vec<Page>,
+    /// What stays behind of the old installation, where Connect is installed anew on the same host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_place: Option<Box<InPlace>>,
+}
+
+/// What is known of an installation that makes room for another one on the same host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InPlace {
+    /// The products that are uninstalled, `name version`.
+    pub products: Vec<String>,
+    /// The database's files, as its SQL Server names them: they stay.
+    pub files: Vec<String>,
+    /// The lease's name of the database that is left.
+    pub left: String,
+    /// The name of the lease that the server takes.
+    pub taken: String,
 }
 
 /// A backup that was there before the plan: an artifact of ours, or a file that somebody has.

@@ -130,6 +130,8 @@ pub enum Task {
     StagingMode(StagingModeTask),
     /// A person uninstalls Connect; the agent sees it gone.
     Uninstall(UninstallTask),
+    /// Look once more at the kept copy of a backup and at what was restored from it, before the original is given up.
+    VerifyWayBack(Box<RestoreTask>),
 }
 
 impl Task {
@@ -153,6 +155,7 @@ impl Task {
             | Task::CloseTasks(_)
             | Task::StagingMode(_)
             | Task::Uninstall(_)
+            | Task::VerifyWayBack(_)
             | Task::VerifyStopped(_) => JobKind::Verify,
             Task::FenceDatabase(_)
             | Task::RemoveMarks(_)
@@ -196,6 +199,9 @@ pub struct BackupTask {
     pub idle_timeout_s: u64,
     /// Bytes that the backup will need at most.
     pub expected_bytes: u64,
+    /// Whether a DBA runs the backup.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dba: bool,
 }
 
 /// Restores a backup under a temporary name, verifies it and renames it.
@@ -242,6 +248,12 @@ pub struct RestoreTask {
     /// Whether the set has no page checksums: it is accepted without, and CHECKDB is all that speaks for it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub without_checksums: bool,
+    /// Whether the copy that was fetched stays: it is the backup on another host than the source's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_copy: bool,
+    /// Whether a DBA takes the steps that change something in SQL Server.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dba: bool,
 }
 
 /// Installs Connect and waits at the wizard.
@@ -356,6 +368,9 @@ pub struct StopServerTask {
     /// The SQL Server of its database is gone: a cancellation gives the service its start type back, and cannot expect it to start.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sql_is_gone: bool,
+    /// Connect is uninstalled after it: when a cancellation does not find the service any more, that must be told.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub then_uninstalled: bool,
 }
 
 /// Looks whether any synchronisation service is on a database.
@@ -458,4 +473,18 @@ pub struct UninstallTask {
     pub server: String,
     /// What is left over elsewhere when it is gone, for the card.
     pub leftovers: Vec<String>,
+    /// Where Connect is installed anew on the same host afterwards: what must stay there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stays: Option<Box<StaysBehind>>,
+}
+
+/// What stays on a host from which Connect is uninstalled to be installed anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StaysBehind {
+    /// The old database's files.
+    pub files: Vec<String>,
+    /// The database that the next installation will use, as people name it.
+    pub next: String,
+    /// How to go back when nothing else helps.
+    pub way_back: String,
 }

@@ -3,3 +3,4 @@
 
 pub mod fuzz;
 pub mod lab;
+pub mod transcript;

@@ -16,6 +16,7 @@ use syncferry_tests::lab::host::services::{ServiceState, StartType};
 use syncferry_tests::lab::host::state::State;
 use syncferry_tests::lab::processes::Supervisor;
 use syncferry_tests::lab::world::{NEW_SERVER, OLD_SERVER, World};
+use syncferry_tests::transcript::Transcript;
 
 /// Nothing here may hang for ever.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -202,6 +203,11 @@ fn events<'a>(report: &'a Value, kind: &str) -> Vec<&'a Value> {
         .collect()
 }
 
+/// Its page in the documentation.
+fn transcript(name: &str, about: &str, output: &str, lab: &Lab) {
+    Transcript::scenario(name, name, about).is_what_happens(output, &lab.path());
+}
+
 #[test]
 fn a_drill_says_what_a_recovery_takes_and_leaves_nothing() {
     let lab = Lab::new();
@@ -229,6 +235,8 @@ fn a_drill_says_what_a_recovery_takes_and_leaves_nothing() {
             "{host}"
         );
     }
+    let about = "A recovery is rehearsed: a backup is restored under a scratch name on the other SQL Server, checked and dropped.";
+    transcript("drill", about, &output, &lab);
     let report = lab.report().to_string();
     assert!(
         report.contains("RTO of the database") && report.contains("\"RPO\""),
@@ -242,6 +250,8 @@ fn from_a_staging_server_to_an_active_one_and_the_old_one_retired() {
     let lab = Lab::new();
     let (exit, output) = lab.run(&["provision-staging"]);
     assert_eq!(exit, 0, "{output}");
+    let about = "A staging server is built on another SQL Server from a backup of the active one's database, and compared with it.";
+    transcript("provision-staging", about, &output, &lab);
     let compared = lab.report();
     let compared = events(&compared, "job.succeeded");
     assert!(
@@ -257,6 +267,9 @@ fn from_a_staging_server_to_an_active_one_and_the_old_one_retired() {
 
     let (exit, output) = lab.run(&["switch-active"]);
     assert_eq!(exit, 0, "{output}");
+    let about =
+        "The staging server of `provision-staging` becomes the active one, and the old one goes into staging mode.";
+    transcript("switch-active", about, &output, &lab);
     let report = lab.report();
     let handed = events(&report, "lease.handed-over");
     assert_eq!(handed.len(), 1, "{output}");
@@ -271,6 +284,17 @@ fn from_a_staging_server_to_an_active_one_and_the_old_one_retired() {
     assert!(gate("Put SYNC01 into staging mode") < seq(handed[0]));
     assert!(seq(handed[0]) < gate("Take SYNC02 out of staging mode"));
     assert!(gate("Review and approve what SYNC02 will export") < gate("Put SYNC01 into staging mode"));
+    // The attributes are the server's own tool's, counted beside what the database has; no value of an object is anywhere.
+    let listed = events(&report, "job.succeeded");
+    assert!(
+        listed.iter().any(|e| e["payload"]["job"] == "list-exports"),
+        "{listed:?}"
+    );
+    assert!(
+        output.contains("- AAD, update") && output.contains("12 objects: mail 8, displayName 4, proxyAddresses 4"),
+        "{output}"
+    );
+    assert!(!output.contains("look again"), "tool and database say the same\n{output}");
     let by_name = events(&report, "gate.claimed");
     assert!(
         by_name.len() >= 2 && by_name.iter().all(|e| e["actor"] == "operator:admin"),
@@ -279,6 +303,9 @@ fn from_a_staging_server_to_an_active_one_and_the_old_one_retired() {
 
     let (exit, output) = lab.run(&["decommission"]);
     assert_eq!(exit, 0, "{output}");
+    let about =
+        "After `switch-active`, the old server is retired: it was proven in staging mode, and Connect is uninstalled.";
+    transcript("decommission", about, &output, &lab);
     let old = lab.state(OLD_SERVER);
     assert!(old.service("ADSync").is_none() && old.products.is_empty(), "{output}");
     assert!(lab.effects(NEW_SERVER).exports > 0 || lab.state(NEW_SERVER).service("ADSync").is_some());
@@ -360,6 +387,9 @@ fn a_file_that_somebody_has_is_restored_without_a_manifest() {
     let (exit, output) = lab.run(&["restore-from-backup", "--from", "file"]);
     assert_eq!(exit, 0, "{output}");
     assert!(output.contains("backup-without-manifest"), "{output}");
+    let about = "The SQL Server of the old server is gone. Somebody has a backup file, of which nothing is known but what it says itself.";
+    let words = "restore-from-backup --from file";
+    Transcript::scenario("restore-from-backup", words, about).is_what_happens(&output, &lab.path());
     assert_restored(&lab, &output);
     let report = lab.report().to_string();
     assert!(report.contains("nothing-to-compare-with"), "what is unknown is said");

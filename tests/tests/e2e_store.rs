@@ -89,7 +89,7 @@ async fn an_hour_old_backup_becomes_the_store_while_jobs_run() {
     let world = lab.world().clone();
     let mut operator = lab.bring_up().await.unwrap();
     operator.add_database().await.unwrap();
-    let planned = operator.plan().await.unwrap();
+    let planned = operator.plan(&world).await.unwrap();
     operator.apply(&planned).await.unwrap();
     let id = planned.id.clone();
     until_job(&mut operator, &id, "backup", &["running", "succeeded"]).await;

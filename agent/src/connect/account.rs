@@ -5,12 +5,20 @@ use serde_json::Value;
 use syncferry_shared::account::{AccountFacts, AccountKind, AccountRequest, SpnFacts};
 use syncferry_shared::sync_config::Unknown;
 
-/// States of NetQueryServiceAccount (MSA_INFO_STATE, lmaccess.h).
-const NOT_EXIST: i64 = 1;
-const NOT_SERVICE: i64 = 2;
-const CANNOT_INSTALL: i64 = 3;
-const CAN_INSTALL: i64 = 4;
+/// MsaInfoInstalled, the only state (MSA_INFO_STATE, lmaccess.h) in which Test-ADServiceAccount says True.
 const INSTALLED: i64 = 5;
+
+/// What the other states of NetQueryServiceAccount mean.
+fn not_usable(state: i64) -> Option<&'static str> {
+    Some(match state {
+        1 => "the domain has no such service account",
+        2 => "the account is no managed service account",
+        3 => "the domain does not give it to this host, or the Kerberos encryption types do not match",
+        // Of standalone accounts only.
+        4 => "it could be installed here and is not (Install-ADServiceAccount)",
+        _ => return None,
+    })
+}
 
 /// Text from outside as a value for a script: base 64 of UTF-16, so that nothing in it is PowerShell.
 pub fn quoted(text: &str) -> String {
@@ -37,16 +45,19 @@ pub fn read(request: &AccountRequest, computer: &str, answer: &Value) -> Account
         let sids = sids.as_ref()?;
         Some(sids.iter().any(|s| holders.iter().any(|h| h.eq_ignore_ascii_case(s))))
     };
+    let state = answer.get("State").and_then(Value::as_i64).unwrap_or_default();
+    let not_usable = not_usable(state);
     AccountFacts {
         account: request.account.clone(),
         exists: answer.get("Exists").and_then(Value::as_bool),
         kind,
         enabled: answer.get("Disabled").and_then(Value::as_bool).map(|d| !d),
-        usable_here: match answer.get("State").and_then(Value::as_i64) {
-            Some(CAN_INSTALL | INSTALLED) => Some(true),
-            Some(NOT_EXIST | NOT_SERVICE | CANNOT_INSTALL) => Some(false),
-            _ => None,
+        usable_here: match (state, not_usable) {
+            (INSTALLED, _) => Some(true),
+            (_, Some(_)) => Some(false),
+            (_, None) => None,
         },
+        not_usable: not_usable.map(str::to_string),
         may_retrieve: texts(answer.get("Retrieve")),
         service_logon: has("ServiceLogon"),
         service_logon_denied: has("DenyServiceLogon"),
@@ -103,7 +114,7 @@ mod tests {
     #[test]
     fn an_answer_is_read_whole() {
         let answer = json!({
-            "Exists": true, "Disabled": false, "State": 4,
+            "Exists": true, "Disabled": false, "State": 5,
             "Classes": ["top", "user", "computer", "msDS-GroupManagedServiceAccount"],
             "Retrieve": ["CONTOSO\\SYNC02$"],
             "Sids": ["S-1-5-21-1-2-3-1105", "S-1-5-21-1-2-3-513"],
@@ -161,8 +172,22 @@ mod tests {
             (None, None, None, None)
         );
         assert!(!facts.doubts().is_empty());
+        let unlisted = read(&request(r"CONTOSO\sync$"), "SYNC02", &json!({"State": 9}));
+        assert_eq!(unlisted.usable_here, None, "a state that nobody knows says nothing");
         let local = read(&request(r"NT SERVICE\ADSync"), "SYNC02", &json!({"Classes": ["user"]}));
         assert_eq!(local.kind, Some(AccountKind::Virtual), "the name says it");
+    }
+
+    #[test]
+    fn a_standalone_account_that_is_not_installed_is_not_usable_yet() {
+        let answer = json!({"Exists": true, "State": 4, "Classes": ["msDS-ManagedServiceAccount"], "Sids": ["S-1-1-0"], "DenyServiceLogon": []});
+        let facts = read(&request(r"CONTOSO\sync$"), "SYNC02", &answer);
+        assert_eq!(facts.usable_here, Some(false));
+        assert!(
+            facts.against()[0].1.contains("Install-ADServiceAccount"),
+            "{:?}",
+            facts.against()
+        );
     }
 
     proptest! {

@@ -2,6 +2,7 @@
 //! to know is in the specification.
 
 mod backup;
+mod by_dba;
 mod close_tasks;
 mod common;
 mod compare_staging;
@@ -31,8 +32,8 @@ mod verify_unused;
 #[cfg(test)]
 mod tests;
 
-use syncferry_shared::Finding;
 use syncferry_shared::spec::{JobSpec, Task};
+use syncferry_shared::{Finding, capability};
 
 use crate::runner::Job;
 
@@ -75,26 +76,11 @@ pub fn build(spec: &JobSpec) -> Result<Job, Box<Finding>> {
         Task::CloseTasks(task) => close_tasks::job(task),
         Task::StagingMode(task) => staging_mode::job(task),
         Task::Uninstall(task) => uninstall::job(task),
+        Task::VerifyWayBack(task) => restore::way_back_job(task),
     })
 }
 
 /// What this agent can do, as it says in hello.
 pub fn capabilities() -> Vec<String> {
-    [
-        "job.backup.v1",
-        "job.restore.v1",
-        "job.install.v1",
-        "job.verify.v1",
-        "job.fence.v1",
-        "job.test-restore.v1",
-        "job.stop.v1",
-        "job.prove-identity.v1",
-        "job.drill.v1",
-        "job.staging-mode.v1",
-        "job.compare.v1",
-        "job.decommission.v1",
-        "watch.v1",
-    ]
-    .map(str::to_string)
-    .to_vec()
+    capability::ALL.map(str::to_string).to_vec()
 }

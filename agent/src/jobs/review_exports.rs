@@ -1,7 +1,7 @@
 //! `verify` before a server becomes active: what it would export is counted, by connector and operation, and a person approves it
 //! by name. What is approved is what was shown: when it changes, the gate shows it anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -152,6 +152,10 @@ impl Look for Review {
             .await?;
             for (connector, by) in &shown.by_connector {
                 cx.saw(format!("approved exports to {connector}"), line(by));
+                let listed = self.0.exports.as_ref().and_then(|l| l.connectors.get(connector));
+                for (operation, exports) in listed.into_iter().flatten() {
+                    cx.saw(format!("approved exports to {connector}, {operation}"), exports.shown());
+                }
             }
             cx.saw("deletion threshold", words(threshold));
             return Ok(json!({"approved": text}));
@@ -205,6 +209,10 @@ fn line(by: &BTreeMap<String, i64>) -> String {
         .join(", ")
 }
 
+fn counts(by: &BTreeMap<String, i64>) -> String {
+    if by.is_empty() { "none".to_string() } else { line(by) }
+}
+
 fn summary(p: &PendingExports) -> String {
     if p.by_connector.is_empty() {
         return "nothing is pending".to_string();
@@ -219,9 +227,13 @@ fn summary(p: &PendingExports) -> String {
 
 fn card(server: &str, p: &PendingExports, threshold: Option<i64>, listed: Option<&ExportList>) -> Card {
     let mut fields = Vec::new();
-    for (connector, by) in &p.by_connector {
-        fields.push(Field::exact(connector, line(by)));
-        fields.extend(by_attribute(connector, by.values().sum(), listed));
+    let none = BTreeMap::new();
+    let only_listed = listed.iter().flat_map(|l| &l.connectors).filter(|(_, by)| !by.is_empty());
+    let connectors: BTreeSet<&String> = p.by_connector.keys().chain(only_listed.map(|(c, _)| c)).collect();
+    for connector in connectors {
+        let by = p.by_connector.get(connector).unwrap_or(&none);
+        fields.push(Field::exact(connector, counts(by)));
+        fields.extend(by_attribute(connector, by, listed));
         let deletes = by.get("deletes").copied().unwrap_or(0);
         if threshold.is_none_or(|t| deletes > t) && deletes > 0 {
             fields.push(Field::yours(
@@ -248,8 +260,8 @@ fn card(server: &str, p: &PendingExports, threshold: Option<i64>, listed: Option
 }
 
 /// The attributes of a connector's pending exports, operation by operation. Where the list and the database do not say the same, a
-/// cycle ran in between: that is told.
-fn by_attribute(connector: &str, counted: i64, listed: Option<&ExportList>) -> Vec<Field> {
+/// cycle ran in between, or one of them means something else: that is told.
+fn by_attribute(connector: &str, counted: &BTreeMap<String, i64>, listed: Option<&ExportList>) -> Vec<Field> {
     let label = |what: &str| format!("{connector}, {what}");
     let Some(list) = listed else {
         let why = "unknown: the server's own tool was not asked; see below";
@@ -268,11 +280,15 @@ fn by_attribute(connector: &str, counted: i64, listed: Option<&ExportList>) -> V
         .iter()
         .map(|(operation, exports)| Field::exact(&label(operation), exports.shown()))
         .collect();
-    let objects = list.objects(connector);
-    if objects != counted {
+    let tool = list.counted(connector);
+    if tool != *counted {
         fields.push(Field::yours(
             &label("look again"),
-            format!("the tool listed {objects} objects, the database has {counted}: a cycle ran in between"),
+            format!(
+                "the tool listed {}, the database has {}: a cycle ran in between, or the two count otherwise. Look at the objects themselves",
+                counts(&tool),
+                counts(counted)
+            ),
         ));
     }
     fields
@@ -329,7 +345,14 @@ mod tests {
             ["AAD, add: 3 objects: mail 3, member 1", "AAD, delete: 2 objects"]
         );
         let other = shown(&pending(4), Some(&list));
-        assert!(other[2].contains("listed 5 objects, the database has 7"), "{other:?}");
+        assert!(
+            other[2].contains("listed 3 adds, 2 deletes, the database has 3 adds, 4 deletes"),
+            "{other:?}"
+        );
+        let gone = card("SYNC02", &PendingExports::default(), Some(500), Some(&list)).fields;
+        let gone: Vec<String> = gone.iter().map(|f| format!("{}: {}", f.label, f.value)).collect();
+        assert_eq!(gone[0], "AAD: none");
+        assert!(gone[3].contains("the database has none"), "{gone:?}");
         assert!(shown(&pending(2), None)[0].contains("unknown"));
         let refused = ExportList {
             unknown: vec![syncferry_shared::sync_config::Unknown {

@@ -128,7 +128,11 @@ impl StopService {
             .and_then(|b| serde_json::from_value(b).ok());
         let Some(before) = before else { return Ok(()) };
         let Some(now) = cx.env.host.connect_facts().await?.service else {
-            return Ok(());
+            return match self.0.then_uninstalled {
+                // Somebody uninstalled it while the migration was cancelled: what was restored is all that is left.
+                true => Err(uninstalled(&before).into()),
+                false => Ok(()),
+            };
         };
         if !now.start.eq_ignore_ascii_case(&before.start) {
             cx.env.host.set_sync_service_start(&before.start).await?;
@@ -209,6 +213,14 @@ impl Step for StopService {
         let before = cx.intent().cloned().unwrap_or_default();
         self.put_back(cx, &before).await
     }
+}
+
+fn uninstalled(before: &ServiceFacts) -> Finding {
+    Finding::blocker("connect-is-gone", "Connect was uninstalled while the migration was cancelled")
+        .saw("service ADSync", "not there")
+        .saw("before", format!("{}, start type {}", before.state, before.start))
+        .source("Syncferry: an uninstallation cannot be undone")
+        .next("Nothing else was taken back. Cancel again: that ends the migration here, and keeps the restored database and the backups. Then free the old lease (`syncferry lease fence`), and seat a server on the restored database with `syncferry plan replace-server`.")
 }
 
 struct SeeItStopped;

@@ -5,22 +5,48 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use syncferry_shared::Finding;
 use syncferry_shared::card::{Card, Field};
 use syncferry_shared::inventory::ConnectFacts;
-use syncferry_shared::outcome::Outcome;
-use syncferry_shared::spec::UninstallTask;
+use syncferry_shared::outcome::{Outcome, StoppedServer};
+use syncferry_shared::spec::{StaysBehind, UninstallTask};
 
-use super::common::minutes;
+use super::common::{OURS, file_exists, minutes};
 use super::look::{Look, LooksOnly};
+use super::stop_server::stopped;
 use crate::journal::Sight;
 use crate::runner::{Cx, Job, StepError};
 
 /// The job.
 pub(super) fn job(task: &UninstallTask) -> Job {
-    Job::new(vec![Box::new(LooksOnly(Gone(task.clone())))], |_| Outcome::default())
+    Job::new(vec![Box::new(LooksOnly(Gone(task.clone())))], |cx| Outcome {
+        stopped: cx
+            .evidence("see-it-uninstalled")
+            .and_then(|e| serde_json::from_value::<StoppedServer>(e.get("seen")?.clone()).ok()),
+        ..Outcome::default()
+    })
+}
+
+/// Where Connect is installed anew on the same host: what goes, what must stay, and that there is no way back.
+fn in_place(task: &UninstallTask, stays: &StaysBehind) -> Card {
+    let mut fields = vec![Field::exact("Command", "appwiz.cpl")];
+    fields.extend(stays.files.iter().map(|f| Field::exact("Must stay", f)));
+    fields.push(Field::exact("Is used next", &stays.next));
+    fields.push(Field::yours("The only way back from here", &stays.way_back));
+    Card {
+        page: "Uninstall Microsoft Entra Connect: there is no way back".into(),
+        instruction: format!(
+            "On {}: Programs and Features > Microsoft Entra Connect (or Microsoft Azure AD Connect) > Uninstall. Do NOT tick the supporting components: SQL Server LocalDB and its database files stay, and so do authentication agents. Do not clean up in the cloud: the new installation uses the same application. The backup on another host was verified right before this.",
+            task.server
+        ),
+        fields,
+    }
 }
 
 fn card(task: &UninstallTask) -> Card {
+    if let Some(stays) = &task.stays {
+        return in_place(task, stays);
+    }
     let mut fields = vec![Field::exact("Command", "appwiz.cpl")];
     fields.extend(task.leftovers.iter().map(|l| Field::yours("Left over elsewhere", l)));
     Card {
@@ -45,8 +71,7 @@ impl Look for Gone {
     async fn look(&self, cx: &mut Cx) -> Result<Value, StepError> {
         let facts = cx.env.host.connect_facts().await?;
         if let (Sight::Proven, text) = judge(&facts) {
-            cx.saw("products and services", text);
-            return Ok(json!({"gone": true}));
+            return Ok(self.gone(cx, facts, text).await);
         }
         let title = format!("Uninstall Microsoft Entra Connect on {}", self.0.server);
         let mut gate = cx.gate(&title, &[card(&self.0)]).await?;
@@ -55,14 +80,34 @@ impl Look for Gone {
             let (sight, text) = judge(&facts);
             gate.saw(cx, sight, &text).await?;
             if sight == Sight::Proven {
-                cx.saw("products and services", text);
                 for left in &self.0.leftovers {
                     cx.saw("left over elsewhere", left);
                 }
-                return Ok(json!({"gone": true}));
+                return Ok(self.gone(cx, facts, text).await);
             }
             gate.next_look(cx, cx.env.pace.look_again).await?;
         }
+    }
+}
+
+impl Gone {
+    /// It is gone: that is the proof that the server gave up. What was to stay is looked at.
+    async fn gone(&self, cx: &mut Cx, facts: ConnectFacts, text: String) -> Value {
+        cx.saw("products and services", text);
+        let seen = stopped(cx, facts).await;
+        for file in self.0.stays.iter().flat_map(|s| &s.files) {
+            if file_exists(&cx.env.host, file).await {
+                cx.saw("stayed", file);
+            } else {
+                cx.findings.push(
+                    Finding::warning("old-database-file-gone", "A file of the old database did not stay")
+                        .saw(file, "not there")
+                        .source(OURS)
+                        .next("Nothing now: the verified backup on the SQL host is what counts. Whoever uninstalled Connect knows whether LocalDB went with it."),
+                );
+            }
+        }
+        json!({"gone": true, "seen": seen})
     }
 }
 

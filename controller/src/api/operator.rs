@@ -196,6 +196,8 @@ impl Operator for Service {
             backup_file: r.backup_file,
             artifact: r.artifact,
             old_server: r.old_server,
+            in_place: r.in_place,
+            dba: r.dba,
         };
         let m = create_plan::create_plan(&self.0, &actor, typed).await?;
         Ok(Response::new(migration_message(&self.0, m.id, Detail::Full).await?))

@@ -373,6 +373,10 @@ async fn seat(
     let evidence = serde_json::json!({"reason": "the database does not exist yet", "planned_key": key});
     tx.create_lease(&resource, LeaseKind::Database, Some(&evidence), &by)
         .await?;
+    // Where the same host goes on, nobody may use the new database before the old one is given up.
+    if request.in_place {
+        return Ok(());
+    }
     let session = tx
         .agent_of_host(request.target_host)
         .await?

@@ -1,6 +1,7 @@
 //! `cancel`: running jobs stop at their next safe point and undo; what is done is undone by jobs of its own.
 
 use syncferry_shared::Finding;
+use syncferry_shared::lease::LeaseState;
 use syncferry_shared::outcome::Failure;
 use syncferry_shared::plan::Scenario;
 use syncferry_shared::spec::JobKind;
@@ -11,6 +12,7 @@ use syncferry_store::{AgentState, Attempt, InspectionState, Job, Migration, Tx};
 
 use crate::core::{Core, migration_event};
 use crate::find;
+use crate::plan::move_in_place::POINT_OF_NO_RETURN;
 use crate::problem::Problem;
 use crate::progression;
 use crate::wake::HostReason;
@@ -38,7 +40,22 @@ pub async fn cancel(core: &Core, actor: &str, migration: &str, reason: &str) -> 
             )
             .saw(format!("job {}", done.name), "succeeded: the wizard was completed")
             .source("Syncferry: the plan's rollback ends at the wizard")
-            .next(way_back(m.scenario)),
+            .next(match super::apply::plan_of(&m)?.request.is_some_and(|r| r.in_place) {
+                true => "Finish the migration. There is no old installation to go back to; the new one is in staging mode and exports nothing.",
+                false => way_back(m.scenario),
+            }),
+        ));
+    }
+    between_two_leases(&mut *tx, &m, &jobs).await?;
+    let out = jobs
+        .iter()
+        .find(|j| j.name == "new-out-of-staging" && j.state == JobState::Succeeded);
+    if let Some(out) = out.filter(|_| m.scenario == Scenario::SwitchActive) {
+        return Err(Problem::refused(
+            Finding::blocker("past-point-of-no-return", "The new server exports already")
+                .saw(format!("job {}", out.name), "succeeded: it is out of staging mode")
+                .source("Syncferry: the plan's rollback ends where the export changes hands")
+                .next("Finish the migration. To stop it again, put the server into staging mode in the wizard, or make another one active: `syncferry plan switch-active`."),
         ));
     }
     if let Some(finding) = switched(&mut *tx, &m).await? {
@@ -79,6 +96,28 @@ pub async fn cancel(core: &Core, actor: &str, migration: &str, reason: &str) -> 
     }
     core.migration_changed(m.id);
     Ok(m)
+}
+
+/// Connect is uninstalled and its lease not yet given up: what is left belongs together, and takes a moment.
+async fn between_two_leases(tx: &mut dyn Tx, m: &Migration, jobs: &[Job]) -> Result<(), Problem> {
+    let gone = |j: &Job| j.name == POINT_OF_NO_RETURN && j.state == JobState::Succeeded;
+    if m.scenario != Scenario::MoveToFullSql || !jobs.iter().any(gone) {
+        return Ok(());
+    }
+    let Some(h) = super::apply::plan_of(m)?.handover else {
+        return Ok(());
+    };
+    let free = tx
+        .lease(&h.resource)
+        .await?
+        .is_some_and(|l| l.state == LeaseState::Free);
+    if free {
+        return Ok(());
+    }
+    Err(Problem::NotNow(format!(
+        "Connect is uninstalled on {}, and its lease of {} is about to be freed: cancel again when it is (`syncferry status` says what it waits for)",
+        h.from_name, h.lease_name
+    )))
 }
 
 /// Whether the export changed hands already: then nobody but the new server may leave staging mode, and the way back is the same way

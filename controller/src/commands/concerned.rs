@@ -149,6 +149,8 @@ fn request(scenario: Scenario, site: &Site, typed: &Typed, target: &Host, connec
         backup_file: None,
         artifact: None,
         old_server: None,
+        in_place: false,
+        dba: typed.dba,
     }
 }
 
@@ -271,7 +273,8 @@ async fn switch(tx: &mut dyn Tx, site: &Site, typed: &Typed) -> Result<Concerned
         r.source = d.id;
     }
     r.old_server = Some(old);
-    r.handover = Some(way);
+    // A server that holds the export itself takes it from nobody.
+    r.handover = (old != connect.id).then_some(way);
     if let Some(d) = &staging {
         r.target_instance.clone_from(&d.address.instance);
         r.target_database.clone_from(&d.address.database);

@@ -51,6 +51,10 @@ pub struct Typed {
     pub artifact: String,
     /// The server that used the database, or that is retired; empty where a lease says it.
     pub old_server: String,
+    /// The Connect server stays the same host.
+    pub in_place: bool,
+    /// A DBA runs what needs rights in SQL Server.
+    pub dba: bool,
 }
 
 /// Writes the migration down and asks the hosts.
@@ -64,6 +68,12 @@ pub async fn create_plan(core: &Core, actor: &str, typed: Typed) -> Result<Migra
             names.join(", ")
         ))
     })?;
+    if typed.dba && matches!(scenario, Scenario::SwitchActive | Scenario::Decommission) {
+        return Err(Problem::Invalid(format!(
+            "--dba: nothing in {} needs rights in SQL Server",
+            scenario.as_str()
+        )));
+    }
     let mut tx = core.store.begin("plan.create").await?;
     let site = find::site(&mut *tx, &typed.site).await?;
     if concerned::is_for(scenario) {
@@ -86,7 +96,10 @@ pub async fn create_plan(core: &Core, actor: &str, typed: Typed) -> Result<Migra
             .ok_or_else(|| Problem::Internal("the database's host is gone".to_string()))?,
         _ => find::host(&mut *tx, &typed.target_host).await?,
     };
-    let connect = find::host(&mut *tx, &typed.connect_host).await?;
+    let connect = match typed.in_place {
+        true => server_of(&mut *tx, scenario, &source, &typed).await?,
+        false => find::host(&mut *tx, &typed.connect_host).await?,
+    };
     for (host, role) in [(&target, HostRole::SqlHost), (&connect, HostRole::ConnectServer)] {
         if !host.roles.contains(&role) {
             return Err(Problem::Invalid(format!(
@@ -142,13 +155,15 @@ pub async fn create_plan(core: &Core, actor: &str, typed: Typed) -> Result<Migra
         service_account: filled(&typed.service_account),
         data_dir: filled(&typed.data_dir),
         log_dir: filled(&typed.log_dir),
-        // Where a server is replaced, the backup is the way back: it stays.
-        keep_backup: typed.keep_backup || replaces,
+        // Where a server is replaced, or its host stays, the backup is the way back: it stays.
+        keep_backup: typed.keep_backup || replaces || typed.in_place,
         handover,
         test_instance: filled(&typed.test_instance).filter(|_| replaces),
         backup_file: None,
         artifact: None,
         old_server: None,
+        in_place: typed.in_place,
+        dba: typed.dba,
     };
     let migration = write_down(core, &mut *tx, actor, &site, &request).await?;
     let id = migration.id;
@@ -159,6 +174,42 @@ pub async fn create_plan(core: &Core, actor: &str, typed: Typed) -> Result<Migra
     }
     core.migration_changed(id);
     Ok(migration)
+}
+
+/// The server that uses the database and goes on doing so from the new one.
+async fn server_of(
+    tx: &mut dyn Tx,
+    scenario: Scenario,
+    source: &syncferry_store::Database,
+    typed: &Typed,
+) -> Result<Host, Problem> {
+    if scenario != Scenario::MoveToFullSql {
+        return Err(Problem::Invalid(format!(
+            "--in-place belongs to move-to-full-sql; {} seats another host",
+            scenario.as_str()
+        )));
+    }
+    let lease = tx
+        .lease(&syncferry_shared::lease::Resource::database(source.id))
+        .await?;
+    let Some(holder) = lease.and_then(|l| l.holder) else {
+        return Err(Problem::NotNow(format!(
+            "no Connect server is known to use {}: which host --in-place means is not known",
+            source.address.database
+        )));
+    };
+    let host = tx
+        .host(holder)
+        .await?
+        .ok_or_else(|| Problem::Internal("the holder's host is gone".to_string()))?;
+    let named = typed.connect_host.trim();
+    if !named.is_empty() && find::host(tx, named).await?.id != host.id {
+        return Err(Problem::Invalid(format!(
+            "--in-place means {}, which uses the database; {named} is another host",
+            host.name
+        )));
+    }
+    Ok(host)
 }
 
 /// The migration's row and its first event.

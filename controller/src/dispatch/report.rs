@@ -209,9 +209,12 @@ async fn gate_seen(
     title: &str,
     cards: &[Card],
 ) -> Result<(), Problem> {
-    // A gate that an earlier attempt left proven or cancelled is not this attempt's.
+    // A gate that an earlier attempt left proven or cancelled is not this attempt's. A job may come to several: the first
+    // report of each names it, and those without a title are of the one that was named last.
     let of_attempt = |g: &syncferry_store::Gate| {
-        g.job == job.id && (matches!(g.state, GateState::Open | GateState::Claimed) || g.opened_at >= attempt.opened_at)
+        g.job == job.id
+            && (title.is_empty() || g.title == title)
+            && (matches!(g.state, GateState::Open | GateState::Claimed) || g.opened_at >= attempt.opened_at)
     };
     let gate = match tx.gates_of(job.migration).await?.into_iter().rfind(of_attempt) {
         Some(gate) => gate,

@@ -46,6 +46,48 @@ pub fn wizard(v: &PlanValues) -> Vec<Card> {
     wizard_page::cards(&v.pages, &known)
 }
 
+/// What is written down of an installation before it is uninstalled: what agents cannot take along.
+pub fn before_it_goes(v: &PlanValues) -> Vec<Card> {
+    let server = &v.connect_name;
+    let done = || {
+        Field::yours(
+            "Done, or does not concern this site",
+            "your word, by completing the gate",
+        )
+    };
+    let mut sign_in = vec![Field::yours(
+        "Where it was written down",
+        "the ticket or file; on another host than this one",
+    )];
+    sign_in.push(done());
+    vec![
+        card(
+            "Configuration",
+            &format!(
+                "On {server}: Configure > View or export current configuration > Export settings. Copy the JSON file, and those in the folder below, to another host."
+            ),
+            vec![Field::exact("Folder", r"C:\ProgramData\AADConnect"), done()],
+        ),
+        card(
+            "Synchronization rules and service account",
+            "Synchronization Rules Editor > Export every custom rule. Write down the service account and the AD DS account of each forest; the wizard asks for them again.",
+            vec![done()],
+        ),
+        card(
+            "Sign-in",
+            &format!(
+                "While Connect is away, sign-in must go on without {server}. With pass-through authentication: at least one more authentication agent runs on another host. With password hash synchronization: changed passwords arrive after the new installation is active."
+            ),
+            sign_in,
+        ),
+        card(
+            "Agreement",
+            "Whoever is responsible knows that nothing is synchronized from now until the new installation left staging mode, and that there is no way back but a new installation.",
+            vec![done()],
+        ),
+    ]
+}
+
 /// What no database carries over, and no agent can see: attested before a server becomes active. A common list; which of them
 /// concern a site, its operator knows.
 pub fn sign_in_tasks(server: &str) -> Vec<Card> {

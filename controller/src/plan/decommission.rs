@@ -82,6 +82,7 @@ fn values(input: &PlanInput) -> Option<PlanValues> {
         test: None,
         old_service: old_service(input),
         backup: None,
+        in_place: None,
         source,
         pages: vec![],
     })
@@ -181,6 +182,7 @@ fn handover(input: &PlanInput, old: &KnownHost, stage: usize) -> PlannedHandover
             format!("{lease} is nobody's: every token of {} is void", old.name),
         ],
         frees: true,
+        takes: None,
     }
 }
 

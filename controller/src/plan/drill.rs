@@ -106,6 +106,7 @@ fn values(input: &PlanInput) -> Option<PlanValues> {
         forests: vec![],
         test: None,
         old_service: None,
+        in_place: None,
         backup: backup.map(Box::new),
         pages: vec![],
     })

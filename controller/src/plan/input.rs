@@ -26,6 +26,10 @@ pub struct KnownHost {
     pub holds: Option<Lease>,
     /// Whether its agent can hand artifacts to others.
     pub transfer_address: Option<String>,
+    /// Its agent's release; empty when there is none.
+    pub agent_version: String,
+    /// What its agent said that it can do.
+    pub capabilities: Vec<String>,
 }
 
 impl KnownHost {

@@ -1,12 +1,15 @@
 //! From a request and what the hosts said to a plan. Pure: no store, no clock, no network. A file for each scenario, a
 //! folder of rules that look at the same input, the cards for the wizard, and the specifications that jobs get.
 
+mod capability;
 pub mod cards;
 mod common;
+pub(crate) mod dba;
 pub mod decommission;
 pub mod drill;
 pub mod fence;
 pub mod input;
+pub mod move_in_place;
 pub mod move_to_full_sql;
 pub mod provision_staging;
 pub mod replace_server;
@@ -26,6 +29,7 @@ use syncferry_shared::plan::{Plan, Scenario};
 /// Makes the plan. It always comes back, with everything that was found; whether it can be applied is in it.
 pub fn plan(input: &PlanInput) -> Plan {
     let mut plan = match input.request.scenario {
+        Scenario::MoveToFullSql if input.request.in_place => move_in_place::plan(input),
         Scenario::MoveToFullSql => move_to_full_sql::plan(input),
         Scenario::ReplaceServer => replace_server::plan(input),
         Scenario::RestoreFromBackup => restore_from_backup::plan(input),
@@ -42,6 +46,11 @@ pub fn plan(input: &PlanInput) -> Plan {
             }
         }
     };
+    dba::mark(input, &mut plan);
+    let lacking = capability::findings(input, &plan);
+    if !lacking.is_empty() {
+        verdicts::block(&mut plan, lacking);
+    }
     verdicts::judge(input, &mut plan);
     if let Some(v) = plan
         .values

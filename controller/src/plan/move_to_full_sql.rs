@@ -106,6 +106,7 @@ pub(super) fn values(input: &PlanInput) -> Option<PlanValues> {
         old_service: None,
         backup: None,
         pages: vec![],
+        in_place: None,
     })
 }
 

@@ -116,6 +116,7 @@ fn values(input: &PlanInput) -> Option<PlanValues> {
         old_service: old_service(input),
         backup: None,
         pages: vec![],
+        in_place: None,
     })
 }
 
@@ -333,6 +334,7 @@ fn handover(input: &PlanInput, resource: &Resource, stage: usize) -> PlannedHand
         proves: proves(way, old.is_some(), &from_name),
         steps,
         frees: false,
+        takes: None,
     }
 }
 

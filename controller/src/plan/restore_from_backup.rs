@@ -110,6 +110,7 @@ fn values(input: &PlanInput) -> Option<PlanValues> {
         old_service: old_service(input),
         backup: Some(Box::new(backup)),
         pages: vec![],
+        in_place: None,
     })
 }
 
@@ -321,6 +322,7 @@ fn handover(input: &PlanInput, resource: &Resource, stage: usize) -> PlannedHand
         proves,
         steps,
         frees: true,
+        takes: None,
     }
 }
 

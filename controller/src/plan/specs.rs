@@ -7,10 +7,10 @@ use syncferry_shared::AgentId;
 use syncferry_shared::inventory::{AdsyncFacts, SessionFacts};
 use syncferry_shared::lease::LeaseRef;
 use syncferry_shared::outcome::Outcome;
-use syncferry_shared::plan::{KnownBackup, LeaseRun, Plan, PlanRequest, PlanValues, PlannedJob, Scenario};
+use syncferry_shared::plan::{InPlace, KnownBackup, LeaseRun, Plan, PlanRequest, PlanValues, PlannedJob, Scenario};
 use syncferry_shared::spec::{
     BackupTask, CloseTasksTask, CompareStagingTask, DatabaseIdentity, DrillTask, InstallTask, JobSpec, ListExportsTask,
-    ReadAdsyncTask, RestoreTask, ReviewExportsTask, StagingModeTask, StopServerTask, Task, TestRestoreTask,
+    ReadAdsyncTask, RestoreTask, ReviewExportsTask, StagingModeTask, StaysBehind, StopServerTask, Task, TestRestoreTask,
     UninstallTask, VerifyOldServerTask, VerifyRestoredTask, VerifyServerTask, VerifySourceTask, VerifyStoppedTask,
     VerifyTargetTask, VerifyUnusedTask,
 };
@@ -68,6 +68,7 @@ pub fn spec(plan: &Plan, job: &PlannedJob, known: &Known<'_>) -> Result<JobSpec,
             scheduler_enabled: v.source_scheduler,
             idle_timeout_s: 3600,
             expected_bytes: v.expected_bytes,
+            dba: request.dba,
         }),
         "restore" => Task::Restore(Box::new(restore(request, v, job, known)?)),
         "install" => Task::Install(InstallTask {
@@ -107,6 +108,7 @@ pub fn spec(plan: &Plan, job: &PlannedJob, known: &Known<'_>) -> Result<JobSpec,
             idle_timeout_s: 3600,
             before: v.old_service.clone(),
             sql_is_gone: request.scenario == Scenario::RestoreFromBackup,
+            then_uninstalled: request.in_place,
         }),
         "verify-unused" => Task::VerifyUnused(VerifyUnusedTask {
             database: v.source.clone(),
@@ -153,7 +155,16 @@ pub fn spec(plan: &Plan, job: &PlannedJob, known: &Known<'_>) -> Result<JobSpec,
         "uninstall" => Task::Uninstall(UninstallTask {
             server: job.host_name.clone(),
             leftovers: leftovers(plan),
+            stays: v.in_place.as_ref().map(|p| Box::new(stays(v, p))),
         }),
+        "document-configuration" => Task::ReadAdsync(ReadAdsyncTask {
+            database: v.source.clone(),
+        }),
+        "document-installation" => Task::CloseTasks(CloseTasksTask {
+            title: format!("Document the installation on {} before it goes", v.connect_name),
+            cards: cards::before_it_goes(v),
+        }),
+        "verify-way-back" => Task::VerifyWayBack(Box::new(restore(request, v, job, known)?)),
         other => return Err(SpecError::UnknownJob(other.to_string())),
     };
     Ok(JobSpec {
@@ -236,6 +247,9 @@ fn restore(
         here: None,
         uncounted: false,
         without_checksums: false,
+        // The off-host backup: the host of the other one is uninstalled.
+        keep_copy: request.in_place,
+        dba: request.dba,
     })
 }
 
@@ -280,6 +294,8 @@ fn restore_known(
         here: b.here.then(|| b.path.clone()),
         uncounted: b.counts.is_none(),
         without_checksums: !b.checksums,
+        keep_copy: false,
+        dba: request.dba,
     })
 }
 
@@ -325,6 +341,15 @@ fn staging(v: &PlanValues, plan: &Plan) -> DatabaseIdentity {
         database_guid: uuid::Uuid::nil(),
         family_guid: uuid::Uuid::nil(),
     })
+}
+
+/// What the card of an uninstallation says of what must stay.
+fn stays(v: &PlanValues, p: &InPlace) -> StaysBehind {
+    StaysBehind {
+        files: p.files.clone(),
+        next: p.taken.clone(),
+        way_back: super::move_in_place::way_back(v),
+    }
 }
 
 /// What the plan named as left over.
@@ -390,6 +415,8 @@ fn test_restore(
             here: None,
             uncounted: false,
             without_checksums: false,
+            keep_copy: false,
+            dba: request.dba,
         },
     })
 }

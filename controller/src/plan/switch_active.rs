@@ -28,11 +28,25 @@ pub fn plan(input: &PlanInput) -> Plan {
     let (stages, handover) = match (&values, &input.export) {
         (Some(v), Some(export)) => {
             let (stages, at) = stages(input, v, export);
-            (stages, Some(handover(input, export, at)))
+            // Whoever holds the export already takes it from nobody.
+            (stages, (!holds_it(input)).then(|| handover(input, export, at)))
         }
         _ => (vec![], None),
     };
-    let rollback = handover.as_ref().map(rollback).unwrap_or_default();
+    let rollback = match (&handover, &values) {
+        (Some(h), _) => rollback(h),
+        (None, Some(_)) => vec![
+            format!(
+                "Until {} is out of staging mode: `syncferry cancel`. Nothing was changed; nobody exports.",
+                input.connect_host.name
+            ),
+            format!(
+                "Point of no return for Syncferry: {} is out of staging mode and exports. To stop it again, put it into staging mode in the wizard.",
+                input.connect_host.name
+            ),
+        ],
+        (None, None) => vec![],
+    };
     let staging = input
         .staging_facts()
         .zip(input.staging.as_ref())
@@ -68,6 +82,14 @@ fn incomplete(input: &PlanInput) -> Finding {
             &[("staging database", input.staging_facts().is_some())],
         ),
     ])
+}
+
+/// Whether the server holds the export already: it was active before it was installed anew on its own host.
+fn holds_it(input: &PlanInput) -> bool {
+    input
+        .export
+        .as_ref()
+        .is_some_and(|e| e.lease.holder == Some(input.connect_host.id))
 }
 
 /// Whether the old server is there to be asked.
@@ -131,6 +153,7 @@ fn values(input: &PlanInput) -> Option<PlanValues> {
         old_service: None,
         backup: None,
         pages: vec![],
+        in_place: None,
     })
 }
 
@@ -139,7 +162,7 @@ fn stages(input: &PlanInput, v: &PlanValues, export: &KnownExport) -> (Vec<Stage
     let new: &KnownHost = &input.connect_host;
     let (active, staging) = (Resource::database(v.source.id), Resource::database(v.target));
     let mut stages = Vec::new();
-    let old = input.holder.as_ref().filter(|_| old_is_there(input));
+    let old = input.old_server().filter(|_| old_is_there(input));
     // One that was put out with its SQL Server has no database any more that could be compared.
     if old.is_some() && input.request.knows_source() {
         let look = beside(jobs.job(
@@ -206,7 +229,7 @@ fn stages(input: &PlanInput, v: &PlanValues, export: &KnownExport) -> (Vec<Stage
             &[format!("{} stops exporting; from here on nobody exports", old.name)],
         ));
         stages.push(stage("old server into staging mode", vec![into]));
-    } else {
+    } else if !holds_it(input) {
         stages.push(stage("old server is proven out", vec![]));
     }
     let at = stages.len() - 1;
@@ -289,6 +312,7 @@ fn handover(input: &PlanInput, export: &KnownExport, stage: usize) -> PlannedHan
         proves,
         steps,
         frees: false,
+        takes: None,
     }
 }
 

@@ -17,16 +17,20 @@ pub(super) fn judge(input: &PlanInput, plan: &mut Plan) {
     if !plan.findings.iter().any(Finding::blocks)
         && let Some(finding) = open_gates(&verdicts, &plan.findings)
     {
-        let blocked = Plan::nothing(plan.migration);
-        plan.findings.insert(0, finding);
-        *plan = Plan {
-            request: plan.request.take(),
-            findings: std::mem::take(&mut plan.findings),
-            ..blocked
-        };
+        block(plan, vec![finding]);
         verdicts = self::verdicts(input, scenario, &plan.findings);
     }
     plan.verdicts = verdicts;
+}
+
+/// Nothing is left of a plan but what was found, with this first.
+pub(super) fn block(plan: &mut Plan, mut findings: Vec<Finding>) {
+    findings.append(&mut plan.findings);
+    *plan = Plan {
+        request: plan.request.take(),
+        findings,
+        ..Plan::nothing(plan.migration)
+    };
 }
 
 fn verdicts(input: &PlanInput, scenario: Scenario, findings: &[Finding]) -> Vec<Judged> {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use syncferry_shared::inventory::DatabaseFacts;
 use syncferry_shared::lease::{Lease, LeaseKind, LeaseState, ProofKind};
 use syncferry_shared::{Finding, HostId, SessionId};
-use syncferry_store::{By, Grant, Host, IdentityState, NewProof, Tx};
+use syncferry_store::{By, Grant, Host, HostRole, IdentityState, NewProof, Tx};
 
 use super::status::{self, Pending};
 use crate::problem::Problem;
@@ -48,22 +48,43 @@ pub fn against(p: &Pending) -> Vec<Finding> {
 /// What shows, or could show, that the lease changed after the backup.
 pub fn changed_since(p: &Pending) -> Vec<Finding> {
     let mut found: Vec<Finding> = p.unheard.iter().map(|host| super::not_heard(host)).collect();
-    if let Some((epoch, host)) = p.seen.as_ref().filter(|(epoch, _)| *epoch > p.was.epoch) {
-        found.push(
-            Finding::blocker(
-                "lease-changed-after-the-backup",
-                format!("The lease of {} changed after the backup", p.name),
-            )
-            .saw(format!("the journal of the agent on {host}"), format!("epoch {epoch}"))
-            .saw("the backup", format!("epoch {}", p.was.epoch))
-            .source(SOURCE)
-            .next(format!(
-                "Find out who uses it now. `syncferry lease fence {} --reason <why>` frees it with a proof.",
-                p.name
-            )),
-        );
-    }
+    found.extend(changed(p));
     found
+}
+
+/// That an agent remembers a later epoch than the backup has.
+pub fn changed(p: &Pending) -> Option<Finding> {
+    let (epoch, host) = p.seen.as_ref().filter(|(epoch, _)| *epoch > p.was.epoch)?;
+    Some(
+        Finding::blocker(
+            "lease-changed-after-the-backup",
+            format!("The lease of {} changed after the backup", p.name),
+        )
+        .saw(format!("the journal of the agent on {host}"), format!("epoch {epoch}"))
+        .saw("the backup", format!("epoch {}", p.was.epoch))
+        .source(SOURCE)
+        .next(format!(
+            "Find out who uses it now. `syncferry lease fence {} --reason <why>` frees it with a proof: of the hosts of both servers, or at SQL Server (--sql).",
+            p.name
+        )),
+    )
+}
+
+/// Agents that could know of a grant after the backup and were not heard: proof that the backup's holder gave up is no proof then.
+pub fn unheard_others(p: &Pending) -> Vec<Finding> {
+    let others = p.unheard.iter().filter(|host| p.holder.as_ref() != Some(host));
+    others.map(|host| super::not_heard(host)).collect()
+}
+
+/// Every other Connect server that could have got the lease after the backup. A grant that its agent never heard of is in nobody's
+/// journal, and a person may have started that server all the same.
+pub async fn others(tx: &mut dyn Tx, p: &Pending) -> Result<Vec<Host>, Problem> {
+    let sites = status::sites(tx, &p.lease).await?;
+    let all = tx.hosts(None).await?.into_iter();
+    Ok(all
+        .filter(|h| Some(h.id) != p.lease.holder && h.roles.contains(&HostRole::ConnectServer))
+        .filter(|h| sites.as_ref().is_none_or(|s| s.contains(&h.site)))
+        .collect())
 }
 
 /// Whether nobody but the holder is on the database, as its agent sees it now. A database that was still to be made when the

@@ -153,7 +153,7 @@ async fn highest_seen(tx: &mut dyn Tx, lease: &Lease, incarnation: i64) -> Resul
 }
 
 /// The sites whose hosts could know of a lease; `None` for every one.
-async fn sites(tx: &mut dyn Tx, lease: &Lease) -> Result<Option<Vec<SiteId>>, Problem> {
+pub(super) async fn sites(tx: &mut dyn Tx, lease: &Lease) -> Result<Option<Vec<SiteId>>, Problem> {
     if let Some(tenant) = lease.resource.tenant_id() {
         let all = tx.sites().await?.into_iter();
         let of_tenant = all.filter(|s| s.tenant_id.eq_ignore_ascii_case(tenant));

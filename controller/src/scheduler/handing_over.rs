@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 use syncferry_shared::inventory::SessionFacts;
-use syncferry_shared::lease::{Lease, LeaseState, ProofKind};
+use syncferry_shared::lease::{Lease, LeaseState, ProofKind, Resource};
 use syncferry_shared::outcome::Outcome;
 use syncferry_shared::plan::{HandoverWay, LeaseTask, Plan, PlannedHandover, Scenario};
 use syncferry_shared::state::{JobState, MigrationState};
@@ -12,9 +12,11 @@ use syncferry_shared::watch::WatchReport;
 use syncferry_shared::{HostId, Millis, SessionId};
 use syncferry_store::{AgentState, By, Grant, Job, LeaseError, Migration, MigrationFilter, NewProof, Tx};
 
+use super::in_place;
 use crate::commands::apply::plan_of;
 use crate::core::{Core, migration_event};
 use crate::lease_use;
+use crate::plan::move_in_place::POINT_OF_NO_RETURN;
 use crate::plan::replace_server as words;
 use crate::problem::Problem;
 use crate::progression;
@@ -56,7 +58,10 @@ pub(crate) async fn look(
         return Ok(Standing::Waits(format!("the lease of {} is gone", h.lease_name)));
     };
     if h.frees && lease.state == LeaseState::Free {
-        return Ok(Standing::Passed);
+        return Ok(match in_place::taken(tx, h).await? {
+            true => Standing::Passed,
+            false => Standing::Free(lease),
+        });
     }
     let alive = matches!(lease.state, LeaseState::Held | LeaseState::Draining | LeaseState::Lost);
     if !h.frees && alive && lease.holder == Some(h.to) {
@@ -122,6 +127,11 @@ async fn host_proof(tx: &mut dyn Tx, h: &PlannedHandover, jobs: &[Job]) -> Resul
     if h.resource.database_id().is_none() {
         return export_proof(tx, h, jobs).await;
     }
+    // A server that stays the same host gave up when it was uninstalled; any other one when it was stopped.
+    let gave_up = match h.takes {
+        Some(_) => POINT_OF_NO_RETURN,
+        None => "stop-old-server",
+    };
     let again = if h.frees {
         format!(
             "`syncferry lease handover {} --reason <why>` looks again and frees it",
@@ -133,7 +143,7 @@ async fn host_proof(tx: &mut dyn Tx, h: &PlannedHandover, jobs: &[Job]) -> Resul
             h.lease_name, h.to_name
         )
     };
-    let Some((stopped, ended)) = outcome(tx, jobs, "stop-old-server").await? else {
+    let Some((stopped, ended)) = outcome(tx, jobs, gave_up).await? else {
         return Ok(Err(format!("nobody saw {} stop; {again}", h.from_name)));
     };
     // A lease that is only freed belongs to a database that is gone, or that nobody goes to afterwards.
@@ -296,7 +306,9 @@ pub(super) async fn advance(
 ) -> Result<Result<Vec<HostId>, String>, Problem> {
     let by = By::new("controller")
         .migration(m.id)
-        .detail(json!({"reason": if h.frees {
+        .detail(json!({"reason": if h.takes.is_some() {
+            format!("{} was uninstalled to be installed anew on the moved database", h.from_name)
+        } else if h.frees {
             format!("{} is put out", h.from_name)
         } else {
             format!("{} is replaced by {}", h.from_name, h.to_name)
@@ -324,6 +336,9 @@ pub(super) async fn advance(
             (free, renewer.into_iter().collect())
         }
     };
+    if let Some(takes) = &h.takes {
+        return in_place::take(core, tx, m, h, &free, takes, hosts, &by).await;
+    }
     if h.frees {
         let payload = json!({
             "title": format!("{} → nobody", h.from_name),
@@ -335,13 +350,10 @@ pub(super) async fn advance(
             .await?;
         return Ok(Ok(hosts));
     }
-    let Some((renewer, session)) = renewer(tx, h, h.to).await? else {
-        return Ok(Err(format!(
-            "no agent is in touch that could renew for {}; start the agent on it",
-            h.to_name
-        )));
+    let Some((renewer, session)) = renewer(tx, h, &h.resource, h.to).await? else {
+        return Ok(Err(no_renewer(h)));
     };
-    let held = match acquire(core, tx, h, &free, h.to, renewer, session, &by).await? {
+    let held = match acquire(core, tx, &free, h.to, renewer, session, &by).await? {
         Ok(held) => held,
         Err(why) => return Ok(Err(why)),
     };
@@ -364,9 +376,21 @@ pub(super) async fn advance(
     Ok(Ok(hosts))
 }
 
+pub(super) fn no_renewer(h: &PlannedHandover) -> String {
+    format!(
+        "no agent is in touch that could renew for {}; start the agent on it",
+        h.to_name
+    )
+}
+
 /// The agent that renews for a server whose Connect is not there yet: the one that reaches the database; else its own.
-async fn renewer(tx: &mut dyn Tx, h: &PlannedHandover, server: HostId) -> Result<Option<(HostId, SessionId)>, Problem> {
-    let database = match h.resource.database_id() {
+pub(super) async fn renewer(
+    tx: &mut dyn Tx,
+    h: &PlannedHandover,
+    resource: &Resource,
+    server: HostId,
+) -> Result<Option<(HostId, SessionId)>, Problem> {
+    let database = match resource.database_id() {
         Some(id) => tx.database(id).await?.map(|d| d.host),
         None => None,
     };
@@ -384,14 +408,9 @@ async fn renewer(tx: &mut dyn Tx, h: &PlannedHandover, server: HostId) -> Result
     Ok(None)
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "a grant has that many parts, and it is made twice, here"
-)]
-async fn acquire(
+pub(super) async fn acquire(
     core: &Core,
     tx: &mut dyn Tx,
-    h: &PlannedHandover,
     free: &Lease,
     holder: HostId,
     renewer: HostId,
@@ -399,7 +418,7 @@ async fn acquire(
     by: &By,
 ) -> Result<Result<Lease, String>, Problem> {
     let grant = Grant {
-        resource: h.resource.clone(),
+        resource: free.resource.clone(),
         seen_epoch: free.epoch,
         holder,
         session,
@@ -421,6 +440,10 @@ pub(super) async fn give_back(
     m: &Migration,
     h: &PlannedHandover,
 ) -> Result<Option<Vec<HostId>>, Problem> {
+    // What was uninstalled is not given back; whoever cancels before that finds the lease where it was.
+    if h.takes.is_some() {
+        return Ok(None);
+    }
     if h.frees {
         return take_back(core, tx, m, h).await;
     }
@@ -448,8 +471,8 @@ pub(super) async fn give_back(
     let mut holder = "nobody".to_string();
     let free = tx.lease(&h.resource).await?;
     if let (HandoverWay::Host, Some(from), Some(free)) = (h.way, h.from, free)
-        && let Some((renewer, session)) = renewer(tx, h, from).await?
-        && acquire(core, tx, h, &free, from, renewer, session, &by).await?.is_ok()
+        && let Some((renewer, session)) = renewer(tx, h, &h.resource, from).await?
+        && acquire(core, tx, &free, from, renewer, session, &by).await?.is_ok()
     {
         hosts.push(renewer);
         holder.clone_from(&h.from_name);
@@ -485,10 +508,10 @@ async fn take_back(
     let by = By::new("controller")
         .migration(m.id)
         .detail(json!({"reason": format!("the migration was cancelled; {} takes its database back", h.from_name)}));
-    let Some((renewer, session)) = renewer(tx, h, from).await? else {
+    let Some((renewer, session)) = renewer(tx, h, &h.resource, from).await? else {
         return Ok(None);
     };
-    if acquire(core, tx, h, &free, from, renewer, session, &by).await?.is_err() {
+    if acquire(core, tx, &free, from, renewer, session, &by).await?.is_err() {
         return Ok(None);
     }
     let payload = json!({

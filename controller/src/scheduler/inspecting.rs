@@ -150,6 +150,8 @@ async fn known_host(tx: &mut dyn Tx, inspections: &[Inspection], id: HostId) -> 
         inventory,
         error,
         holds: tx.lease_held_by(id, LeaseKind::Database).await?,
+        agent_version: agent.as_ref().and_then(|a| a.version.clone()).unwrap_or_default(),
+        capabilities: agent.as_ref().map(|a| a.capabilities.clone()).unwrap_or_default(),
         transfer_address: agent.and_then(|a| a.transfer_address),
     })
 }

@@ -2,6 +2,7 @@
 //! a transaction of its own. Nothing is carried from one round to the next, so polling alone would do.
 
 mod handing_over;
+mod in_place;
 mod inspecting;
 mod running;
 mod unwinding;

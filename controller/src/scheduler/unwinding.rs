@@ -3,7 +3,7 @@
 
 use syncferry_shared::MigrationId;
 use syncferry_shared::outcome::Failure;
-use syncferry_shared::plan::{ProveTask, Scenario};
+use syncferry_shared::plan::{Plan, ProveTask, Scenario};
 use syncferry_shared::spec::JobKind;
 use syncferry_shared::state::{JobEvent, JobState, MigrationEvent, MigrationState};
 use syncferry_store::{Job, Tx};
@@ -11,6 +11,7 @@ use syncferry_store::{Job, Tx};
 use super::handing_over;
 use crate::commands::apply::plan_of;
 use crate::core::{Core, migration_event};
+use crate::plan::move_in_place::POINT_OF_NO_RETURN;
 use crate::problem::Problem;
 use crate::wake::HostReason;
 use crate::{lease_use, progression};
@@ -47,6 +48,18 @@ async fn keeps_backup(tx: &mut dyn Tx, scenario: Scenario, jobs: &[Job]) -> Resu
     Ok(false)
 }
 
+/// Whether Connect was uninstalled on the host that was to go on: what was restored is the only thing that is left to go on with.
+fn gave_up_old(plan: &Plan, jobs: &[Job]) -> bool {
+    let in_place = plan.request.as_ref().is_some_and(|r| r.in_place);
+    // Somebody may have uninstalled it after the cancellation: then the agent that was to start its service did not find it.
+    let found_gone = |j: &Job| {
+        let failure: Option<Failure> = j.failure.clone().and_then(|f| serde_json::from_value(f).ok());
+        j.state == JobState::Failed && failure.is_some_and(|f| f.findings.iter().any(|f| f.rule == "connect-is-gone"))
+    };
+    let seen_gone = |j: &Job| j.name == POINT_OF_NO_RETURN && j.state == JobState::Succeeded;
+    in_place && jobs.iter().any(|j| seen_gone(j) || found_gone(j))
+}
+
 /// Takes the next step of a migration that is being unwound.
 pub(super) async fn advance(core: &Core, id: MigrationId) -> Result<(), Problem> {
     let mut tx = core.store.begin("scheduler.unwind").await?;
@@ -64,11 +77,16 @@ pub(super) async fn advance(core: &Core, id: MigrationId) -> Result<(), Problem>
         return Ok(());
     }
     let plan = plan_of(&m)?;
-    let kept = keeps_backup(&mut *tx, m.scenario, &jobs).await?;
+    let gone = gave_up_old(&plan, &jobs);
+    let kept = gone || keeps_backup(&mut *tx, m.scenario, &jobs).await?;
     let mut last = None;
     // They come by stage and place, so the last one that fits is the last one that was done.
     for job in &jobs {
-        if !(kept && job.kind == JobKind::Backup) && left_something(&mut *tx, job).await? {
+        let stays = match gone {
+            true => job.kind != JobKind::Install,
+            false => kept && job.kind == JobKind::Backup,
+        };
+        if !stays && left_something(&mut *tx, job).await? {
             last = Some(job);
         }
     }
@@ -103,6 +121,8 @@ pub(super) async fn advance(core: &Core, id: MigrationId) -> Result<(), Problem>
     let seated = plan.request.as_ref().is_some_and(|r| r.scenario.seats());
     let target = plan.values.map(|v| v.target).filter(|_| seated);
     let hosts = match target {
+        // The database stays, for whoever is installed on it next.
+        Some(target) if gone => progression::leave_seat(&mut *tx, &m, target).await?,
         Some(target) => progression::give_seat_back(&mut *tx, &m, target).await?,
         None => vec![],
     };
@@ -120,7 +140,9 @@ pub(super) async fn advance(core: &Core, id: MigrationId) -> Result<(), Problem>
         id,
         "migration.cancelled",
         "controller",
-        if kept {
+        if gone {
+            serde_json::json!({"message": "Connect was uninstalled before: the restored database and the backups stay, and nobody holds the database. Install Connect anew on it: `syncferry plan replace-server`"})
+        } else if kept {
             serde_json::json!({"message": "the backup is kept: the wizard may have changed the only copy of the database"})
         } else {
             serde_json::json!({})

@@ -161,6 +161,38 @@ async fn another_try_is_made_of_what_holds_then() {
     assert_eq!(address(&w.sql.take("restore").await), "127.0.0.1:7999");
 }
 
+/// As an installation whose login a DBA makes: first his gate, then the wizard's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_may_come_to_several_gates() {
+    let w = World::new().await;
+    let (id, install) = w.at("install").await;
+    let see = async |sight, text: &str, title: &str| {
+        w.new
+            .try_report(&install.token, gate(sight, text, title))
+            .await
+            .unwrap();
+    };
+    see(v1::GateSight::Waiting, "waiting for a person", "Have the login made").await;
+    see(v1::GateSight::Proven, "the login is there", "").await;
+    assert!(w.operator.migration(&id).await.open_gates.is_empty());
+    see(v1::GateSight::Waiting, "waiting for a person", "Complete the wizard").await;
+    see(v1::GateSight::Contradicted, "ADSync uses (localdb)", "").await;
+    // As after a restart, when the step begins again.
+    see(v1::GateSight::Waiting, "waiting for a person", "Complete the wizard").await;
+    let open = w.operator.migration(&id).await.open_gates;
+    let titles: Vec<&str> = open.iter().map(|g| g.title.as_str()).collect();
+    assert_eq!(titles, ["Complete the wizard"]);
+    see(v1::GateSight::Proven, "ADSync uses SQL01", "").await;
+    w.new.succeed(&install).await;
+    let history = w.operator.history(&id).await;
+    let count = |kind: &str| history.iter().filter(|k| *k == kind).count();
+    assert_eq!(
+        (count("gate.opened"), count("gate.proven"), count("gate.cancelled")),
+        (2, 2, 0),
+        "{history:?}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gate_is_completed_by_what_is_seen_and_by_nothing_else() {
     let w = World::new().await;

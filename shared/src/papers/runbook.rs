@@ -1,6 +1,8 @@
 //! The runbook: every step of the plan so that a person could take it without Syncferry: who, where, what to type, what must come
 //! out, how long it takes, and when to stop.
 
+mod scenarios;
+
 use super::estimate::{Estimate, estimate, span};
 use super::input::PaperInput;
 use super::sql::{ident, text};
@@ -100,8 +102,7 @@ impl Book<'_> {
         let lines = self.estimate.machines.iter().chain(&self.estimate.people);
         let duration = job
             .and_then(|j| lines.into_iter().find(|l| l.what == j))
-            .map(span)
-            .unwrap_or_default();
+            .map_or_else(|| "a few minutes".to_string(), span);
         self.steps.push(RunbookStep {
             number: 0,
             title: title.to_string(),
@@ -127,6 +128,7 @@ impl Book<'_> {
             ("stop-old-server", _) => self.stop_old_server(job),
             ("verify-unused", _) => self.verify_unused(job),
             ("verify-old-server-out", _) => self.verify_old_server_out(job),
+            _ if self.of_a_scenario(job) => {}
             _ => self.other(job),
         }
     }
@@ -211,7 +213,7 @@ impl Book<'_> {
                 file.replace('\'', "''")
             ),
             "a hash; write it down.",
-            "",
+            "the file cannot be read: make the backup again.",
             None,
         );
         if values.is_none_or(|v| v.connect_on_source) {
@@ -221,7 +223,7 @@ impl Book<'_> {
                 &job.host_name,
                 "Set-ADSyncScheduler -SyncCycleEnabled $true   # or what it was".to_string(),
                 "the next cycle runs on time.",
-                "",
+                "it does not: look at Get-ADSyncScheduler before anything else.",
                 None,
             );
         }
@@ -260,17 +262,34 @@ impl Book<'_> {
                 format!("MOVE {} TO {}", text(&f.name), text(&path))
             })
             .collect();
+        // Where only a backup is there, its own list of files says it.
+        let known = self.input.plan.values.as_ref().and_then(|v| v.backup.as_ref());
+        if let Some(b) = known.filter(|_| moves.is_empty()) {
+            moves.extend(b.header.files.iter().enumerate().map(|(at, f)| {
+                let (folder, ending) = if f.kind == "L" { (&log, "ldf") } else { (&data, "mdf") };
+                let path = format!("{folder}\\{name}_{at}.{ending}");
+                format!("MOVE {} TO {}", text(&f.logical_name), text(&path))
+            }));
+        }
         if moves.is_empty() {
             moves.push("MOVE N'<logical name>' TO N'<new file>'".to_string());
         }
         moves.join(",\n  ")
     }
 
-    fn restore(&mut self, job: &PlannedJob) {
+    /// Where the copy of the backup is on the SQL host; where one was there before, that one.
+    fn copy(&self) -> String {
+        if let Some(known) = self
+            .input
+            .plan
+            .values
+            .as_ref()
+            .and_then(|v| v.backup.as_ref())
+            .filter(|b| b.here)
+        {
+            return known.path.clone();
+        }
         let file = self.file();
-        let Some(v) = self.input.plan.values.clone() else {
-            return;
-        };
         let staging = self
             .input
             .request()
@@ -278,11 +297,18 @@ impl Book<'_> {
             .map(|i| i.host.staging_dir.clone())
             .filter(|d| !d.is_empty())
             .unwrap_or_else(|| "<staging folder of the SQL host>".to_string());
-        let copy = format!(
+        format!(
             "{}\\{}",
             staging.trim_end_matches('\\'),
             file.rsplit('\\').next().unwrap_or("ADSync.bak")
-        );
+        )
+    }
+
+    fn restore(&mut self, job: &PlannedJob) {
+        let Some(v) = self.input.plan.values.clone() else {
+            return;
+        };
+        let copy = self.copy();
         self.step(
             "bring the file over, and hash it again",
             DBA,

@@ -206,6 +206,8 @@ fn plan() -> Value {
             backup_file: None,
             artifact: None,
             old_server: None,
+            in_place: false,
+            dba: false,
         }),
         stages: vec![Stage {
             name: "backup".into(),
@@ -256,6 +258,7 @@ fn plan() -> Value {
             old_service: None,
             backup: None,
             pages: vec![],
+            in_place: None,
         }),
         lease_run: None,
         handover: None,

@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
+use syncferry_controller::recovery::{self, Behind};
 use syncferry_shared::sabotage::{self, Mutant};
-use syncferry_store::{By, Store as _};
+use syncferry_store::{Store as _, Way};
 use syncferry_store_memory::Backup;
 use turmoil::Sim;
 
@@ -160,6 +161,12 @@ impl Faults {
                     let n = due.len();
                     due.insert((at.min(end), n), fault);
                 }
+            }
+            // In half of those a fence's transaction is on its way for so long that the next fence is done before it arrives.
+            if seed % 8 == 1 {
+                let held = Fault::SqlHeld(0, r.random_range(50_000..110_000), r.random_range(0..2) == 0);
+                let n = due.len();
+                due.insert((1_000, n), held);
             }
         }
         Self {
@@ -362,11 +369,15 @@ fn restored(world: &World) -> anyhow::Result<()> {
     );
     let done = runtime.block_on(async {
         let mut tx = world.store.begin("store.restored").await?;
-        tx.begin_incarnation(&syncferry_store::Highest::default(), &By::new("restore"))
-            .await?;
-        tx.commit().await
+        let behind = Behind {
+            way: Way::Restore,
+            highest: syncferry_store::Highest::default(),
+            found: vec!["the operator restored a backup".to_string()],
+        };
+        recovery::begin(&mut *tx, &behind).await?;
+        anyhow::Ok(tx.commit().await?)
     });
     world.weather.refuse.store(refuse, Ordering::SeqCst);
     world.weather.lose.store(lose, Ordering::SeqCst);
-    Ok(done?)
+    done
 }

@@ -29,6 +29,8 @@ struct Seen {
     marked: i64,
     /// By resource: epoch, row version, proven epoch.
     rows: BTreeMap<Resource, (i64, i64, i64)>,
+    /// The highest epoch that was granted, in whatever history.
+    granted: BTreeMap<Resource, i64>,
     /// To whom an epoch was granted, and in which history that stood.
     grants: BTreeMap<(Resource, i64), (String, u32)>,
     /// How attempts ended.
@@ -51,9 +53,12 @@ pub(crate) async fn run(world: Arc<World>) -> turmoil::Result {
         let restores = world.restores.load(Ordering::SeqCst);
         if seen.restores != restores {
             seen.restores = restores;
-            // A history that was put back is shorter. The tokens that it forgot are remembered in `grants` and in the epochs.
-            for row in seen.rows.values_mut() {
-                (row.1, row.2) = (0, 0);
+            // A history that was put back is shorter. The tokens that it forgot are remembered in `grants` and `granted`, and its rows
+            // must be above them; but for a store whose clock was put back as well, which knows more only when its agents were heard.
+            let above = !world.clock_far_off.load(Ordering::SeqCst);
+            for (resource, row) in &mut seen.rows {
+                let granted = seen.granted.get(resource).copied().filter(|_| above);
+                *row = (granted.unwrap_or(0), 0, 0);
             }
             seen.told.clear();
             seen.ends.clear();
@@ -182,6 +187,11 @@ async fn rows(world: &World, seen: &mut Seen) -> anyhow::Result<()> {
                     }
                     let to = format!("{:?} {:?}", change.holder, change.session);
                     let key = (lease.resource.clone(), change.epoch);
+                    let granted = seen.granted.entry(lease.resource.clone()).or_default();
+                    if change.epoch < *granted && !seen.grants.contains_key(&key) {
+                        world.violated("I4", format!("epoch {} was granted after {granted}", change.epoch));
+                    }
+                    *granted = change.epoch.max(*granted);
                     let first = seen.grants.entry(key).or_insert_with(|| (to.clone(), seen.restores));
                     if first.0 != to {
                         world.violated("I6", format!("epoch {} was granted twice", change.epoch));

@@ -41,16 +41,42 @@ fn a_hundred_seeds_hold() {
     assert!(text(&ran).contains("violations       0"));
 }
 
-/// Those that are noticed within a few seeds. The others are named in docs/RELIABILITY.md.
+/// A red seed has one future, too: its trace is what somebody reads who looks for the mistake.
+#[test]
+fn a_red_seed_replays_equally() {
+    let verdict = |seed: u32| -> serde_json::Value {
+        let ran = simulate(&["--one", &seed.to_string(), "--mutant", "release-without-stop"]);
+        serde_json::from_slice(&ran.stdout).unwrap_or_else(|_| panic!("{}", text(&ran)))
+    };
+    let is_red = |verdict: &serde_json::Value| verdict["violations"].as_array().is_some_and(|v| !v.is_empty());
+    let (seed, first) = (1..=40)
+        .map(|seed| (seed, verdict(seed)))
+        .find(|(_, verdict)| is_red(verdict))
+        .expect("none of 40 seeds notices the mutant");
+    for _ in 1..10 {
+        let again = verdict(seed);
+        assert_eq!(again["hash"], first["hash"], "seed {seed}");
+        assert_eq!(again["violations"], first["violations"], "seed {seed}");
+    }
+}
+
+/// Every mutant but `epoch-without-owner`, `kill-before-deny` and `report-without-token-check` (docs/RELIABILITY.md says
+/// why), from a seed that notices it. Where a change has other faults drawn, one of the next forty does it as well, or the
+/// first seed has to be looked up again.
 #[test]
 fn mutants_are_noticed() {
-    for mutant in [
-        "release-without-stop",
-        "end-fence-without-read-back",
-        "alias",
-        "plain-restore",
+    for (mutant, first) in [
+        ("expiry-frees", "7"),
+        ("no-kill", "85"),
+        ("no-epoch-check", "1"),
+        ("plain-restore", "10"),
+        ("alias", "12"),
+        ("shared-account", "6"),
+        ("release-without-stop", "1"),
+        ("end-fence-without-read-back", "1"),
+        ("accept-without-journal", "92"),
     ] {
-        let ran = simulate(&["--mutant", mutant, "--until-caught", "--seeds", "40"]);
+        let ran = simulate(&["--mutant", mutant, "--until-caught", "--first", first, "--seeds", "40"]);
         println!("{}", text(&ran));
         assert!(ran.status.success(), "{}", text(&ran));
     }

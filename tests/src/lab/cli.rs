@@ -10,7 +10,9 @@ use clap::{Args, Parser, Subcommand};
 
 use super::flavour::Flavour;
 use super::fleet::{self, FleetArgs};
+use super::plan_only::Planned;
 use super::processes::Supervisor;
+use super::random::{self, many::RandomArgs};
 use super::roles;
 use super::run::Lab;
 use super::scenarios::{From, Goal};
@@ -35,7 +37,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done; 1 something else failed; 2 the com
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Moves ADSync from LocalDB to full SQL Server and seats a new Connect server on it, from nothing to the report
-    MoveToFullSql(MoveArgs),
+    MoveToFullSql(MoveToFullSqlArgs),
     /// Replaces the Connect server of a database that stays where it is, in one of four flavours; then the old one comes back
     ReplaceServer(ReplaceArgs),
     /// Rehearses a recovery: a backup is restored under a scratch name on the other SQL Server, checked and dropped
@@ -54,6 +56,11 @@ enum Verb {
     /// Runs the main job for many sites at once on several controllers and one PostgreSQL, while controllers and PostgreSQL are
     /// killed and wires are cut, and says how long it took others to take over
     Fleet(FleetArgs),
+    /// Draws worlds, plans a scenario in each and holds what happens against what the plan says: without a blocker it runs to its
+    /// end, with one nothing is touched
+    Random(RandomArgs),
+    /// Builds a world, plans one scenario in it and shows what speaks against it; nothing is applied
+    Plan(PlanArgs),
     /// Works through the wizard on the new Connect server, as the person at the gate
     Wizard(Folder),
     /// Starts everything and leaves it running
@@ -85,6 +92,32 @@ struct MoveArgs {
     /// A program that keeps the new Connect server instead of the lab: a Windows under Wine (`tests/windows/run migration`)
     #[arg(long, value_name = "PROGRAM", hide = true)]
     new_server: Option<PathBuf>,
+    #[command(flatten)]
+    world: WorldOptions,
+}
+
+#[derive(Debug, Args)]
+struct MoveToFullSqlArgs {
+    #[command(flatten)]
+    run: MoveArgs,
+    /// The old server goes on: Connect is uninstalled there and installed anew on the moved database
+    #[arg(long)]
+    in_place: bool,
+    /// The agent on the SQL host may only look: a DBA runs the T-SQL that the gates show
+    #[arg(long, conflicts_with = "in_place")]
+    dba: bool,
+    /// With --in-place: and is made active again at the end
+    #[arg(long, requires = "in_place")]
+    active: bool,
+}
+
+#[derive(Debug, Args)]
+struct PlanArgs {
+    #[command(flatten)]
+    folder: Folder,
+    /// What is planned
+    #[arg(long, value_enum, default_value_t = Planned::MoveToFullSql)]
+    scenario: Planned,
     #[command(flatten)]
     world: WorldOptions,
 }
@@ -157,7 +190,16 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
 
 async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
     match verb {
-        Verb::MoveToFullSql(args) => {
+        Verb::MoveToFullSql(args) if args.in_place => {
+            let goal = Goal::InPlace { active: args.active };
+            reach(args.run, goal).await
+        }
+        Verb::MoveToFullSql(args) if args.dba => {
+            let mut run = args.run;
+            run.world.dba = true;
+            reach(run, Goal::MoveByDba).await
+        }
+        Verb::MoveToFullSql(MoveToFullSqlArgs { run: args, .. }) => {
             let world = args.world;
             let mut lab = open(&args.folder.dir, &world)?.new_server_elsewhere(args.new_server);
             let exit = tokio::select! {
@@ -190,6 +232,16 @@ async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
             lab.processes().stop_all().await;
             exit
         }
+        Verb::Plan(args) => {
+            let mut lab = open(&args.folder.dir, &args.scenario.world(args.world))?;
+            let exit = tokio::select! {
+                biased;
+                () = roles::stop_signal() => Ok(ExitCode::from(EXIT_INTERRUPTED)),
+                exit = lab.plan_only(args.scenario) => exit,
+            };
+            lab.processes().stop_all().await;
+            exit
+        }
         Verb::Drill(args) => reach(args, Goal::Drill).await,
         Verb::ProvisionStaging(args) => reach(args, Goal::ProvisionStaging).await,
         Verb::SwitchActive(args) => reach(args, Goal::SwitchActive).await,
@@ -199,6 +251,7 @@ async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
             reach(args.run, goal).await
         }
         Verb::Torture(args) => torture::run(&args).await,
+        Verb::Random(args) => random::many::run(&args).await,
         Verb::Fleet(args) => fleet::run(&args).await,
         Verb::Wizard(folder) => wizard_tool::run(&World::look(&folder.dir)?.host_dir(NEW_SERVER)).await,
         Verb::Up(args) => {

@@ -15,6 +15,7 @@ use syncferry_shared::exports::ExportList;
 use syncferry_shared::inventory::{
     ConnectFacts, ConnectParameters, HostFacts, ProductFacts, SchedulerFacts, ServiceFacts,
 };
+use syncferry_shared::sync_config::Unknown;
 use syncferry_sqlserver::storage::Drives;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -435,9 +436,19 @@ impl Host for LabHost {
             let asked = Request::CsExport {
                 connector: connector.clone(),
             };
-            let text: String = self.client.ask("csexport.exe", &asked, TIMEOUT * 5).await?;
-            let found = export_xml::read(text.as_bytes()).map_err(|e| answer("csexport.exe", &e.to_string()))?;
-            list.connectors.insert(connector, found);
+            let text: Result<String, HostError> = self.client.ask("csexport.exe", &asked, TIMEOUT * 5).await;
+            let found = text.and_then(|text| {
+                export_xml::read(text.as_bytes()).map_err(|e| answer("csexport.exe", &e.to_string()))
+            });
+            match found {
+                Ok(found) => {
+                    list.connectors.insert(connector, found);
+                }
+                Err(e) => list.unknown.push(Unknown {
+                    fact: connector,
+                    why: e.to_string(),
+                }),
+            }
         }
         Ok(list)
     }

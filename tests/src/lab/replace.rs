@@ -49,7 +49,7 @@ impl Lab {
                 println!("  going on with migration {} ({})", begun.id, begun.state);
                 operator.planned(&begun.id).await?
             }
-            None => operator.plan_replacement(&options.database, flavour).await?,
+            None => operator.plan_replacement(self.world(), flavour).await?,
         };
         if migration.state == "blocked" {
             println!("\nThe plan is refused; nothing was touched.");
@@ -102,7 +102,7 @@ impl Lab {
     }
 
     /// The old server's service needs a moment to find its database.
-    async fn until_service_runs(&self) -> anyhow::Result<()> {
+    pub(super) async fn until_service_runs(&self) -> anyhow::Result<()> {
         let host = HostClient::new(&self.world().host_dir(OLD_SERVER));
         let until = Instant::now() + PATIENCE;
         while !host.service_runs().await? {

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::host;
 use super::host_client::LabHost;
-use super::torture;
+use super::{random, torture, visitor};
 
 /// `syncferry-controller`.
 pub const CONTROLLER: &str = "__controller";
@@ -28,6 +28,10 @@ pub const HOST: &str = "__host";
 pub const POWER: &str = "__power";
 /// The agent of a machine that is kept by another program: that program takes this process over.
 pub const ELSEWHERE: &str = "__elsewhere";
+/// A program of somebody else's with a session on a database.
+pub const VISITOR: &str = "__visitor";
+/// One case of `lab random`.
+pub const CASE: &str = "__case";
 /// One run of `lab torture`.
 pub const TORTURE: &str = "__torture";
 
@@ -45,6 +49,8 @@ pub fn run(args: &[OsString]) -> Option<ExitCode> {
         ELSEWHERE => elsewhere(&rest().collect::<Vec<_>>()),
         POWER => super::power::main(&rest().collect::<Vec<_>>()),
         TORTURE => torture::role(rest().collect()),
+        VISITOR => visitor::role(rest().collect()),
+        CASE => random::role(rest().collect()),
         _ => return None,
     })
 }

@@ -80,6 +80,7 @@ impl Lab {
 
     /// Starts the machines and their SQL Servers.
     pub async fn start_stand_ins(&mut self) -> anyhow::Result<()> {
+        self.world.fill_drives(false)?;
         for (which, port) in self.world.sql_servers() {
             if which == "source" && self.world.source_is_lost() {
                 continue;
@@ -93,9 +94,24 @@ impl Lab {
             };
             self.supervisor.start(program).await?;
         }
+        self.world.fill_drives(true)?;
         super::dba::prepare(&self.world).await?;
+        self.let_visitors_in().await?;
         for host in self.living() {
             self.start_machine(host).await?;
+        }
+        Ok(())
+    }
+
+    /// Whoever else has a session on the old server's database.
+    async fn let_visitors_in(&mut self) -> anyhow::Result<()> {
+        let replaces = self.world.options().replaces.is_some();
+        if self.world.source_is_lost() {
+            return Ok(());
+        }
+        for visitor in self.world.options().around.visitors.clone() {
+            let program = super::visitor::program(&self.world, visitor, replaces);
+            self.supervisor.start(program).await?;
         }
         Ok(())
     }
@@ -258,7 +274,7 @@ impl Lab {
                 println!("  going on with migration {} ({})", begun.id, begun.state);
                 operator.planned(&begun.id).await?
             }
-            None => operator.plan().await?,
+            None => operator.plan(&self.world).await?,
         };
         if migration.state == "blocked" {
             println!("\nThe plan is refused; nothing was touched.");
@@ -327,6 +343,12 @@ impl Lab {
         AtTheGate::Played {
             host: self.new_server(),
             pause: Duration::from_millis(if read_along { 600 } else { 0 }),
+            sql: [
+                (OLD_SERVER, self.world.ports().sql_source),
+                (SQL_HOST, self.world.ports().sql_target),
+            ]
+            .map(|(host, port)| (host.to_string(), port))
+            .into(),
         }
     }
 }

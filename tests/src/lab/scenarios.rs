@@ -13,7 +13,8 @@ use syncferry_proto::v1;
 
 use super::operator::{AtTheGate, Operator, Rest};
 use super::run::{EXIT_CANCELLED, EXIT_REFUSED, EXIT_STOPPED, Lab, Phase};
-use super::world::{INSTALLER, INSTANCE, NEW_SERVER, OLD_SERVER, SERVICE_ACCOUNT, SITE, SQL_HOST};
+use super::typed::{SOMEBODYS_FILE, Scenario};
+use super::world::{INSTANCE, NEW_SERVER, OLD_SERVER, SQL_HOST};
 
 /// Which scenario is run to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,13 @@ pub(super) enum Goal {
     SwitchActive,
     /// The old server is retired.
     Decommission,
+    /// The database moves, and a DBA runs what needs rights in SQL Server.
+    MoveByDba,
+    /// The old server goes on, on the moved database; and becomes active again.
+    InPlace {
+        /// Whether it becomes active again at the end.
+        active: bool,
+    },
     /// The old SQL Server is gone.
     RestoreFromBackup(From),
 }
@@ -39,14 +47,11 @@ pub(super) enum From {
     File,
 }
 
-/// What the lab's operator says of every item.
 /// How often the new server's first cycle is looked for, and how long between.
 const FIRST_CYCLE_LOOKS: u32 = 60;
 const FIRST_CYCLE_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
+/// What the lab's operator says of every item.
 const REMARK: &str = "looked at on the new server and in the Entra admin center";
-
-/// Where somebody put the file.
-const SOMEBODYS_FILE: &str = r"D:\Backup\ADSync.bak";
 
 impl Lab {
     /// What these commands do.
@@ -61,15 +66,14 @@ impl Lab {
         let gate = self.gate(attended);
         let mut rest = Rest::Succeeded;
         let mut last = None;
-        for (scenario, words) in self.path(goal, &source) {
-            phase.next(scenario);
-            if scenario == RESTORE {
-                self.lose_the_source(goal).await?;
+        for scenario in Self::path(goal) {
+            phase.next(scenario.name());
+            match scenario {
+                Scenario::RestoreArtifact | Scenario::RestoreFile => self.lose_the_source(scenario)?,
+                Scenario::SwitchActive | Scenario::SwitchBack => self.close_the_checklist(&mut operator).await?,
+                _ => {}
             }
-            if scenario == SWITCH {
-                self.close_the_checklist(&mut operator).await?;
-            }
-            let (ended, id) = self.run_one(&mut operator, scenario, &words, &gate).await?;
+            let (ended, id) = self.run_one(&mut operator, scenario, &source, &gate).await?;
             rest = ended;
             last = Some(id);
             if rest != Rest::Succeeded {
@@ -97,78 +101,22 @@ impl Lab {
         })
     }
 
-    /// The migrations on the way, each with what the operator types.
-    fn path(&self, goal: Goal, source: &str) -> Vec<(&'static str, Vec<String>)> {
-        let words = |text: &[&str]| text.iter().map(|w| (*w).to_string()).collect::<Vec<_>>();
-        let drill = |more: &[&str]| {
-            let all = [
-                "plan",
-                DRILL,
-                "--site",
-                SITE,
-                "--source",
-                source,
-                "--target-host",
-                SQL_HOST,
-                "--target-instance",
-                INSTANCE,
-            ];
-            (DRILL, words(&[&all[..], more].concat()))
-        };
-        let provision = (
-            PROVISION,
-            words(&[
-                "plan",
-                PROVISION,
-                "--site",
-                SITE,
-                "--source",
-                source,
-                "--target-host",
-                SQL_HOST,
-                "--target-instance",
-                INSTANCE,
-                "--connect-host",
-                NEW_SERVER,
-                "--installer",
-                INSTALLER,
-                "--service-account",
-                SERVICE_ACCOUNT,
-            ]),
-        );
-        let switch = (SWITCH, words(&["plan", SWITCH, "--site", SITE, "--to", NEW_SERVER]));
-        let retire = (RETIRE, words(&["plan", RETIRE, "--site", SITE, "--server", OLD_SERVER]));
-        let restore = |from: From| {
-            let mut all = words(&[
-                "plan",
-                RESTORE,
-                "--site",
-                SITE,
-                "--source",
-                source,
-                "--target-host",
-                SQL_HOST,
-                "--target-instance",
-                INSTANCE,
-                "--connect-host",
-                NEW_SERVER,
-                "--installer",
-                INSTALLER,
-                "--service-account",
-                SERVICE_ACCOUNT,
-            ]);
-            all.extend(match from {
-                From::Artifact => words(&["--artifact", "newest"]),
-                From::File => words(&["--file", SOMEBODYS_FILE]),
-            });
-            (RESTORE, all)
-        };
+    /// The migrations on the way.
+    fn path(goal: Goal) -> Vec<Scenario> {
         match goal {
-            Goal::Drill => vec![drill(&[])],
-            Goal::ProvisionStaging => vec![provision],
-            Goal::SwitchActive => vec![provision, switch],
-            Goal::Decommission => vec![provision, switch, retire],
-            Goal::RestoreFromBackup(from) => vec![drill(&["--keep-backup"]), restore(from)],
+            Goal::Drill => vec![Scenario::Drill { keep: false }],
+            Goal::ProvisionStaging => vec![Scenario::ProvisionStaging],
+            Goal::SwitchActive => vec![Scenario::ProvisionStaging, Scenario::SwitchActive],
+            Goal::Decommission => vec![
+                Scenario::ProvisionStaging,
+                Scenario::SwitchActive,
+                Scenario::Decommission,
+            ],
+            Goal::RestoreFromBackup(From::Artifact) => vec![Scenario::Drill { keep: true }, Scenario::RestoreArtifact],
+            Goal::RestoreFromBackup(From::File) => vec![Scenario::Drill { keep: true }, Scenario::RestoreFile],
+            Goal::MoveByDba => vec![Scenario::MoveByDba],
+            Goal::InPlace { active: false } => vec![Scenario::MoveInPlace],
+            Goal::InPlace { active: true } => vec![Scenario::MoveInPlace, Scenario::SwitchBack],
         }
     }
 
@@ -176,12 +124,12 @@ impl Lab {
     async fn run_one(
         &mut self,
         operator: &mut Operator,
-        scenario: &str,
-        words: &[String],
+        scenario: Scenario,
+        source: &str,
         gate: &AtTheGate,
     ) -> anyhow::Result<(Rest, String)> {
         let all = operator.migrations().await?;
-        let of = |m: &&v1::Migration| m.scenario == scenario;
+        let of = |m: &&v1::Migration| m.scenario == scenario.name();
         if let Some(done) = all.iter().filter(of).find(|m| m.state == "succeeded") {
             println!("  done before: migration {}", done.id);
             return Ok((Rest::Succeeded, done.id.clone()));
@@ -193,6 +141,7 @@ impl Lab {
                 begun.id.clone()
             }
             None => {
+                let words = scenario.plan(self.world(), source);
                 let typed: Vec<&str> = words.iter().map(String::as_str).collect();
                 let exit = operator.type_in(&typed).await;
                 anyhow::ensure!(
@@ -225,8 +174,11 @@ impl Lab {
         let all = operator.migrations().await?;
         let switched = all
             .iter()
-            .any(|m| m.scenario == SWITCH && m.state != "blocked" && m.state != "cancelled");
-        let seated = all.iter().find(|m| m.scenario == PROVISION && m.state == "succeeded");
+            .any(|m| m.scenario == Scenario::SwitchActive.name() && m.state != "blocked" && m.state != "cancelled");
+        let seats = [Scenario::ProvisionStaging.name(), Scenario::MoveInPlace.name()];
+        let seated = all
+            .iter()
+            .find(|m| seats.contains(&m.scenario.as_str()) && m.state == "succeeded");
         let Some(seated) = seated.filter(|_| !switched) else {
             return Ok(());
         };
@@ -254,8 +206,8 @@ impl Lab {
     }
 
     /// The old server's SQL Server is gone for good; before that, somebody may have copied the backup.
-    async fn lose_the_source(&mut self, goal: Goal) -> anyhow::Result<()> {
-        if goal == Goal::RestoreFromBackup(From::File) {
+    pub(super) fn lose_the_source(&mut self, scenario: Scenario) -> anyhow::Result<()> {
+        if scenario == Scenario::RestoreFile {
             self.copy_the_backup()?;
         }
         if self.world().source_is_lost() {
@@ -284,12 +236,6 @@ impl Lab {
     }
 }
 
-const DRILL: &str = "drill";
-const PROVISION: &str = "provision-staging";
-const SWITCH: &str = "switch-active";
-const RETIRE: &str = "decommission";
-const RESTORE: &str = "restore-from-backup";
-
 fn said(goal: Goal) -> String {
     match goal {
         Goal::Drill => format!(
@@ -300,6 +246,15 @@ fn said(goal: Goal) -> String {
         }
         Goal::SwitchActive => format!("{NEW_SERVER} is active and holds the export; {OLD_SERVER} is in staging mode."),
         Goal::Decommission => format!("{NEW_SERVER} is active; {OLD_SERVER} is retired, and Connect is gone from it."),
+        Goal::MoveByDba => format!(
+            "{SQL_HOST} has the database, {NEW_SERVER} runs on it in staging mode, {OLD_SERVER} is as it was; a DBA ran what needs rights."
+        ),
+        Goal::InPlace { active: false } => format!(
+            "{SQL_HOST} has the database, {OLD_SERVER} runs on it in staging mode; nobody exports until it is switched active."
+        ),
+        Goal::InPlace { active: true } => {
+            format!("{SQL_HOST} has the database, {OLD_SERVER} runs on it and is active again.")
+        }
         Goal::RestoreFromBackup(_) => {
             format!("{NEW_SERVER} runs on the restored database in staging mode; {OLD_SERVER} is out for good.")
         }

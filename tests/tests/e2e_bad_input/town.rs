@@ -14,15 +14,13 @@ use syncferry_shared::outcome::{Failure, Outcome};
 use syncferry_shared::plan::Plan;
 use syncferry_shared::secret::Secret;
 use syncferry_tests::lab::host::effects::Effects;
-use syncferry_tests::lab::host::faults::Faults;
 use syncferry_tests::lab::host::sql::WINDOWS_PASSWORD;
 use syncferry_tests::lab::host::state::State;
 use syncferry_tests::lab::host_client::HostClient;
 use syncferry_tests::lab::operator::{AtTheGate, Operator, Rest};
 use syncferry_tests::lab::run::Lab;
-use syncferry_tests::lab::world::{
-    INSTALLER, INSTANCE, NEW_SERVER, OLD_SERVER, SERVICE_ACCOUNT, SITE, SQL_HOST, STAGING, World, WorldOptions,
-};
+use syncferry_tests::lab::typed::Scenario;
+use syncferry_tests::lab::world::{NEW_SERVER, OLD_SERVER, SQL_HOST, STAGING, World, WorldOptions};
 
 /// Nothing here may hang for ever.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -103,25 +101,9 @@ impl Town {
     }
 
     pub(crate) async fn plan_of(&mut self, source: &str) -> v1::Migration {
-        let words = [
-            "plan",
-            "move-to-full-sql",
-            "--site",
-            SITE,
-            "--source",
-            source,
-            "--target-host",
-            SQL_HOST,
-            "--target-instance",
-            INSTANCE,
-            "--connect-host",
-            NEW_SERVER,
-            "--installer",
-            INSTALLER,
-            "--service-account",
-            SERVICE_ACCOUNT,
-            "--json",
-        ];
+        let mut words = Scenario::MoveToFullSql.plan(self.world(), source);
+        words.push("--json".into());
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let (exit, said) = self.type_in(&words).await;
         assert!(matches!(exit, Exit::Ok | Exit::Refused), "{said}");
         let answer = said.lines().collect::<String>();
@@ -140,6 +122,7 @@ impl Town {
         let gate = AtTheGate::Played {
             host: HostClient::new(&self.world().host_dir(NEW_SERVER)),
             pause: Duration::ZERO,
+            sql: Default::default(),
         };
         let watching = tokio::time::timeout(PATIENCE, self.operator.watch(migration, &gate));
         watching.await.expect("the migration does not come to rest").unwrap()
@@ -195,17 +178,7 @@ impl Town {
 
     /// How big drives of a machine are from now on; the SQL Server there sees the same.
     pub(crate) fn drive(&self, host: &str, drive: &str, bytes: u64) {
-        let dir = self.world().host_dir(host);
-        let mut faults = Faults::load(&dir).unwrap();
-        faults.drive_bytes.insert(drive.to_string(), bytes);
-        faults.save(&dir).unwrap();
-        // SQL Server reads the drive's own rules.
-        let rules = dir.join("drives").join(drive.trim_end_matches(':')).join(".acl.json");
-        let mut json: serde_json::Value = std::fs::read(&rules)
-            .ok()
-            .map_or_else(|| serde_json::json!({}), |t| serde_json::from_slice(&t).unwrap());
-        json["total_bytes"] = bytes.into();
-        std::fs::write(&rules, json.to_string()).unwrap();
+        self.world().size_drive(host, drive, bytes).unwrap();
     }
 
     /// Completed statements of a SQL Server by kind.

@@ -1,6 +1,7 @@
 //! `backup`: an online, copy-only backup of the source, verified and hashed. The source stays as it is; the scheduler is held
 //! while the backup runs and put back, whatever happens.
 
+mod by_dba;
 mod file;
 mod scheduler;
 mod set;
@@ -15,9 +16,11 @@ use syncferry_shared::artifact::Counts;
 use syncferry_shared::outcome::{Level, Outcome};
 use syncferry_shared::spec::BackupTask;
 
+use self::by_dba::BackupByDba;
 use self::file::HashFile;
 use self::scheduler::{HoldScheduler, ReleaseScheduler, WaitUntilIdle};
 use self::set::{BackUp, VerifySet};
+use super::by_dba::ByDba;
 use super::common::{OURS, Server, count, minutes, same_database, service_account};
 use super::look::{Look, LooksOnly};
 use super::steps::SecureStaging;
@@ -42,7 +45,10 @@ pub(super) fn job(task: &BackupTask) -> Job {
     }
     steps.push(Box::new(LooksOnly(WaitUntilIdle(base.clone()))));
     steps.push(Box::new(LooksOnly(CountRows(base.clone()))));
-    steps.push(Box::new(BackUp(base.clone())));
+    steps.push(match task.dba {
+        true => Box::new(ByDba(BackupByDba(base.clone()))),
+        false => Box::new(BackUp(base.clone())),
+    });
     if task.hold_scheduler {
         steps.push(Box::new(ReleaseScheduler));
     }

@@ -37,6 +37,17 @@ impl BackUp {
         }
         Ok(())
     }
+    /// How it is backed up, whoever does it.
+    pub(super) fn options(&self, cx: &Cx, path: &str, description: &str) -> BackupOptions {
+        BackupOptions {
+            name: format!("syncferry {}", cx.spec.migration.short()),
+            description: description.to_string(),
+            media_name: format!("syncferry-{}", cx.spec.migration.short()),
+            media_description: format!("syncferry-agent {}", env!("CARGO_PKG_VERSION")),
+            compression: self.0.task.compression,
+            ..BackupOptions::new(self.0.database(), path)
+        }
+    }
     /// The set in the file that an earlier try began, if it is complete and ours.
     async fn complete(&self, cx: &Cx, path: &str, description: &str) -> Result<bool, StepError> {
         let mut server = self.0.server(cx).await?;
@@ -88,14 +99,7 @@ impl Step for BackUp {
         let mut server = self.0.server(cx).await?;
         same_database(cx, &mut server, &self.0.task.database).await?;
         let lock = lock(cx, &mut server, self.0.database()).await?;
-        let options = BackupOptions {
-            name: format!("syncferry {}", cx.spec.migration.short()),
-            description: description.clone(),
-            media_name: format!("syncferry-{}", cx.spec.migration.short()),
-            media_description: format!("syncferry-agent {}", env!("CARGO_PKG_VERSION")),
-            compression: self.0.task.compression,
-            ..BackupOptions::new(self.0.database(), &path)
-        };
+        let options = self.options(cx, &path, &description);
         let (sink, cancel) = (cx.progress_sink(), cx.cancel_token());
         let expected = self.0.task.expected_bytes;
         let mut progress = |p| sink.set(as_bytes(p, expected));

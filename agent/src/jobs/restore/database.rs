@@ -15,7 +15,7 @@ use crate::sql::ops::{self, AfterRestore, Dropped, restore::FileMove, restore::R
 pub(super) struct Restore(pub(super) Base);
 
 impl Restore {
-    fn moves(cx: &Cx) -> Vec<FileMove> {
+    pub(super) fn moves(cx: &Cx) -> Vec<FileMove> {
         let listed = cx
             .intent()
             .and_then(|i| i.get("moves")?.as_array().cloned())

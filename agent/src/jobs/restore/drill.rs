@@ -10,10 +10,12 @@ use syncferry_shared::Millis;
 use syncferry_shared::outcome::{Drilled, Level, Outcome};
 use syncferry_shared::spec::DrillTask;
 
+use super::by_dba::{DropByDba, ReadableByDba, RestoreByDba};
 use super::copy::{AcceptSet, DeleteCopy};
 use super::database::{CheckDatabase, Restore};
 use super::test_restore::DropTest;
 use super::{Base, Compare, bring};
+use crate::jobs::by_dba::ByDba;
 use crate::jobs::common::minutes;
 use crate::jobs::look::{Look, LooksOnly};
 use crate::runner::{Cx, Job, Step, StepError};
@@ -29,13 +31,28 @@ pub(crate) fn job(task: &DrillTask) -> Job {
     steps.extend(bring(&base));
     steps.push(Box::new(LooksOnly(AcceptSet(base.clone()))));
     steps.push(Box::new(LooksOnly(Clock::<1>)));
-    steps.push(Box::new(Restore(base.clone())));
-    steps.push(Box::new(LooksOnly(Clock::<2>)));
-    steps.push(Box::new(LooksOnly(CheckDatabase(base.clone()))));
+    match base.task.dba {
+        // What a DBA does is not told apart: restore and check are one.
+        true => {
+            steps.push(Box::new(ByDba(RestoreByDba(base.clone()))));
+            steps.push(Box::new(LooksOnly(Clock::<2>)));
+        }
+        false => {
+            steps.push(Box::new(Restore(base.clone())));
+            steps.push(Box::new(LooksOnly(Clock::<2>)));
+            steps.push(Box::new(LooksOnly(CheckDatabase(base.clone()))));
+        }
+    }
     steps.push(Box::new(LooksOnly(Clock::<3>)));
+    if base.task.dba {
+        steps.push(Box::new(ByDba(ReadableByDba(base.clone()))));
+    }
     steps.push(Box::new(LooksOnly(Compare(base.clone()))));
     steps.push(Box::new(LooksOnly(Report(base.clone(), task))));
-    steps.push(Box::new(DropTest(base.clone())));
+    steps.push(match base.task.dba {
+        true => Box::new(ByDba(DropByDba(base.clone()))),
+        false => Box::new(DropTest(base.clone())),
+    });
     if base.here.is_none() {
         steps.push(Box::new(DeleteCopy(base)));
     }

@@ -1,6 +1,7 @@
 //! `restore`: brings the backup over, proves that it is the one, restores it under a temporary name with files of its own,
 //! checks it, compares it with the source and renames it. Nothing is ever restored over.
 
+mod by_dba;
 mod copy;
 mod database;
 mod drill;
@@ -19,9 +20,11 @@ use syncferry_shared::Finding;
 use syncferry_shared::outcome::{Level, Outcome};
 use syncferry_shared::spec::RestoreTask;
 
+use self::by_dba::{PrepareByDba, RenameByDba, RestoreByDba};
 use self::copy::{AcceptSet, DeleteCopy, Fetch, HashHere};
 use self::database::{CheckDatabase, Prepare, Restore};
 use self::name::{Identify, Rename};
+use super::by_dba::ByDba;
 use super::common::{OURS, Server, count, differences, minutes, service_account, staging};
 use super::look::{Look, LooksOnly};
 use super::steps::{SecureStaging, differs};
@@ -36,19 +39,58 @@ pub(super) fn job(task: &RestoreTask) -> Job {
         here: task.here.clone(),
     };
     let mut steps = bring(&base);
-    steps.extend::<Vec<Box<dyn Step>>>(vec![
-        Box::new(LooksOnly(AcceptSet(base.clone()))),
-        Box::new(Restore(base.clone())),
-        Box::new(LooksOnly(CheckDatabase(base.clone()))),
-        Box::new(Prepare(base.clone())),
-        Box::new(LooksOnly(Compare(base.clone()))),
-        Box::new(Rename(base.clone())),
-        Box::new(LooksOnly(Identify(base.clone()))),
-    ]);
-    if task.here.is_none() {
+    steps.push(Box::new(LooksOnly(AcceptSet(base.clone()))));
+    steps.extend(restored(&base));
+    steps.extend::<Vec<Box<dyn Step>>>(match task.dba {
+        true => vec![
+            Box::new(ByDba(PrepareByDba(base.clone()))),
+            Box::new(LooksOnly(Compare(base.clone()))),
+            Box::new(ByDba(RenameByDba(base.clone()))),
+        ],
+        false => vec![
+            Box::new(Prepare(base.clone())),
+            Box::new(LooksOnly(Compare(base.clone()))),
+            Box::new(Rename(base.clone())),
+        ],
+    });
+    steps.push(Box::new(LooksOnly(Identify(base.clone()))));
+    if task.here.is_none() && !task.keep_copy {
         steps.push(Box::new(DeleteCopy(base)));
     }
     Job::new(steps, finish)
+}
+
+/// The way back, looked at once more before the original is given up: the kept copy of the backup, hash by hash, and what was
+/// restored from it. Only looks.
+pub(super) fn way_back_job(task: &RestoreTask) -> Job {
+    let base = Base {
+        task: Arc::new(task.clone()),
+        here: task.here.clone(),
+    };
+    let mut steps: Vec<Box<dyn Step>> = vec![
+        Box::new(LooksOnly(LookAtTarget(base.clone()))),
+        Box::new(LooksOnly(StandsThere(base.clone()))),
+        Box::new(LooksOnly(HashHere(base.clone()))),
+        Box::new(LooksOnly(AcceptSet(base.clone()))),
+    ];
+    // CHECKDB is a DBA's where restores are; it was seen after the restore, and the hash says that the file is the same.
+    if !task.dba {
+        steps.push(Box::new(LooksOnly(CheckDatabase(base.clone()))));
+    }
+    steps.push(Box::new(LooksOnly(Compare(base.clone()))));
+    steps.push(Box::new(LooksOnly(Identify(base))));
+    Job::new(steps, |_| Outcome::default())
+}
+
+/// The database under its temporary name, checked: by the agent, or by a DBA.
+fn restored(base: &Base) -> Vec<Box<dyn Step>> {
+    match base.task.dba {
+        true => vec![Box::new(ByDba(RestoreByDba(base.clone())))],
+        false => vec![
+            Box::new(Restore(base.clone())),
+            Box::new(LooksOnly(CheckDatabase(base.clone()))),
+        ],
+    }
 }
 
 /// The target, and the backup on it: fetched, or, where it is there already, hashed.
@@ -75,6 +117,9 @@ fn finish(cx: &Cx) -> Outcome {
         counts: serde_json::from_value(of("compare")).ok(),
         ..Outcome::default()
     };
+    if let Some(kept) = cx.evidence("fetch").and_then(|e| e["path"].as_str()) {
+        outcome.saw("copy of the backup on this host", kept);
+    }
     let uncounted = cx.findings.iter().any(|f| f.rule == "nothing-to-compare-with");
     for level in [Level::L1, Level::L2, Level::L3, Level::L4] {
         // What was never counted cannot be equal to it.
@@ -246,6 +291,35 @@ impl Look for LookAtTarget {
             "log_path": log_path,
             "renamed": renamed,
         }))
+    }
+}
+
+/// Whether the database stands under its final name, as this migration restored it.
+struct StandsThere(Base);
+
+#[async_trait]
+impl Look for StandsThere {
+    const NAME: &'static str = "see-it-restored";
+
+    fn budget(&self) -> Duration {
+        minutes(1)
+    }
+    async fn look(&self, cx: &mut Cx) -> Result<Value, StepError> {
+        if self.0.is_renamed(cx) {
+            return Ok(json!({"restored": self.0.task.final_name}));
+        }
+        let name = &self.0.task.final_name;
+        Err(Finding::blocker(
+            "way-back-is-gone",
+            format!("{name} is not what this migration restored any more"),
+        )
+        .saw(
+            format!("{name} on {}", self.0.task.server_name),
+            "not there, or not with this migration's files",
+        )
+        .source(OURS)
+        .next("Nothing was uninstalled. Find out who dropped or moved it; cancel the migration and plan again.")
+        .into())
     }
 }
 

@@ -14,9 +14,11 @@ use syncferry_shared::inventory::InstanceFacts;
 use syncferry_shared::outcome::{Level, Outcome};
 use syncferry_shared::spec::TestRestoreTask;
 
-use super::Base;
+use super::by_dba::{DropByDba, ReadableByDba};
 use super::copy::AcceptSet;
-use super::database::{CheckDatabase, Restore};
+use super::database::Restore;
+use super::{Base, restored};
+use crate::jobs::by_dba::ByDba;
 use crate::jobs::common::{OURS, Server, count, differences, minutes, same_database, service_account, staging};
 use crate::jobs::look::{Look, LooksOnly};
 use crate::jobs::steps::differs;
@@ -38,10 +40,15 @@ pub(crate) fn job(task: &TestRestoreTask) -> Job {
         steps.push(Box::new(LetIn));
     }
     steps.push(Box::new(LooksOnly(AcceptSet(base.clone()))));
-    steps.push(Box::new(Restore(base.clone())));
-    steps.push(Box::new(LooksOnly(CheckDatabase(base.clone()))));
+    steps.extend(restored(&base));
+    if base.task.dba {
+        steps.push(Box::new(ByDba(ReadableByDba(base.clone()))));
+    }
     steps.push(Box::new(LooksOnly(Compare(test))));
-    steps.push(Box::new(DropTest(base)));
+    steps.push(match base.task.dba {
+        true => Box::new(ByDba(DropByDba(base))),
+        false => Box::new(DropTest(base)),
+    });
     Job::new(steps, finish)
 }
 

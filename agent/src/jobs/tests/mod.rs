@@ -2,11 +2,13 @@
 //! that stopped, that the next try goes on when the cause is mended; and the fence through the runner and its journal.
 
 mod backup;
+mod by_dba;
 mod clocks;
 mod failover;
 mod fence;
 mod identity;
 mod install;
+mod list_exports;
 mod marks;
 mod restore;
 mod site;

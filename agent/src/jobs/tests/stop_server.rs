@@ -14,6 +14,7 @@ fn stop() -> Task {
         idle_timeout_s: 60,
         before: None,
         sql_is_gone: false,
+        then_uninstalled: false,
     })
 }
 

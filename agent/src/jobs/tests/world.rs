@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use syncferry_proto::transport::private_file;
 use syncferry_shared::artifact::{Counts, Manifest};
+use syncferry_shared::card::Card;
 use syncferry_shared::inventory::{
     ConnectFacts, ConnectParameters, DatabaseAddress, DatabaseFacts, HostFacts, ProductFacts, SchedulerFacts,
     ServiceFacts,
@@ -31,8 +32,8 @@ use uuid::Uuid;
 use crate::clocks::SystemClocks;
 use crate::host::{Host, HostError, MsiExit, WizardSight};
 use crate::instances::Instances;
-use crate::journal::{AttemptKey, End, Journal, Mode, Record};
-use crate::runner::tests::world::{Boss, PACE};
+use crate::journal::{AttemptKey, End, Journal, Mode, Record, Report, Sight};
+use crate::runner::tests::world::{Boss, PACE, until};
 use crate::runner::{self, Controls, Deps, Ended, Env, LeaseBook};
 use crate::sql::{Role, SqlSession, ops};
 use crate::transfer::Artifacts;
@@ -42,6 +43,8 @@ pub(super) const STAGING: &str = r"D:\Staging";
 /// The folder for the restored database.
 const DATA: &str = r"E:\Data";
 const PASSWORD: &str = "Passw0rd!ä";
+/// The account that Connect will run as.
+const ACCOUNT: &str = r"CONTOSO\gmsa-sync02$";
 const MIGRATION: MigrationId = MigrationId(Uuid::from_u128(0x0a1b_2c3d));
 const ARTIFACT: ArtifactId = ArtifactId(Uuid::from_u128(0xa7));
 
@@ -175,6 +178,15 @@ impl Host for Machine {
     }
 }
 
+/// What a gate said.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    /// Sight and observation, for a test that fails.
+    pub(super) said: String,
+    pub(super) title: Option<String>,
+    pub(super) cards: Vec<Card>,
+}
+
 /// A running stand-in.
 pub(super) struct Server {
     name: &'static str,
@@ -191,8 +203,12 @@ impl Drop for Server {
 
 impl Server {
     async fn start(name: &'static str, spec: InstanceSpec, root: &Path) -> Self {
+        Self::start_for(name, spec.login("agent", PASSWORD, &["sysadmin"], &[]), root).await
+    }
+
+    /// With the agent's login as the specification has it.
+    async fn start_for(name: &'static str, mut spec: InstanceSpec, root: &Path) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut spec = spec.login("agent", PASSWORD, &["sysadmin"], &[]);
         for drive in ["D", "E"] {
             spec = spec.drive(&format!("{drive}:"), &root.join(drive), None);
         }
@@ -246,8 +262,17 @@ impl Site {
         Self::with(name, |_| {}).await
     }
 
+    /// The same, with an agent that may only look on the target, and a DBA who may do everything there.
+    pub(super) async fn with_a_dba(name: &str) -> Self {
+        Self::made(name, |_| {}, true).await
+    }
+
     /// The same, with a database that was changed.
     pub(super) async fn with(name: &str, change: impl FnOnce(&mut AdSync)) -> Self {
+        Self::made(name, change, false).await
+    }
+
+    async fn made(name: &str, change: impl FnOnce(&mut AdSync), dba: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         for folder in ["D/Staging", "E/Data", "journal"] {
             std::fs::create_dir_all(dir.path().join(folder)).unwrap();
@@ -261,7 +286,17 @@ impl Site {
         change(&mut sample);
         let source = InstanceSpec::localdb_2019("SYNC01", now).database(adsync(&sample));
         let source = Server::start("localdb", source, dir.path()).await;
-        let target = Server::start("default", InstanceSpec::standard_2022("SQL01", None, now), dir.path()).await;
+        let target = InstanceSpec::standard_2022("SQL01", None, now);
+        let target = if dba {
+            let looks = ["VIEW SERVER STATE", "VIEW ANY DEFINITION", "CONNECT ANY DATABASE"];
+            let target = target
+                .login("agent", PASSWORD, &[], &looks)
+                .login("dba", PASSWORD, &["sysadmin"], &[])
+                .windows_login(ACCOUNT, &[]);
+            Server::start_for("default", target, dir.path()).await
+        } else {
+            Server::start("default", target, dir.path()).await
+        };
         let (journal, _) = Journal::open(&dir.path().join("journal")).unwrap();
         Self {
             machine: Arc::new(Machine {
@@ -290,6 +325,106 @@ impl Site {
     /// Where this process finds a file.
     pub(super) fn path(&self, path: &str) -> PathBuf {
         self.machine.local_path(path)
+    }
+
+    /// Runs T-SQL on the target as the DBA, batch by batch.
+    pub(super) async fn dba(&self, sql: &str) {
+        let all = instances_of(self.dir.path(), &[&self.target], "dba");
+        let instance = all.get(self.target.name).unwrap().sql.clone();
+        let mut session = SqlSession::connect(&instance, Role::Work).await.unwrap();
+        for batch in sql.split("\nGO\n") {
+            let statement = crate::sql::Statement {
+                name: "dba",
+                sql: batch.to_string(),
+            };
+            session
+                .query(&statement)
+                .await
+                .unwrap_or_else(|e| panic!("{batch}: {e}"));
+        }
+        session.close().await;
+    }
+
+    /// Runs T-SQL on the source, where the agent's own login may do everything.
+    pub(super) async fn agent_on_source(&self, sql: &str) {
+        let instance = self.sql.get(self.source.name).unwrap().sql.clone();
+        let mut session = SqlSession::connect(&instance, Role::Work).await.unwrap();
+        for batch in sql.split("\nGO\n") {
+            let statement = crate::sql::Statement {
+                name: "dba",
+                sql: batch.to_string(),
+            };
+            session
+                .query(&statement)
+                .await
+                .unwrap_or_else(|e| panic!("{batch}: {e}"));
+        }
+        session.close().await;
+    }
+
+    /// What gates said, in order.
+    pub(super) fn gates(&self) -> Vec<Told> {
+        self.journal.read(|l| {
+            let reports = l.attempts.values().flat_map(|a| a.unacked.values());
+            let told = reports.filter_map(|r| match r {
+                Report::Gate {
+                    sight,
+                    observation,
+                    title,
+                    cards,
+                } => Some(Told {
+                    said: format!("{sight:?}: {observation}"),
+                    title: title.clone(),
+                    cards: cards.clone(),
+                }),
+                _ => None,
+            });
+            told.collect()
+        })
+    }
+
+    /// Waits until a gate says something.
+    pub(super) async fn until_told(&self, sight: Sight, text: &str) {
+        let says = |r: &Report| matches!(r, Report::Gate { sight: s, observation, .. } if *s == sight && observation.contains(text));
+        let until = until(&self.journal, |l| {
+            l.attempts.values().flat_map(|a| a.unacked.values()).any(says)
+        });
+        let told = tokio::time::timeout(std::time::Duration::from_secs(60), until).await;
+        let said: Vec<String> = self.gates().into_iter().map(|t| t.said).collect();
+        assert!(told.is_ok(), "'{text}' was not said: {:#?}", said);
+    }
+
+    /// The next attempt at a job, with somebody who does what its gates ask: they get title and T-SQL of each.
+    pub(super) async fn run_with(&self, task: Task, mut at_gate: impl AsyncFnMut(&str, &str)) -> End {
+        let before = self.gates().iter().filter(|t| t.title.is_some()).count();
+        let ended = CancellationToken::new();
+        let running = async {
+            let end = self.run(task).await;
+            ended.cancel();
+            end
+        };
+        let person = async {
+            let mut seen = before;
+            loop {
+                let opened = || {
+                    let all = self.gates().into_iter().filter(|t| t.title.is_some());
+                    all.collect::<Vec<Told>>()
+                };
+                tokio::select! {
+                    () = ended.cancelled() => return,
+                    () = until(&self.journal, |l| {
+                        let reports = l.attempts.values().flat_map(|a| a.unacked.values());
+                        reports.filter(|r| matches!(r, Report::Gate { title: Some(_), .. })).count() > seen
+                    }) => {}
+                }
+                let gate = opened().swap_remove(seen);
+                seen += 1;
+                let fields = gate.cards.iter().flat_map(|c| &c.fields);
+                let sql = fields.filter(|f| f.label == "T-SQL").map(|f| f.value.clone()).next();
+                at_gate(gate.title.as_deref().unwrap(), &sql.unwrap()).await;
+            }
+        };
+        tokio::join!(running, person).0
     }
 
     /// The next attempt at a job, to its end.
@@ -404,6 +539,7 @@ impl Site {
             scheduler_enabled: Some(true),
             idle_timeout_s: 60,
             expected_bytes: 1 << 30,
+            dba: false,
         })
     }
 
@@ -440,7 +576,7 @@ impl Site {
         format!(r"{STAGING}\{}\{}.bak", MIGRATION.short(), ARTIFACT.short())
     }
 
-    async fn restore_task(&self, manifest: &Manifest) -> RestoreTask {
+    pub(super) async fn restore_task(&self, manifest: &Manifest) -> RestoreTask {
         RestoreTask {
             artifact: ARTIFACT,
             size: manifest.size,
@@ -457,16 +593,22 @@ impl Site {
             data_dir: Some(DATA.into()),
             log_dir: Some(DATA.into()),
             // No domain here knows it: what a DBA has to do is a finding.
-            service_account: Some(r"CONTOSO\gmsa-sync02$".into()),
+            service_account: Some(ACCOUNT.into()),
             here: None,
             uncounted: false,
             without_checksums: false,
+            keep_copy: false,
+            dba: false,
             counts: self.source_identity().await.1,
         }
     }
 }
 
 fn instances(dir: &Path, servers: &[&Server]) -> Instances {
+    instances_of(dir, servers, "agent")
+}
+
+fn instances_of(dir: &Path, servers: &[&Server], user: &str) -> Instances {
     let password = dir.join("sql.password");
     private_file::write(&password, PASSWORD).unwrap();
     let text: String = servers
@@ -474,7 +616,7 @@ fn instances(dir: &Path, servers: &[&Server]) -> Instances {
         .map(|s| {
             format!(
                 "[[sql]]\nname = \"{}\"\nendpoint = \"tcp:127.0.0.1,{}\"\ntrust_server_certificate = true\n\
-                 login = {{ user = \"agent\", password_file = {:?} }}\n",
+                 login = {{ user = \"{user}\", password_file = {:?} }}\n",
                 s.name,
                 s.port,
                 password.to_str().unwrap()

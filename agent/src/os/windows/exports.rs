@@ -21,6 +21,8 @@ const LIMIT: Duration = Duration::from_secs(15 * 60);
 const LARGEST: u64 = 512 << 20;
 /// CREATE_NO_WINDOW.
 const NO_WINDOW: u32 = 0x0800_0000;
+/// What folders of ours begin with.
+const PREFIX: &str = "syncferry-exports-";
 
 /// A folder of ours that is gone with this.
 struct Folder(PathBuf);
@@ -40,7 +42,8 @@ pub(super) async fn list(connectors: &[String]) -> Result<ExportList, HostError>
         reason: "it has no Location".to_string(),
     })?;
     let program = Path::new(&location).join(r"Bin\csexport.exe");
-    let folder = std::env::temp_dir().join(format!("syncferry-exports-{:032x}", rand::random::<u128>()));
+    forget_former();
+    let folder = std::env::temp_dir().join(format!("{PREFIX}{:032x}", rand::random::<u128>()));
     std::fs::create_dir(&folder).map_err(refused(format!("making {}", folder.display())))?;
     let folder = Folder(folder);
     folders::make_private(&folder.0, &[])?;
@@ -57,6 +60,14 @@ pub(super) async fn list(connectors: &[String]) -> Result<ExportList, HostError>
         }
     }
     Ok(list)
+}
+
+/// An agent that was ended in the middle left its folder. There is one list at a time: all of them are old.
+fn forget_former() {
+    let entries = std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
+    for entry in entries.filter(|e| e.file_name().to_string_lossy().starts_with(PREFIX)) {
+        drop(Folder(entry.path()));
+    }
 }
 
 async fn one(

@@ -41,6 +41,8 @@ const KEY_PARAMETERS: &str = r"SYSTEM\CurrentControlSet\Services\ADSync\Paramete
 const KEY_COEXISTENCE: &str = r"SOFTWARE\Microsoft\MSOLCoExistence";
 /// How long a query may take: loading the ADSync module alone takes seconds.
 const QUERY_LIMIT: Duration = Duration::from_secs(120);
+/// How long a directory may take: everything else that a plan asks of this host waits for it.
+const DIRECTORY_LIMIT: Duration = Duration::from_secs(30);
 
 /// Windows' own words for an error of a call.
 fn refused(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> HostError {
@@ -192,7 +194,7 @@ impl Host for Native {
         let spns: Vec<String> = request.spns.iter().filter(plain).cloned().collect();
         let (name, spns) = (account::quoted(&request.account), account::quoted(&spns.join("\n")));
         let values = [("ACCOUNT", name.as_str()), ("SPNS", spns.as_str())];
-        let answer = powershell::run(script::SERVICE_ACCOUNT, &values, QUERY_LIMIT).await?;
+        let answer = powershell::run(script::SERVICE_ACCOUNT, &values, DIRECTORY_LIMIT).await?;
         Ok(account::read(request, &machine.computer_name, &answer))
     }
 

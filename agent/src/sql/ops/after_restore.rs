@@ -49,6 +49,70 @@ pub async fn after_restore(work: &mut SqlSession, task: &AfterRestore) -> Result
     Ok(findings)
 }
 
+/// The name of `sa`, whatever it was renamed to.
+pub async fn sa(work: &mut SqlSession) -> Result<String, SqlError> {
+    let found = rows(work.query(&statements::sa_name()).await?);
+    Ok(found
+        .first()
+        .and_then(|r| r.text("name"))
+        .unwrap_or_else(|| "sa".to_string()))
+}
+
+/// How ready a restored database is, where a DBA makes it so.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Readiness {
+    /// Its owner.
+    pub owner: String,
+    /// What is not done yet.
+    pub missing: Vec<String>,
+    /// What was done otherwise.
+    pub wrong: Vec<String>,
+}
+
+/// Looks, and changes nothing.
+pub async fn readiness(work: &mut SqlSession, database: &str, account: Option<&str>) -> Result<Readiness, SqlError> {
+    let sa = sa(work).await?;
+    let row = state(work, database).await?;
+    let mut found = Readiness {
+        owner: row.text("owner_name").unwrap_or_else(|| "unknown".to_string()),
+        ..Readiness::default()
+    };
+    if row.flag("is_read_only") == Some(true) {
+        found.missing.push(format!("{database} is read-only"));
+    }
+    if row.text("user_access_desc").as_deref() != Some("MULTI_USER") {
+        found.missing.push(format!(
+            "{database} is {}, not MULTI_USER",
+            row.text("user_access_desc").unwrap_or_else(|| "closed".to_string())
+        ));
+    }
+    let mut let_in = account.is_none();
+    if let Some(account) = account {
+        let login = rows(work.query(&statements::login(account)).await?);
+        match login.first().map(|l| l.flag("is_disabled")) {
+            None => found.missing.push(format!("{account} has no login")),
+            Some(Some(true)) => found.wrong.push(format!("the login of {account} is disabled")),
+            Some(_) => match user_of(work, database, account).await? {
+                None => found.missing.push(format!("{account} has no user in {database}")),
+                Some(u) if !u.is_owner => found.missing.push(format!("{} is not in db_owner", u.name)),
+                Some(u) if u.name == "dbo" => found
+                    .wrong
+                    .push(format!("{account} owns {database}; the owner has to be {sa}")),
+                Some(_) => let_in = true,
+            },
+        }
+    }
+    if found.owner != sa {
+        // The restoring login is the owner at first. When all else is done, it was forgotten, or somebody chose another one.
+        let text = format!("the owner of {database} is {}, not {sa}", found.owner);
+        match let_in && found.missing.is_empty() {
+            true => found.wrong.push(text),
+            false => found.missing.push(text),
+        }
+    }
+    Ok(found)
+}
+
 async fn state(work: &mut SqlSession, database: &str) -> Result<Row, SqlError> {
     super::one_row(work, &statements::owner_name(database)).await
 }

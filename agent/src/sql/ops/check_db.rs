@@ -8,10 +8,16 @@ use super::watch::{Watch, run_watched};
 use crate::sql::errors::SqlError;
 use crate::sql::rows::Row;
 use crate::sql::session::SqlSession;
-use crate::sql::statements::after_restore as statements;
+use crate::sql::statements::{after_restore as statements, database as database_statements};
 
 /// How many rows of a damaged database are worth showing.
 const SHOWN: usize = 20;
+
+/// Whether somebody checked a restored database since it was restored, and found no errors; `None` where that is not told.
+pub async fn checked_since_restore(session: &mut SqlSession, database: &str) -> Result<Option<bool>, SqlError> {
+    let row = super::one_row(session, &database_statements::checked(database)).await?;
+    Ok(row.flag("checked").or_else(|| row.int("checked").map(|n| n != 0)))
+}
 
 /// Checks a database, with progress. An empty list means clean.
 pub async fn check_db(

@@ -64,6 +64,15 @@ fn read(row: &Row, instance: &InstanceFacts, name: &str) -> DatabaseFacts {
     }
 }
 
+/// Where the files of a database are, by their logical names.
+pub async fn file_paths(session: &mut SqlSession, name: &str) -> Result<Vec<(String, String)>, SqlError> {
+    Ok(files(session, name)
+        .await?
+        .into_iter()
+        .map(|f| (f.name, f.path))
+        .collect())
+}
+
 async fn files(session: &mut SqlSession, name: &str) -> Result<Vec<FileFacts>, SqlError> {
     let found = rows(session.query(&database::files(name)).await?);
     let files = found.iter().filter_map(|row| {

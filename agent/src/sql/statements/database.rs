@@ -37,6 +37,21 @@ ORDER BY file_id;",
     )
 }
 
+/// Whether DBCC CHECKDB ended without errors since the database came into being here; NULL where the version does not tell. The
+/// time travels with a backup, so one from before says nothing of the copy.
+pub fn checked(name: &str) -> Statement {
+    Statement::new(
+        "database-checked",
+        format!(
+            "DECLARE @db sysname = {};
+SELECT CASE WHEN DATABASEPROPERTYEX(d.name, 'LastGoodCheckDbTime') IS NULL THEN NULL
+ WHEN CAST(DATABASEPROPERTYEX(d.name, 'LastGoodCheckDbTime') AS datetime) >= d.create_date THEN 1 ELSE 0 END AS checked
+FROM sys.databases d WHERE d.name = @db;",
+            text(name)
+        ),
+    )
+}
+
 /// Bytes in use per data file; runs in the database.
 pub fn used_bytes() -> Statement {
     Statement::new(
@@ -68,6 +83,7 @@ pub(super) fn samples() -> Vec<Statement> {
     vec![
         facts(AWKWARD),
         files(AWKWARD),
+        checked(AWKWARD),
         used_bytes(),
         sku_features(),
         principals(),

@@ -26,6 +26,9 @@ const POLL: Duration = Duration::from_millis(400);
 pub(crate) struct Args {
     #[command(flatten)]
     papers: Papers,
+    /// A DBA runs what needs rights in SQL Server: each such step waits at a gate with the exact T-SQL, and the agent only looks
+    #[arg(long, global = true)]
+    dba: bool,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -60,6 +63,8 @@ Example:
     --target-host SQL01 --target-instance default \\
     --connect-host SYNC02 --installer 'C:\\Install\\AzureADConnect.msi' \\
     --service-account 'CONTOSO\\svc-adsync$'
+  syncferry plan move-to-full-sql … --in-place      (no --connect-host: the server that uses the database goes on, on the
+                                                     moved one; Connect is uninstalled there first)
 
 Exit code 0 when the plan can be applied, 3 when something blocks it.")]
 pub(crate) struct MoveToFullSql {
@@ -79,8 +84,18 @@ pub(crate) struct MoveToFullSql {
     #[arg(long, value_name = "NAME")]
     target_database: Option<String>,
     /// The new Connect server, by name or id
-    #[arg(long, value_name = "HOST")]
-    connect_host: String,
+    #[arg(
+        long,
+        value_name = "HOST",
+        required_unless_present = "in_place",
+        conflicts_with = "in_place"
+    )]
+    connect_host: Option<String>,
+    /// The server that uses the database goes on: Connect is uninstalled there, after the restore was verified on the SQL host,
+    /// and installed anew on the moved database. There is no way back after the uninstallation, and nothing is synchronized
+    /// until staging mode is left
+    #[arg(long)]
+    in_place: bool,
     /// Where the installer is on the new Connect server
     #[arg(long, value_name = "PATH")]
     installer: String,
@@ -110,7 +125,8 @@ impl MoveToFullSql {
             target_host: self.target_host,
             target_instance: self.target_instance,
             target_database: self.target_database.unwrap_or_default(),
-            connect_host: self.connect_host,
+            connect_host: self.connect_host.unwrap_or_default(),
+            in_place: self.in_place,
             installer: self.installer,
             service_account: self.service_account.unwrap_or_default(),
             data_dir: self.data_dir.unwrap_or_default(),
@@ -124,10 +140,10 @@ impl MoveToFullSql {
 pub(crate) async fn run_with(args: Args, cx: &mut Context<'_, '_>) -> Result<Exit, CliError> {
     args.papers.check()?;
     cx.papers = args.papers;
-    run(args.verb, cx).await
+    run(args.verb, args.dba, cx).await
 }
 
-async fn run(verb: Verb, cx: &mut Context<'_, '_>) -> Result<Exit, CliError> {
+async fn run(verb: Verb, dba: bool, cx: &mut Context<'_, '_>) -> Result<Exit, CliError> {
     let session = cx.session()?;
     let (timeout, request) = match verb {
         Verb::MoveToFullSql(args) => (args.timeout, args.request()),
@@ -150,6 +166,7 @@ async fn run(verb: Verb, cx: &mut Context<'_, '_>) -> Result<Exit, CliError> {
             return Ok(Exit::Ok);
         }
     };
+    let request = CreatePlanRequest { dba, ..request };
     make(&session, request, Duration::from_secs(timeout), cx).await
 }
 

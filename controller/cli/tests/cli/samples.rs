@@ -189,6 +189,8 @@ pub(crate) fn plan(findings: Vec<Finding>) -> Plan {
             backup_file: None,
             artifact: None,
             old_server: None,
+            in_place: false,
+            dba: false,
         }),
         stages: if blocked { vec![] } else { stages },
         findings,

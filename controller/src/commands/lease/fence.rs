@@ -1,9 +1,11 @@
 //! `lease fence`: takes a lost or quarantined lease from its holder, with host-side proof. Tokens are void first, then the
 //! holder is looked at once more, then the lease is free. A run at SQL Server is `lease_run.rs`.
 
+use serde_json::Value;
+use syncferry_shared::Finding;
 use syncferry_shared::fence::MARK_EPOCH;
 use syncferry_shared::inventory::DatabaseFacts;
-use syncferry_shared::lease::{LeaseKind, LeaseState, ProofKind};
+use syncferry_shared::lease::{Lease, LeaseKind, LeaseState, ProofKind};
 use syncferry_store::{By, Database, Host, NewProof};
 
 use super::proof::{self, Sight};
@@ -23,6 +25,10 @@ pub async fn fence(core: &Core, ask: Ask<'_>) -> Result<Answer, Problem> {
     let who = words::name(holder.as_ref()).to_string();
     let database = find::database_of(&mut *tx, &lease).await?;
     let restored = release::pending(&mut *tx, &lease).await?;
+    let others = match &restored {
+        Some(pending) => release::others(&mut *tx, pending).await?,
+        None => vec![],
+    };
     drop(tx);
     let mut answer = Answer::new(&lease);
     if !matches!(
@@ -36,7 +42,7 @@ pub async fn fence(core: &Core, ask: Ask<'_>) -> Result<Answer, Problem> {
             answer.must_be_ready()
         };
     }
-    let sight = proof::look(core, &lease, holder.as_ref(), database.as_ref()).await?;
+    let sight = proof::look(core, &lease, holder.as_ref(), &others, database.as_ref()).await?;
     let above = sight.database.as_ref().and_then(|d| mark_epoch(d.as_ref().ok()?));
     let epoch = match lease.state {
         LeaseState::Fencing => lease.epoch,
@@ -53,6 +59,13 @@ pub async fn fence(core: &Core, ask: Ask<'_>) -> Result<Answer, Problem> {
         Some(_) => format!("the agent on {who} must see the service ADSync stopped and disabled"),
         None => "nobody held it: no Connect server may be on the database".to_string(),
     });
+    if !others.is_empty() {
+        let names: Vec<&str> = others.iter().map(|h| h.name.as_str()).collect();
+        answer.step(format!(
+            "the store was restored: it must be seen that none of {} got it after the backup",
+            names.join(", ")
+        ));
+    }
     answer.step(format!("fencing becomes free at epoch {epoch}, on that proof"));
     let notes = match proven(&lease, holder.as_ref(), database.as_ref(), &sight, restored.as_ref()) {
         Ok((_, _, notes)) => notes,
@@ -71,7 +84,7 @@ pub async fn fence(core: &Core, ask: Ask<'_>) -> Result<Answer, Problem> {
         lease = tx.begin_fence(&lease.resource, lease.epoch, above, &by).await?;
         tx.commit().await?;
     }
-    let sight = proof::look(core, &lease, holder.as_ref(), database.as_ref()).await?;
+    let sight = proof::look(core, &lease, holder.as_ref(), &others, database.as_ref()).await?;
     let (kind, evidence, _) = match proven(&lease, holder.as_ref(), database.as_ref(), &sight, restored.as_ref()) {
         Ok(proven) => proven,
         Err(against) => {
@@ -97,18 +110,30 @@ pub async fn fence(core: &Core, ask: Ask<'_>) -> Result<Answer, Problem> {
     Ok(answer)
 }
 
-type Proven = Result<(ProofKind, serde_json::Value, Vec<syncferry_shared::Finding>), Vec<syncferry_shared::Finding>>;
+type Proven = Result<(ProofKind, Value, Vec<Finding>), Vec<Finding>>;
 
 /// What was seen, as a proof. A lease that nobody held is proven by a database that nobody is on.
-fn proven(
-    lease: &syncferry_shared::lease::Lease,
+pub(super) fn proven(
+    lease: &Lease,
     holder: Option<&Host>,
     database: Option<&Database>,
     sight: &Sight,
     restored: Option<&Pending>,
 ) -> Proven {
+    // The backup may name somebody who had long handed it over.
+    let unheard = restored.map(release::unheard_others).unwrap_or_default();
+    if !unheard.is_empty() {
+        return Err(unheard);
+    }
+    let others = match restored {
+        Some(pending) => Some(proof::others_gave_up(lease, pending, database, sight)?),
+        None => None,
+    };
     if let Some(holder) = holder {
-        let (evidence, notes) = proof::gave_up(lease, holder, sight)?;
+        let (mut evidence, notes) = proof::gave_up(lease, holder, sight)?;
+        if let Some(others) = others {
+            evidence["others"] = others;
+        }
         return Ok((ProofKind::HolderStopped, evidence, notes));
     }
     // An export that was free in a restored store: there is nothing to look at but what agents remember.
@@ -117,7 +142,7 @@ fn proven(
     }
     let unseen = |why: &str| {
         vec![
-            syncferry_shared::Finding::blocker(
+            Finding::blocker(
                 "database-not-seen",
                 "It could not be seen whether anybody uses the database",
             )

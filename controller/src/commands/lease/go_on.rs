@@ -30,7 +30,7 @@ pub(super) async fn go_on(
     let database = find::database_of(&mut *tx, lease).await?;
     drop(tx);
     release::against(&pending).into_iter().for_each(|f| answer.found(f));
-    let sight = proof::look(core, lease, held_by.as_ref(), database.as_ref()).await?;
+    let sight = proof::look(core, lease, held_by.as_ref(), &[], database.as_ref()).await?;
     if let Some(Err(why)) = &sight.holder {
         answer.found(
             Finding::blocker("holder-not-seen", "The holder cannot be looked at")

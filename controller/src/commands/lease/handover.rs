@@ -58,7 +58,7 @@ pub async fn hand_over(core: &Core, ask: Ask<'_>, to: &str) -> Result<Answer, Pr
     say(&mut answer, lease.state, lease.epoch, &who, seat.as_ref(), lease.kind);
     if ask.dry_run {
         if let Some(holder) = &holder {
-            let sight = proof::look(core, &lease, Some(holder), database.as_ref()).await?;
+            let sight = proof::look(core, &lease, Some(holder), &[], database.as_ref()).await?;
             match proof::gave_up(&lease, holder, &sight) {
                 Ok((_, notes)) => notes.into_iter().for_each(|f| answer.found(f)),
                 Err(against) => against.into_iter().for_each(|f| answer.found(f)),
@@ -79,7 +79,7 @@ pub async fn hand_over(core: &Core, ask: Ask<'_>, to: &str) -> Result<Answer, Pr
     }
     if let (LeaseState::Draining, Some(holder)) = (lease.state, &holder) {
         // Looked at after it was asked: what was seen before proves less.
-        let sight = proof::look(core, &lease, Some(holder), database.as_ref()).await?;
+        let sight = proof::look(core, &lease, Some(holder), &[], database.as_ref()).await?;
         let evidence = match proof::gave_up(&lease, holder, &sight) {
             Ok((evidence, notes)) => {
                 notes.into_iter().for_each(|f| answer.found(f));

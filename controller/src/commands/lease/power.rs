@@ -17,6 +17,8 @@ use super::{Answer, Ask, OURS, again, detail, proof, seen};
 use crate::core::Core;
 use crate::find;
 use crate::problem::Problem;
+use crate::recovery::release;
+use crate::recovery::status::Pending;
 
 /// What was seen.
 struct Sight {
@@ -42,6 +44,12 @@ pub async fn fence_power_off(core: &Core, ask: Ask<'_>, via: &str) -> Result<Ans
         ));
     }
     let via = find::host(&mut *tx, via.trim()).await?;
+    // The backup of a store may name somebody who had long handed it over: that its machine is off says nothing then.
+    let restored = release::pending(&mut *tx, &lease).await?;
+    let others = match &restored {
+        Some(pending) => release::others(&mut *tx, pending).await?,
+        None => vec![],
+    };
     drop(tx);
     let mut answer = Answer::new(&lease);
     let who = words::name(holder.as_ref()).to_string();
@@ -69,6 +77,11 @@ pub async fn fence_power_off(core: &Core, ask: Ask<'_>, via: &str) -> Result<Ans
         };
     }
 
+    if let Some(pending) = &restored {
+        for finding in not_elsewhere(core, &lease, pending, &others, database.as_ref()).await? {
+            answer.found(finding);
+        }
+    }
     let sight = look(core, &holder, &via, database.as_ref()).await?;
     let above = sight.database.as_ref().and_then(|d| mark_epoch(d.as_ref().ok()?));
     let epoch = match lease.state {
@@ -133,6 +146,24 @@ pub async fn fence_power_off(core: &Core, ask: Ask<'_>, via: &str) -> Result<Ans
         "See to it that nobody powers {who} on again. `syncferry lease handover {name} --to <server>` seats the next one."
     );
     Ok(answer)
+}
+
+/// What stands against believing that the backup's holder was the last one.
+async fn not_elsewhere(
+    core: &Core,
+    lease: &Lease,
+    pending: &Pending,
+    others: &[Host],
+    database: Option<&Database>,
+) -> Result<Vec<Finding>, Problem> {
+    let unheard = release::unheard_others(pending);
+    if !unheard.is_empty() {
+        return Ok(unheard);
+    }
+    let sight = proof::look(core, lease, None, others, database).await?;
+    Ok(proof::others_gave_up(lease, pending, database, &sight)
+        .err()
+        .unwrap_or_default())
 }
 
 /// Whether this host can be asked about that one at all.

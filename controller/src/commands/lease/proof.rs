@@ -13,12 +13,15 @@ use super::words::how_to_give_up;
 use crate::core::Core;
 use crate::inspect;
 use crate::problem::Problem;
+use crate::recovery::status::Pending;
 
 /// What was seen for a proof.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sight {
     /// The holder's host, or why it could not be looked at.
     pub(super) holder: Option<Result<Inventory, String>>,
+    /// After a restore: every other server that could have got the lease after the backup, or why it could not be looked at.
+    pub(super) others: Vec<(Host, Result<Inventory, String>)>,
     /// The database, from the host whose agent reaches it.
     pub(super) database: Option<Result<DatabaseFacts, String>>,
 }
@@ -28,15 +31,19 @@ pub(super) async fn look(
     core: &Core,
     lease: &Lease,
     holder: Option<&Host>,
+    others: &[Host],
     database: Option<&Database>,
 ) -> Result<Sight, Problem> {
     let mut sight = Sight::default();
+    let request = InspectionRequest {
+        connect: true,
+        ..InspectionRequest::default()
+    };
     if let Some(host) = holder {
-        let request = InspectionRequest {
-            connect: true,
-            ..InspectionRequest::default()
-        };
         sight.holder = Some(ask(core, host, &request).await?);
+    }
+    for host in others {
+        sight.others.push((host.clone(), ask(core, host, &request).await?));
     }
     if let (LeaseKind::Database, Some(d)) = (lease.kind, database) {
         sight.database = look_at_database(core, d).await?;
@@ -140,6 +147,7 @@ pub(super) fn gave_up(lease: &Lease, holder: &Host, sight: &Sight) -> Result<(Va
     }
 }
 
+/// Whether a host gave up what the lease is about.
 fn host_gave_up(
     kind: LeaseKind,
     holder: &Host,
@@ -200,6 +208,37 @@ fn host_gave_up(
             .source(OURS)
             .next(format!("{}; then repeat the command.", how_to_give_up(kind, name))),
     ))
+}
+
+/// After a restore: that no other server has the lease in fact. Whoever remembers a later epoch than the backup must have given it
+/// up; so must every other one, unless the database was seen with no Connect server on it. A LocalDB serves its own host only.
+pub(super) fn others_gave_up(
+    lease: &Lease,
+    restored: &Pending,
+    database: Option<&Database>,
+    sight: &Sight,
+) -> Result<Value, Vec<Finding>> {
+    let of_database = lease.kind == LeaseKind::Database;
+    if of_database && database.is_some_and(|d| d.server_name.to_ascii_uppercase().contains("\\LOCALDB#")) {
+        return Ok(json!("a LocalDB serves its own host only"));
+    }
+    let seen_empty = match &sight.database {
+        Some(Ok(facts)) => facts.sessions.is_some() && nobody_synchronises(facts).is_ok(),
+        _ => false,
+    };
+    let later = restored.seen.as_ref().filter(|(epoch, _)| *epoch > restored.was.epoch);
+    let (mut evidence, mut against) = (Vec::new(), Vec::new());
+    for (host, seen) in &sight.others {
+        match host_gave_up(lease.kind, host, Some(seen)) {
+            Ok(connect) => evidence.push(json!({"host": host.name, "connect": connect})),
+            Err(_) if of_database && seen_empty && later.is_none_or(|(_, name)| *name != host.name) => {}
+            Err(finding) => against.push(*finding),
+        }
+    }
+    match against.is_empty() {
+        true => Ok(Value::Array(evidence)),
+        false => Err(against),
+    }
 }
 
 /// That no Connect server is on the database.

@@ -9,6 +9,8 @@ use syncferry_store::{Host, HostRole};
 use uuid::Uuid;
 
 use super::{Sight, gave_up};
+use crate::commands::lease::fence::proven;
+use crate::recovery::status::{Before, Pending};
 
 fn holder() -> Host {
     Host {
@@ -113,6 +115,7 @@ fn what_proves_that_a_holder_stopped() {
     let quiet = || Some(Ok(database(Some(vec![session("SSMS", "ADMIN7")]))));
     let sight = |holder: Inventory| Sight {
         holder: Some(Ok(holder)),
+        others: vec![],
         database: quiet(),
     };
     let scheduler = |staging_mode| SchedulerFacts {
@@ -151,6 +154,7 @@ fn what_proves_that_a_holder_stopped() {
             db,
             Sight {
                 holder: Some(Err("the agent on SYNC01 is not in touch".into())),
+                others: vec![],
                 database: quiet(),
             },
         ),
@@ -159,6 +163,7 @@ fn what_proves_that_a_holder_stopped() {
             db,
             Sight {
                 holder: Some(Ok(service("stopped", "disabled"))),
+                others: vec![],
                 database: Some(Ok(database(Some(vec![session("miiserver.exe", "SYNC01")])))),
             },
         ),
@@ -167,6 +172,7 @@ fn what_proves_that_a_holder_stopped() {
             db,
             Sight {
                 holder: Some(Ok(service("stopped", "disabled"))),
+                others: vec![],
                 database: Some(Ok(database(None))),
             },
         ),
@@ -175,6 +181,7 @@ fn what_proves_that_a_holder_stopped() {
             db,
             Sight {
                 holder: Some(Ok(service("stopped", "disabled"))),
+                others: vec![],
                 database: Some(Err("instance localdb does not answer".into())),
             },
         ),
@@ -186,4 +193,62 @@ fn what_proves_that_a_holder_stopped() {
         .map(|(name, kind, sight)| format!("== {name}: {}\n", said(*kind, sight)))
         .collect();
     insta::assert_snapshot!(text);
+}
+
+/// Simulation, seed 236: the backup named SYNC01, which had long handed over to SYNC02.
+#[test]
+fn after_a_restore_the_backups_holder_is_not_taken_for_the_last_one() {
+    let lease = lease(LeaseKind::Database);
+    let pending = |unheard: &[&str], seen: Option<(i64, &str)>| Pending {
+        lease: lease.clone(),
+        name: "SQL01/default/ADSync".into(),
+        was: Before {
+            state: LeaseState::Held,
+            epoch: 1,
+        },
+        holder: Some("SYNC01".into()),
+        seen: seen.map(|(epoch, host)| (epoch, host.to_string())),
+        unheard: unheard.iter().map(|h| (*h).to_string()).collect(),
+        next: String::new(),
+    };
+    let sync02 = |seen: Inventory| {
+        let host = Host {
+            id: HostId(Uuid::from_u128(9)),
+            name: "SYNC02".into(),
+            ..holder()
+        };
+        (host, Ok(seen))
+    };
+    let unseen = || Some(Err("instance default does not answer".to_string()));
+    let empty = || Some(Ok(database(Some(vec![]))));
+    let judge = |p: &Pending, other: Inventory, database: Option<Result<DatabaseFacts, String>>| {
+        let sight = Sight {
+            holder: Some(Ok(service("stopped", "disabled"))),
+            others: vec![sync02(other)],
+            database,
+        };
+        match proven(&lease, Some(&holder()), None, &sight, Some(p)) {
+            Ok((_, evidence, _)) => Ok(evidence),
+            Err(against) => Err(against.into_iter().map(|f| f.rule).collect::<Vec<_>>().join(" ")),
+        }
+    };
+    let (runs, stopped) = (|| service("running", "automatic"), || service("stopped", "disabled"));
+    let heard = pending(&[], Some((1, "SYNC01")));
+    // Nobody knows of a later epoch, and yet a grant may have been lost on its way.
+    assert_eq!(judge(&heard, runs(), unseen()), Err("holder-not-stopped".into()));
+    assert_eq!(
+        judge(&heard, stopped(), unseen()).unwrap()["others"][0]["host"],
+        "SYNC02"
+    );
+    // It runs on another database: nobody is on this one.
+    assert!(judge(&heard, runs(), empty()).is_ok());
+    // Its own agent need not have said hello: it answers now.
+    assert!(judge(&pending(&["SYNC01"], None), stopped(), unseen()).is_ok());
+    assert_eq!(
+        judge(&pending(&["SYNC02"], None), stopped(), empty()),
+        Err("agent-not-heard".into())
+    );
+    let later = pending(&[], Some((3, "SYNC02")));
+    assert_eq!(judge(&later, runs(), empty()), Err("holder-not-stopped".into()));
+    assert!(judge(&later, stopped(), empty()).is_ok());
 }

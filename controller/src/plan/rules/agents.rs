@@ -24,6 +24,13 @@ pub(super) fn hosts(input: &PlanInput) -> Vec<&KnownHost> {
     seen
 }
 
+/// The release of every agent that takes part.
+pub(super) fn releases(input: &PlanInput) -> String {
+    let all = hosts(input);
+    let said: Vec<String> = all.iter().map(|h| format!("{} {}", h.name, h.agent_version)).collect();
+    said.join(", ")
+}
+
 /// Whether the SQL host of the source does anything in this plan. Where a backup is restored, it is gone; the host that has an
 /// artifact does.
 fn source_takes_part(input: &PlanInput) -> bool {
@@ -48,7 +55,9 @@ fn takes_part(input: &PlanInput) -> bool {
         input.request.scenario,
         Scenario::ReplaceServer | Scenario::RestoreFromBackup | Scenario::SwitchActive
     );
-    !may_be_gone || input.way() == HandoverWay::Host
+    // A server that switches itself has one answer, as the new one.
+    let itself = input.request.scenario == Scenario::SwitchActive && input.old_server().is_none();
+    !may_be_gone || (input.way() == HandoverWay::Host && !itself)
 }
 
 /// Every host that takes part must answer.

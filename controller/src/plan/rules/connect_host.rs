@@ -25,6 +25,10 @@ pub(super) fn has_no_connect(input: &PlanInput, out: &mut Vec<Finding>) {
         }
         return;
     };
+    // There it is to be uninstalled first.
+    if input.request.in_place {
+        return;
+    }
     let installed = connect
         .products
         .iter()

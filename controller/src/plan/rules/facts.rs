@@ -45,13 +45,24 @@ pub(crate) fn fact(name: &str) -> Option<&'static Fact> {
 facts! {
     "agents" "agents that answered" = agents;
     "agents-looked" "what agents could not look at" = agents_looked;
+    "agent-releases" "releases of the agents" = |i| Known(super::agents::releases(i));
     "request" "the request" = |i| Known(format!("{} as {}", i.request.scenario.as_str(), i.request.target_database));
     "source-registration" "registration of the source" = |i| known(if i.source.confirmed { "confirmed" } else { "in doubt" });
     "source-lease" "lease of the source" = |i| match &i.source.lease {
         Some(l) => Known(format!("{}, epoch {}", l.state, l.epoch)),
         None => known("none"),
     };
-    "connect-lease" "lease that the new server holds" = |i| known(i.connect_host.holds.as_ref().map_or("none", |l| l.state.as_str()));
+    "dba" "who runs what needs rights in SQL Server" = |i| match i.request.dba {
+        true => known("a DBA"),
+        false => Elsewhere("the agents do".to_string()),
+    };
+    "in-place" "the host that stays" = |i| match i.request.in_place {
+        true => Known(format!("{} is uninstalled and installed anew", i.connect_host.name)),
+        false => Elsewhere("another host becomes the Connect server".to_string()),
+    };
+    "connect-lease" "lease that the new server holds" = |i| if i.request.in_place {
+        Elsewhere("it is the same host, and holds the source".to_string())
+    } else { known(i.connect_host.holds.as_ref().map_or("none", |l| l.state.as_str())) };
     "site-migrations" "other migrations of the site" = |i| known(i.other_migration.as_deref().unwrap_or("none"));
     "source-instance" "instance of the source" = |i| source_instance(i, |x| Known(x.server_name.clone()));
     "source-engine" "SQL Server of the source" = |i| match restored(i) {
@@ -135,6 +146,7 @@ facts! {
     };
     "connect-products" "Connect on the new server" = |i| match i.connect_host.inventory.as_ref() {
         None => no_answer(&i.connect_host),
+        Some(_) if i.request.in_place => Elsewhere("it is uninstalled before the installer runs".to_string()),
         Some(n) => n.connect.as_ref().map_or(Unknown("the agent does not look at Connect".to_string()), |c| Known(format!(
             "{} products, service {}", c.products.len(), c.service.as_ref().map_or("none", |s| s.state.as_str())
         ))),
@@ -388,20 +400,23 @@ fn sql_spn(input: &PlanInput) -> Seen {
     if input.connect_host.id == input.target_host.id {
         return Elsewhere("SQL Server is on the same host".to_string());
     }
-    let spns = super::account::seen(input)
-        .map(|f| f.spns.as_slice())
-        .unwrap_or_default();
-    let shown: Vec<String> = spns
+    let Some(facts) = super::account::seen(input) else {
+        return Unknown("nobody looked them up".to_string());
+    };
+    let shown: Vec<String> = facts
+        .spns
         .iter()
         .map(|s| match s.accounts.as_slice() {
             [] => format!("{}: nobody, so that NTLM is used", s.spn),
             some => format!("{}: {}", s.spn, some.join("; ")),
         })
         .collect();
-    if shown.is_empty() {
-        return Unknown("nobody looked them up".to_string());
+    let asked = facts.unknown.iter().find(|u| u.fact.starts_with("registration of "));
+    match asked {
+        Some(u) => Unknown(format!("{}: {}", u.fact, u.why)),
+        None if shown.is_empty() => Unknown("nobody looked them up".to_string()),
+        None => Known(shown.join(", ")),
     }
-    Known(shown.join(", "))
 }
 
 fn new_account(input: &PlanInput) -> Seen {

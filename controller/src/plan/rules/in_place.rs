@@ -147,7 +147,7 @@ pub(super) fn test_restore_can_run(input: &PlanInput, out: &mut Vec<Finding>) {
         }
         return;
     };
-    if !t.can_create_database && !t.is_sysadmin {
+    if !t.can_create_database && !t.is_sysadmin && !input.request.dba {
         out.push(
             Finding::blocker("test-restore-not-permitted", "The agent may not restore the backup for a test")
                 .saw("IS_SRVROLEMEMBER('dbcreator')", format!("0 for {} on {}", t.login, t.server_name))

@@ -117,6 +117,11 @@ pub(super) fn nobody_else_uses_the_source(input: &PlanInput, out: &mut Vec<Findi
 
 /// The new server must not use another database, and must not be the one that holds the source.
 pub(super) fn new_server_is_free(input: &PlanInput, out: &mut Vec<Finding>) {
+    // What it holds is the database that is moved: the lease goes over when Connect is gone from it.
+    let source = input.source.lease.as_ref().map(|l| &l.resource);
+    if input.request.in_place && input.connect_host.holds.as_ref().map(|l| &l.resource) == source {
+        return;
+    }
     if let Some(lease) = &input.connect_host.holds {
         out.push(
             Finding::blocker("lease-held", format!("{} holds a database already", input.connect_host.name))

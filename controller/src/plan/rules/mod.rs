@@ -19,6 +19,7 @@ mod installer;
 mod leases;
 mod leftovers;
 mod naming;
+mod same_host;
 mod source;
 mod space;
 mod switching;
@@ -70,6 +71,7 @@ const MOVE_TO_FULL_SQL: &[Rule] = &[
     target::engine_is_not_older,
     target::collation_is_case_insensitive,
     target::permissions_suffice,
+    target::dba_takes_part,
     target::is_another_instance,
     target::name_is_usable,
     target::name_is_free,
@@ -100,6 +102,11 @@ const MOVE_TO_FULL_SQL: &[Rule] = &[
     carry_over::nothing_is_flagged,
     carry_over::owner_is_the_holder,
     carry_over::source_stays_as_it_is,
+    same_host::backup_is_elsewhere,
+    same_host::connect_is_there,
+    same_host::installer_is_not_older,
+    same_host::no_cycle_runs,
+    same_host::consequences,
 ];
 
 /// Every rule that `replace-server` meets.
@@ -137,6 +144,7 @@ const REPLACE_SERVER: &[Rule] = &[
     handover::accounts_differ,
     handover::what_the_old_server_leaves,
     space::on_the_source,
+    target::dba_takes_part,
     in_place::test_restore_can_run,
     catalogue::is_fresh,
     catalogue::installer_is_supported_for_a_while,
@@ -170,6 +178,7 @@ const RESTORE_FROM_BACKUP: &[Rule] = &[
     backup::fits_the_engine,
     target::collation_is_case_insensitive,
     target::permissions_suffice,
+    target::dba_takes_part,
     target::name_is_usable,
     target::name_is_free,
     backup::family_is_not_there,
@@ -208,6 +217,7 @@ const DRILL: &[Rule] = &[
     backup::fits_the_engine,
     target::engine_is_not_older,
     target::permissions_suffice,
+    target::dba_takes_part,
     switching::drill_is_elsewhere,
     target::family_is_not_there,
     backup::family_is_not_there,

@@ -87,7 +87,7 @@ pub(super) fn can_be_backed_up(input: &PlanInput, out: &mut Vec<Finding>) {
     let (Some(facts), Some(instance)) = (input.source_facts(), input.source_instance()) else {
         return;
     };
-    if !facts.can_backup {
+    if !facts.can_backup && !input.request.dba {
         out.push(
             Finding::blocker(
                 "source-backup-not-permitted",

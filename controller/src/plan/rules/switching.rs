@@ -42,6 +42,19 @@ pub(super) fn export_is_held(input: &PlanInput, out: &mut Vec<Finding>) {
         export.lease.epoch,
         export.holder_name.as_deref().unwrap_or("-")
     );
+    let stages = scheduler(&input.connect_host).is_none_or(|s| s.staging_mode);
+    if export.lease.holder == Some(input.connect_host.id) && stages {
+        out.push(
+            Finding::note(
+                "export-is-the-new-servers",
+                format!("{} holds {} already, and is in staging mode", input.connect_host.name, export.name),
+            )
+            .saw(format!("lease {}", export.lease.resource), shown)
+            .source(OURS)
+            .next("Nothing: nobody else may export, so no other server is put into staging mode first. Its pending exports are reviewed all the same."),
+        );
+        return;
+    }
     if export.lease.holder == Some(input.connect_host.id) {
         out.push(
             Finding::blocker(
@@ -50,7 +63,7 @@ pub(super) fn export_is_held(input: &PlanInput, out: &mut Vec<Finding>) {
             )
             .saw(format!("lease {}", export.lease.resource), shown)
             .source(OURS)
-            .next("There is nothing to switch. When it is in staging mode all the same, take it out by hand: it may."),
+            .next("There is nothing to switch: it is out of staging mode."),
         );
         return;
     }
@@ -91,7 +104,9 @@ pub(super) fn new_server_is_staging(input: &PlanInput, out: &mut Vec<Finding>) {
         );
         return;
     };
-    if staging.id == input.source.id {
+    // A server that exported before and was installed anew has one database, and is its own predecessor.
+    let own = input.holder.as_ref().is_some_and(|h| h.id == host.id);
+    if staging.id == input.source.id && !own {
         out.push(
             Finding::blocker("source-is-shared", "Both servers are on one database")
                 .saw("database", &staging.lease_name)
@@ -141,7 +156,7 @@ pub(super) fn new_server_is_staging(input: &PlanInput, out: &mut Vec<Finding>) {
 
 /// G10: a server must not be promoted while another one is active and cannot be put into staging mode.
 pub(super) fn old_server_can_be_put_out(input: &PlanInput, out: &mut Vec<Finding>) {
-    let Some(old) = &input.holder else { return };
+    let Some(old) = input.old_server() else { return };
     if input.way() == HandoverWay::Sql {
         out.push(
             Finding::blocker("way-does-not-fit", "SQL Server cannot refuse an export")

@@ -90,7 +90,11 @@ pub(super) fn engine_is_not_older(input: &PlanInput, out: &mut Vec<Finding>) {
                 .saw(format!("ProductVersion of {}", s.server_name), &s.product_version)
                 .saw(format!("ProductVersion of {}", t.server_name), &t.product_version)
                 .source("SQL Server: restoring upgrades a database, one way")
-                .next("The way back is the old server, which stays as it is. Keep it until the new one is accepted."),
+                .next(if input.request.in_place {
+                    "The way back is a new installation on the restored database: nothing goes back to the old engine."
+                } else {
+                    "The way back is the old server, which stays as it is. Keep it until the new one is accepted."
+                }),
         );
     }
 }
@@ -111,7 +115,7 @@ pub(super) fn collation_is_case_insensitive(input: &PlanInput, out: &mut Vec<Fin
 /// What the restore needs.
 pub(super) fn permissions_suffice(input: &PlanInput, out: &mut Vec<Finding>) {
     let Some(t) = input.target_instance() else { return };
-    if !t.can_create_database && !t.is_sysadmin {
+    if !t.can_create_database && !t.is_sysadmin && !input.request.dba {
         out.push(
             Finding::blocker(
                 "target-cannot-create",
@@ -142,7 +146,11 @@ pub(super) fn permissions_suffice(input: &PlanInput, out: &mut Vec<Finding>) {
                 )),
         );
     }
-    if input.request.service_account.is_some() && !t.is_sysadmin && t.can_alter_logins == Some(false) {
+    if !input.request.dba
+        && input.request.service_account.is_some()
+        && !t.is_sysadmin
+        && t.can_alter_logins == Some(false)
+    {
         out.push(
             Finding::warning("target-cannot-create-logins", "The agent may not create logins on the target")
                 .saw("HAS_PERMS_BY_NAME(NULL, NULL, 'ALTER ANY LOGIN')", format!("0 for {}", t.login))
@@ -150,6 +158,22 @@ pub(super) fn permissions_suffice(input: &PlanInput, out: &mut Vec<Finding>) {
                 .next("Have a DBA create the service account's login before the restore (directly, not through a group), or grant ALTER ANY LOGIN."),
         );
     }
+}
+
+/// What needs rights is a DBA's: each such step waits at a gate.
+pub(super) fn dba_takes_part(input: &PlanInput, out: &mut Vec<Finding>) {
+    if !input.request.dba {
+        return;
+    }
+    let mut finding = Finding::note("dba-steps", "A DBA runs what needs rights in SQL Server");
+    for (job, step) in crate::plan::dba::steps_of(input) {
+        finding = finding.saw(format!("job {job}"), step);
+    }
+    out.push(
+        finding
+            .source("Syncferry: least privilege")
+            .next("Have a DBA at hand: at each of these the migration waits at a gate with the exact T-SQL, and goes on when the agent sees that it was done. The agent's login needs VIEW SERVER STATE, VIEW ANY DEFINITION and CONNECT SQL there, and nothing more."),
+    );
 }
 
 /// One synchronisation engine per instance.

@@ -217,6 +217,7 @@ pub(crate) fn account() -> AccountFacts {
         kind: Some(AccountKind::GroupManaged),
         enabled: Some(true),
         usable_here: Some(true),
+        not_usable: None,
         may_retrieve: Some(vec![r"CONTOSO\SYNC02$".to_string()]),
         service_logon: Some(false),
         service_logon_denied: Some(false),
@@ -330,7 +331,8 @@ pub(crate) fn outcome(spec: &JobSpec) -> Outcome {
         | Task::RemoveMarks(_)
         | Task::ProbeIdentity(_)
         | Task::ReadIdentity(_)
-        | Task::RemoveNonce(_) => {}
+        | Task::RemoveNonce(_)
+        | Task::VerifyWayBack(_) => {}
     }
     outcome
 }

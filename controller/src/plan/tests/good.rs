@@ -89,6 +89,8 @@ fn every_job_gets_its_specification() {
         };
         let made = spec(&plan, job, &known).unwrap();
         assert_eq!(made.task.kind(), job.kind, "{}", job.name);
+        let need = syncferry_shared::capability::of_job(&job.name, job.kind);
+        assert_eq!(syncferry_shared::capability::of_task(&made.task), need, "{}", job.name);
         let outcome = facts::outcome(&made);
         outcomes.insert(job.name.clone(), outcome);
         all.push(made);

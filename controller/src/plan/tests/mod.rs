@@ -8,5 +8,6 @@ mod property;
 mod replace_rules;
 mod replaced;
 mod rules;
+mod runbooks;
 mod scenarios;
 mod world;

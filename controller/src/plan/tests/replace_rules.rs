@@ -56,6 +56,7 @@ fn by_sql(input: &mut PlanInput) {
 }
 
 cases! {
+    a_dba_takes_part: Note "dba-steps" <- |i| i.request.dba = true;
     identity_in_doubt: Blocker "source-identity-in-doubt" <- |i| i.source.confirmed = false;
     no_lease: Blocker "source-has-no-lease" <- |i| i.source.lease = None;
     quarantined: Blocker "lease-quarantined" <- |i| {

@@ -205,6 +205,8 @@ fn every_job_of_a_replacement_gets_its_specification() {
             source_address: None,
         };
         let made = spec(&plan, job, &known).unwrap();
+        let need = syncferry_shared::capability::of_job(&job.name, job.kind);
+        assert_eq!(syncferry_shared::capability::of_task(&made.task), need, "{}", job.name);
         outcomes.insert(job.name.clone(), facts::outcome(&made));
         // What the other scenario has as well is in its own snapshot.
         if [

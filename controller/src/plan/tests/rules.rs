@@ -86,6 +86,12 @@ cases! {
         error: "Login failed for user 'CONTOSO\\syncferry$'. (18456)".to_string(),
         next_step: "Create the login on SQL01.".to_string(),
     });
+    agent_too_old: Blocker "agent-too-old" <- |i| {
+        let hosts = [&mut i.source_host, &mut i.target_host, &mut i.connect_host];
+        for host in hosts.into_iter().chain(i.holder.as_mut()) {
+            host.capabilities = vec!["watch.v1".to_string()];
+        }
+    };
     source_identity_in_doubt: Blocker "source-identity-in-doubt" <- |i| i.source.confirmed = false;
     source_has_no_lease: Blocker "source-has-no-lease" <- |i| i.source.lease = None;
     source_holder_unknown: Blocker "source-holder-unknown" <- |i| {
@@ -436,7 +442,7 @@ fn no_rule_lacks_a_case() {
     let rules = std::fs::read_dir(folder.join("rules")).unwrap();
     for path in rules
         .map(|f| f.unwrap().path())
-        .chain([folder.join("common.rs"), folder.join("verdicts.rs")])
+        .chain(["common.rs", "verdicts.rs", "capability.rs"].map(|name| folder.join(name)))
     {
         let text = std::fs::read_to_string(&path).unwrap();
         for word in ["Finding::blocker(", "Finding::warning(", "Finding::note("] {

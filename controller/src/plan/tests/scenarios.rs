@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use syncferry_shared::aftercare::{CareFacts, Checklist};
 use syncferry_shared::artifact::{CHUNK_SIZE, Counts, SetHeader};
-use syncferry_shared::inventory::{BackupFacts, SchedulerFacts, ServiceFacts};
+use syncferry_shared::exports::ExportList;
+use syncferry_shared::inventory::{BackupFacts, ProductFacts, SchedulerFacts, ServiceFacts};
 use syncferry_shared::lease::{LeaseKind, LeaseRef, LeaseState, Resource};
-use syncferry_shared::plan::{HandoverWay, KnownBackup, Plan, Scenario};
+use syncferry_shared::plan::{HandoverWay, KnownBackup, LeaseUse, Plan, Scenario};
 use syncferry_shared::spec::{JobSpec, Task, VerifyStoppedTask};
-use syncferry_shared::{AgentId, ConnectVersion, DatabaseId, Finding, HostId, JobId, MigrationId};
+use syncferry_shared::{AgentId, ConnectVersion, DatabaseId, Finding, HostId, JobId, MigrationId, capability};
 use uuid::Uuid;
 
 use super::facts;
@@ -66,6 +67,33 @@ fn provisioned() -> PlanInput {
     input
 }
 
+/// SYNC01 goes on, on the database that moves to SQL01.
+pub(super) fn in_place() -> PlanInput {
+    let mut input = good();
+    input.request.in_place = true;
+    input.request.keep_backup = true;
+    input.request.connect_host = SYNC01;
+    input.holder_exports = true;
+    let new = input.connect_host.inventory.clone().unwrap_or_default();
+    for host in [Some(&mut input.source_host), input.holder.as_mut()]
+        .into_iter()
+        .flatten()
+    {
+        let old = host.inventory.get_or_insert_default();
+        old.installer.clone_from(&new.installer);
+        old.reach.clone_from(&new.reach);
+        old.account.clone_from(&new.account);
+        let connect = old.connect.get_or_insert_default();
+        connect.products = vec![ProductFacts {
+            name: "Microsoft Azure AD Connect".to_string(),
+            version: "1.6.16.0".to_string(),
+            product_code: "{old}".to_string(),
+        }];
+    }
+    input.connect_host = input.source_host.clone();
+    input
+}
+
 fn drilled() -> PlanInput {
     let mut input = good();
     input.request.scenario = Scenario::Drill;
@@ -108,6 +136,21 @@ fn switched() -> PlanInput {
     });
     input.export = Some(export(SYNC01, 1));
     input.holder_exports = true;
+    input
+}
+
+/// SYNC02 was active, was installed anew in place, and is in staging mode: nobody else is there.
+fn switched_back() -> PlanInput {
+    let mut input = switched();
+    input.export = Some(export(SYNC02, 1));
+    input.holder = Some(input.connect_host.clone());
+    input.request.old_server = Some(SYNC02);
+    input.request.handover = None;
+    if let Some(staging) = &input.staging {
+        input.source = staging.clone();
+        input.request.source = staging.id;
+    }
+    input.source_host = input.target_host.clone();
     input
 }
 
@@ -157,11 +200,13 @@ pub(super) fn rules() -> impl Iterator<Item = String> {
     SPOILED.iter().map(|(_, _, rule, _)| rule.to_string())
 }
 
-type Good = fn() -> PlanInput;
+pub(super) type Good = fn() -> PlanInput;
 type Spoil = fn(&mut PlanInput);
 
-const GOOD: &[(&str, Good)] = &[
+pub(super) const GOOD: &[(&str, Good)] = &[
     ("restore-from-backup", restored),
+    ("move-in-place", in_place),
+    ("switch-active-same-host", switched_back),
     ("provision-staging", provisioned),
     ("drill", drilled),
     ("switch-active", switched),
@@ -334,10 +379,84 @@ const SPOILED: &[(Good, Spoil, &str, bool)] = &[
         false,
     ),
     (switched, |i| i.export = None, "export-unknown", true),
+    (switched_back, |_| {}, "export-is-the-new-servers", false),
     (
         switched,
-        |i| i.export = Some(export(SYNC02, 2)),
+        |i| {
+            i.export = Some(export(SYNC02, 2));
+            i.new_server().connect.get_or_insert_default().scheduler = Some(scheduler(false));
+        },
         "export-is-the-new-servers",
+        true,
+    ),
+    (in_place, |i| i.request.dba = true, "dba-steps", false),
+    (restored, |i| i.request.dba = true, "dba-steps", false),
+    (provisioned, |i| i.request.dba = true, "dba-steps", false),
+    (drilled, |i| i.request.dba = true, "dba-steps", false),
+    (in_place, |_| {}, "in-place-no-synchronization", false),
+    (in_place, |_| {}, "in-place-no-way-back", false),
+    (in_place, |_| {}, "in-place-ends-in-staging", false),
+    (
+        in_place,
+        |i| {
+            let reaches = i.target_host.inventory.clone();
+            i.target_host = i.connect_host.clone();
+            i.target_host.inventory = reaches;
+        },
+        "in-place-backup-not-off-host",
+        true,
+    ),
+    (
+        in_place,
+        |i| i.new_server().connect.get_or_insert_default().products.clear(),
+        "in-place-nothing-to-uninstall",
+        true,
+    ),
+    (
+        in_place,
+        |i| {
+            let connect = i.new_server().connect.get_or_insert_default();
+            connect
+                .products
+                .iter_mut()
+                .for_each(|p| p.version = "9.9.9.9".to_string());
+        },
+        "in-place-installer-older",
+        true,
+    ),
+    (
+        in_place,
+        |i| {
+            let connect = i.new_server().connect.get_or_insert_default();
+            connect.scheduler = Some(SchedulerFacts {
+                cycle_in_progress: true,
+                ..scheduler(false)
+            });
+        },
+        "in-place-cycle-runs",
+        false,
+    ),
+    (
+        in_place,
+        |i| i.msi().product_version = "1.0.0.0".to_string(),
+        "installer-too-old",
+        true,
+    ),
+    (
+        in_place,
+        |i| i.new_server().reach.iter_mut().for_each(|r| r.reached = false),
+        "connect-host-cannot-reach-sql",
+        true,
+    ),
+    (in_place, |i| i.sql().host.staging_free = Some(1), "no-space", true),
+    (
+        in_place,
+        |i| {
+            if let Some(l) = &mut i.connect_host.holds {
+                l.resource = Resource::database(STAGING);
+            }
+        },
+        "lease-held",
         true,
     ),
     (
@@ -551,6 +670,8 @@ fn specs(plan: &Plan) -> Vec<Task> {
         };
         let spec = spec(plan, job, &known).unwrap();
         assert_eq!(spec.task.kind(), job.kind, "{}", job.name);
+        let need = capability::of_job(&job.name, job.kind);
+        assert_eq!(capability::of_task(&spec.task), need, "{}", job.name);
         let mut outcome = facts::outcome(&spec);
         if matches!(spec.task, Task::Restore(_)) {
             outcome.counts = outcome.counts.or_else(|| Some(Default::default()));
@@ -608,6 +729,28 @@ fn the_cards_name_the_forests_of_the_copy() {
 }
 
 /// A drill never gives a name for good, nor lets an account in, nor installs anything.
+/// What the new server's own tool listed is what the gate shows; an agent that cannot list is told of before anything is touched.
+#[test]
+fn what_is_listed_is_shown_at_the_gate() {
+    let tasks = specs(&plan(&switched()));
+    let at = |fits: fn(&Task) -> bool| tasks.iter().position(fits).unwrap();
+    let (list, review) = (
+        at(|t| matches!(t, Task::ListExports(_))),
+        at(|t| matches!(t, Task::ReviewExports(_))),
+    );
+    assert!(list < review);
+    let Task::ReviewExports(task) = &tasks[review] else {
+        unreachable!()
+    };
+    assert_eq!(task.exports, Some(ExportList::default()));
+    let mut input = switched();
+    input.connect_host.capabilities.retain(|c| c != "job.list-exports.v1");
+    let plan = plan(&input);
+    let found = plan.findings.iter().find(|f| f.rule == "agent-too-old").unwrap();
+    assert!(plan.blocked() && found.title.contains("SYNC02"), "{}", told(&plan));
+    assert_eq!(found.evidence[1].looked_at, "job list-exports");
+}
+
 #[test]
 fn a_drill_leaves_nothing() {
     let tasks = specs(&plan(&drilled()));
@@ -623,6 +766,50 @@ fn a_drill_leaves_nothing() {
     let drill = drill.unwrap();
     assert_eq!(drill.restore.service_account, None);
     assert!(drill.restore.final_name.starts_with("syncferry_drill_"));
+}
+
+/// Nobody may use two databases: up to the uninstallation the new one is nobody's, and what is done with it is done beside its lease.
+#[test]
+fn in_place_the_new_lease_comes_when_the_old_installation_is_gone() {
+    let plan = plan(&in_place());
+    let h = plan.handover.clone().unwrap();
+    assert_eq!((h.from, h.to, h.frees), (Some(SYNC01), SYNC01, true));
+    assert_eq!(plan.stages[h.stage].jobs[0].name, "uninstall");
+    let taken = h.takes.unwrap();
+    for (n, stage) in plan.stages.iter().enumerate() {
+        for job in stage.jobs.iter().filter(|j| j.resource == taken) {
+            assert_eq!(job.lease == LeaseUse::Beside, n <= h.stage, "{}", job.name);
+        }
+        for job in stage.jobs.iter().filter(|j| j.resource == h.resource) {
+            assert!(n <= h.stage, "{}: the old installation is gone by then", job.name);
+        }
+    }
+    let at = |name: &str| plan.stages.iter().position(|s| s.jobs.iter().any(|j| j.name == name));
+    let order = [
+        "backup",
+        "restore",
+        "document-installation",
+        "verify-way-back",
+        "stop-old-server",
+        "uninstall",
+        "install",
+    ];
+    assert!(
+        order.windows(2).all(|w| at(w[0]) < at(w[1])),
+        "proven elsewhere before it goes"
+    );
+    let tasks = specs(&plan);
+    assert!(tasks.iter().any(|t| matches!(t, Task::Restore(r) if r.keep_copy)));
+    assert!(tasks.iter().any(|t| matches!(t, Task::VerifyWayBack(_))));
+    assert!(
+        tasks
+            .iter()
+            .any(|t| matches!(t, Task::Uninstall(u) if u.stays.as_ref().is_some_and(|s| !s.files.is_empty())))
+    );
+    assert!(
+        !tasks.iter().any(|t| matches!(t, Task::VerifyOldServer(_))),
+        "it is the new one"
+    );
 }
 
 /// Without the old server there is no gate for it: its export is freed by another proof, or nothing goes on.
@@ -665,10 +852,14 @@ proptest! {
         prop_assert_eq!(plan.blocked(), blocker);
         prop_assert_eq!(plan.stages.is_empty(), blocker);
         prop_assert_eq!(plan.values.is_none(), blocker);
-        prop_assert_eq!(plan.handover.is_none(), blocker || !matches!(
-            input.request.scenario,
-            Scenario::RestoreFromBackup | Scenario::SwitchActive | Scenario::Decommission
-        ));
+        let own = input.export.as_ref().is_some_and(|e| e.lease.holder == Some(input.request.connect_host));
+        let hands_over = match input.request.scenario {
+            Scenario::SwitchActive => !own,
+            Scenario::MoveToFullSql => input.request.in_place,
+            Scenario::RestoreFromBackup | Scenario::Decommission => true,
+            _ => false,
+        };
+        prop_assert_eq!(plan.handover.is_none(), blocker || !hands_over);
         if !blocker {
             specs(&plan);
         }

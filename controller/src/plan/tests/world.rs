@@ -44,6 +44,8 @@ pub(super) fn host(id: HostId, name: &str, inventory: Inventory) -> KnownHost {
         error: None,
         holds: None,
         transfer_address: None,
+        agent_version: "0.1.0".to_string(),
+        capabilities: syncferry_shared::capability::ALL.map(str::to_string).to_vec(),
     }
 }
 
@@ -74,6 +76,8 @@ pub(super) fn good() -> PlanInput {
             backup_file: None,
             artifact: None,
             old_server: None,
+            in_place: false,
+            dba: false,
         },
         ids: PlanIds {
             migration: MigrationId(Uuid::from_u128(0xabc_0000_0001)),

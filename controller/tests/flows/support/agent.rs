@@ -361,6 +361,7 @@ pub(crate) fn name_of(task: &Task) -> &'static str {
         Task::StagingMode(t) if t.on => "old-into-staging",
         Task::StagingMode(_) => "new-out-of-staging",
         Task::Uninstall(_) => "uninstall",
+        Task::VerifyWayBack(_) => "verify-way-back",
     }
 }
 
@@ -441,7 +442,7 @@ async fn hello(client: &AgentClient<Channel>, journal: &Mutex<Journal>) -> Resul
         let j = journal.lock().unwrap();
         v1::HelloRequest {
             agent_version: "0.1.0".to_string(),
-            capabilities: vec!["job.backup.v1".to_string()],
+            capabilities: syncferry_shared::capability::ALL.map(str::to_string).to_vec(),
             session_id: j.session.to_string(),
             journal_seq: j.seq,
             highest_epochs: j.epochs.clone().into_iter().collect(),

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::breakdown::{self, Breakdown};
 use super::files;
 
 /// The fault plan. Everything absent is well.
@@ -22,6 +23,8 @@ pub struct Faults {
     pub powershell_delay_ms: Option<u64>,
     /// PowerShell prints nothing and exits with 0, as a stub does.
     pub powershell_silent: bool,
+    /// Setup breaks down in a way that is known of it: a name of `breakdown.rs`.
+    pub breakdown: Option<String>,
     /// The wizard ends with this error on its last page.
     pub wizard_configure: Option<String>,
     /// The first cycle after the installation reads everything, although nothing says that it must.
@@ -30,6 +33,10 @@ pub struct Faults {
     pub account_not_usable: bool,
     /// A policy denies the service account the logon as a service.
     pub service_logon_denied: bool,
+    /// No domain controller answers this machine.
+    pub directory_silent: bool,
+    /// Names of SQL Server are registered for a second account as well.
+    pub spn_twice: bool,
     /// The size of drives, `D:` to bytes, so that they are full.
     pub drive_bytes: BTreeMap<String, u64>,
 }
@@ -43,6 +50,16 @@ impl Faults {
     /// Writes the plan of a host's folder.
     pub fn save(&self, dir: &Path) -> io::Result<()> {
         files::save(&dir.join("faults.json"), self)
+    }
+
+    /// The breakdown that setup is in for; a name that nobody knows is none, and is told.
+    pub(crate) fn broken_down(&self) -> Option<&'static Breakdown> {
+        let name = self.breakdown.as_deref()?;
+        let known = breakdown::named(name);
+        if known.is_none() {
+            tracing::warn!(name, "there is no breakdown of that name");
+        }
+        known
     }
 
     /// Takes the exit code that the next `msiexec` ends with, and counts it down.

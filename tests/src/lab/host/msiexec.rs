@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Host;
+use super::breakdown::{At, Breakdown};
 use super::faults::Faults;
 use super::layout::{KEY_WIZARD, UPGRADE_WIZARD, WIZARD_DIR, WIZARD_EXE};
 use super::msilog::MsiLog;
@@ -110,6 +111,11 @@ async fn install_product(host: &Host, product: Product, log: &mut MsiLog) -> io:
     log.action("FindRelatedProducts", 1);
     log.action("CostFinalize", 1);
     tokio::time::sleep(Duration::from_millis(host.machine().pace.msi_ms)).await;
+    if let Some(b) = host.faults().broken_down()
+        && let At::Msi(code) = b.at
+    {
+        return Ok(break_down(b, code, log));
+    }
     let fault = Faults::take_msi_exit(host.dir())?;
     if let Some(code) = fault.filter(|c| *c != REBOOT_REQUIRED) {
         log.line("CustomAction DetectStoreServer returned actual error code 1603 (note this may not be 100% accurate if translation happened inside sandbox)");
@@ -140,6 +146,22 @@ async fn install_product(host: &Host, product: Product, log: &mut MsiLog) -> io:
     })?;
     log.action("INSTALL", 1);
     Ok(fault.unwrap_or(SUCCESS))
+}
+
+/// What Windows Installer writes from the action that failed to the end.
+fn break_down(b: &Breakdown, code: i32, log: &mut MsiLog) -> i32 {
+    log.action("AppSearch", 1);
+    log.action("ValidateProductID", 1);
+    log.line("MSI (s) (10:F4): Doing action: InstallExecute");
+    for line in b.lines {
+        log.line(&format!("MSI (s) (10!A8): {line}"));
+    }
+    log.line("MSI (s) (10:F4): User policy value 'DisableRollback' is 0");
+    log.action("InstallExecute", 3);
+    log.line("MSI (s) (10:F4): Executing op: End(Checksum=0,ProgressTotalHDWord=0,ProgressTotalLDWord=0)");
+    log.action("Rollback", 1);
+    log.action("INSTALL", 3);
+    code
 }
 
 /// The wizard's folder.

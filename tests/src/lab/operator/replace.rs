@@ -10,7 +10,7 @@ use syncferry_proto::v1;
 use super::Operator;
 use super::watch::LOOK_EVERY;
 use crate::lab::flavour::Flavour;
-use crate::lab::world::{INSTALLER, INSTANCE, NEW_SERVER, OLD_SERVER, SERVICE_ACCOUNT, SITE, SQL_HOST};
+use crate::lab::world::{INSTALLER, INSTANCE, NEW_SERVER, OLD_SERVER, SITE, SQL_HOST, World};
 
 /// Nobody waits longer for what was seen to become old.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -29,8 +29,8 @@ pub struct Hands {
 
 impl Operator {
     /// Makes a plan and shows it with every finding; answers with the migration.
-    pub async fn plan_replacement(&mut self, database: &str, flavour: Flavour) -> anyhow::Result<v1::Migration> {
-        let source = lease(database);
+    pub async fn plan_replacement(&mut self, world: &World, flavour: Flavour) -> anyhow::Result<v1::Migration> {
+        let source = lease(&world.options().database);
         let words = [
             "plan",
             "replace-server",
@@ -43,7 +43,7 @@ impl Operator {
             "--installer",
             INSTALLER,
             "--service-account",
-            SERVICE_ACCOUNT,
+            &world.options().around.service_account,
             "--handover",
             flavour.way(),
         ];

@@ -1,5 +1,6 @@
 //! The migration: plan, apply, watch, the gate, the report.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use super::replace::Hands;
 use super::{Operator, Rest};
 use crate::lab::host_client::HostClient;
 use crate::lab::person;
-use crate::lab::world::{INSTALLER, INSTANCE, NEW_SERVER, OLD_SERVER, SERVICE_ACCOUNT, SITE, SQL_HOST};
+use crate::lab::typed::Scenario;
+use crate::lab::world::{NEW_SERVER, OLD_SERVER, SITE, World};
 
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often a person goes through the wizard for one gate.
@@ -30,6 +32,8 @@ pub enum AtTheGate {
         host: HostClient,
         /// How long a page is looked at.
         pause: Duration,
+        /// Where the DBA finds the SQL Server of a host.
+        sql: BTreeMap<String, u16>,
     },
     /// Somebody else does, with `lab wizard`.
     Attended,
@@ -45,7 +49,7 @@ impl Operator {
     }
 
     /// Makes a plan and shows it with every finding; answers with the migration.
-    pub async fn plan(&mut self) -> anyhow::Result<v1::Migration> {
+    pub async fn plan(&mut self, world: &World) -> anyhow::Result<v1::Migration> {
         let databases = self
             .client
             .list_databases(v1::ListDatabasesRequest { site: SITE.into() })
@@ -53,24 +57,13 @@ impl Operator {
             .into_inner();
         let source = databases.databases.iter().find(|d| d.host == OLD_SERVER);
         let source = source.context("the source is not registered")?.id.clone();
-        let words = [
-            "plan",
-            "move-to-full-sql",
-            "--site",
-            SITE,
-            "--source",
-            &source,
-            "--target-host",
-            SQL_HOST,
-            "--target-instance",
-            INSTANCE,
-            "--connect-host",
-            NEW_SERVER,
-            "--installer",
-            INSTALLER,
-            "--service-account",
-            SERVICE_ACCOUNT,
-        ];
+        let words = Scenario::MoveToFullSql.plan(world, &source);
+        self.plan_with(&words).await
+    }
+
+    /// Types a plan in, shows it with every finding, and answers with the migration.
+    pub async fn plan_with(&mut self, words: &[String]) -> anyhow::Result<v1::Migration> {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let exit = self.type_in(&words).await;
         anyhow::ensure!(
             matches!(exit, Exit::Ok | Exit::Refused),
@@ -152,7 +145,9 @@ impl Operator {
                 self.lend(hands, id).await?;
             }
             let open = self.gates(id).await.unwrap_or_default();
-            if let (AtTheGate::Played { host, pause }, Some(open)) = (gate, open.iter().find(|g| g.state == "open")) {
+            if let (AtTheGate::Played { host, pause, sql }, Some(open)) =
+                (gate, open.iter().find(|g| g.state == "open"))
+            {
                 let tried = tries.entry(open.id.clone()).or_default();
                 *tried += 1;
                 anyhow::ensure!(
@@ -160,7 +155,11 @@ impl Operator {
                     "the agent does not see what the person did: {}",
                     open.observation
                 );
-                self.act(open, host, *pause).await?;
+                if open.title.starts_with("Have a DBA ") {
+                    self.have_a_dba(open, sql).await?;
+                } else {
+                    self.act(open, host, *pause).await?;
+                }
             }
         }
     }
@@ -267,6 +266,23 @@ impl Operator {
         Ok(self.client.list_gates(request).await?.into_inner().gates)
     }
 
+    /// Plays the DBA: runs what the card says, as it stands, on the SQL Server of the gate's host.
+    async fn have_a_dba(&mut self, gate: &v1::Gate, sql: &BTreeMap<String, u16>) -> anyhow::Result<()> {
+        let cards: Vec<Card> = gate
+            .cards
+            .as_ref()
+            .context("the gate has no cards")?
+            .read(schema::CARDS)?;
+        let port = *sql.get(&gate.host).context("there is no SQL Server on that host")?;
+        let fields = cards.iter().flat_map(|c| &c.fields);
+        for field in fields.filter(|f| f.exact && f.label == "T-SQL") {
+            println!("\nThe DBA runs on {}:\n{}", gate.host, field.value);
+            crate::lab::dba::run(port, &field.value).await?;
+        }
+        self.type_in(&["gate", "complete", &gate.id]).await;
+        Ok(())
+    }
+
     /// Plays the person: the wizard first, then the word that it is done.
     pub async fn act(&mut self, gate: &v1::Gate, host: &HostClient, pause: Duration) -> anyhow::Result<()> {
         let cards: Vec<Card> = gate
@@ -286,7 +302,10 @@ impl Operator {
         } else if gate.title.starts_with("Uninstall ") {
             println!("\nThe person on {} uninstalls Connect.", gate.host);
             here.remove_connect().await?;
-        } else if gate.title.starts_with("Review ") || gate.title.starts_with("Close ") {
+        } else if ["Review ", "Close ", "Document "]
+            .iter()
+            .any(|t| gate.title.starts_with(t))
+        {
             println!("\nThe operator reads:");
             for card in &cards {
                 println!("  {}", card.page);
@@ -296,7 +315,9 @@ impl Operator {
             }
         } else {
             println!("\nThe person on {} works through the wizard:", gate.host);
-            person::work_through(host, &cards, pause, |line| println!("{line}")).await?;
+            // The new server may be kept by another program than the lab.
+            let at = if gate.host == NEW_SERVER { host } else { &here };
+            person::work_through(at, &cards, pause, |line| println!("{line}")).await?;
         }
         let exit = self.type_in(&["gate", "complete", &gate.id]).await;
         if exit != Exit::Ok {

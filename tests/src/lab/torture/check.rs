@@ -125,7 +125,10 @@ fn nothing_left(p: &mut Problems, seen: &Seen<'_>, world: &World) {
         }
     }
     for name in seen.after.target.databases.keys() {
-        p.must(name == database, || format!("{SQL_HOST} has a database {name}"));
+        let was_there = seen.before.target.databases.contains_key(name);
+        p.must(name == database || was_there, || {
+            format!("{SQL_HOST} has a database {name}")
+        });
     }
     for name in &seen.after.target.dropped {
         p.must(name.contains("__syncferry_"), || {

@@ -98,7 +98,8 @@ impl Driver {
 
     /// Asks for a plan. The controller may be away meanwhile: then it is looked at again, and asked again.
     async fn plan(&mut self) {
-        if let Err(error) = self.operator.plan().await {
+        let world = self.lab.lock().await.world().clone();
+        if let Err(error) = self.operator.plan(&world).await {
             say(&format!("plan: {error:#}"));
         }
     }

@@ -24,6 +24,8 @@ pub(in crate::lab) struct Sql {
     pub(in crate::lab) databases: BTreeMap<String, (String, String)>,
     /// Completed statements by kind.
     pub(in crate::lab) counts: BTreeMap<String, u64>,
+    /// Logins, with their roles and permissions.
+    pub(in crate::lab) logins: Vec<String>,
     /// Databases that were dropped.
     pub(in crate::lab) dropped: Vec<String>,
 }
@@ -48,6 +50,8 @@ pub(in crate::lab) struct Machine {
     pub(in crate::lab) effects: Effects,
     /// Backup files, and parts of them.
     pub(in crate::lab) backups: Vec<PathBuf>,
+    /// All files on its drives but those of databases.
+    pub(in crate::lab) files: Vec<PathBuf>,
     /// What the agent's journal still has open, or must put back.
     pub(in crate::lab) open: Vec<String>,
 }
@@ -93,7 +97,16 @@ pub(in crate::lab) fn open_in_journals(world: &World) -> anyhow::Result<Vec<Stri
 
 fn sql(dir: &Path) -> anyhow::Result<Sql> {
     let mut found = Sql::default();
-    for open in InstanceStore::open(dir)?.open_databases()? {
+    if !dir.join("instance.json").is_file() {
+        // There is no such server in a world for `replace-server`.
+        return Ok(found);
+    }
+    let mut store = InstanceStore::open(dir)?;
+    let logins = store.config().logins.iter();
+    found.logins = logins
+        .map(|l| format!("{} {:?} {:?} {}", l.name, l.roles, l.permissions, l.disabled))
+        .collect();
+    for open in store.open_databases()? {
         if open.database_id > SYSTEM_DATABASES {
             let state = format!("{:?}", open.database.meta.state);
             let name = open.database.meta.name.clone();
@@ -137,13 +150,18 @@ fn digest(database: &Database) -> String {
 fn machine(world: &World, host: &str) -> anyhow::Result<Machine> {
     let dir = world.host_dir(host);
     let data = world.agent_dir(host).join("data");
-    let mut backups = Vec::new();
-    files(&dir.join("drives"), &mut backups)?;
-    backups.retain(|p| p.to_string_lossy().contains(".bak"));
+    let mut files = Vec::new();
+    walk(&dir.join("drives"), &mut files)?;
+    let ends = |p: &Path, endings: &[&str]| p.extension().is_some_and(|e| endings.iter().any(|x| e == *x));
+    files.retain(|p| !ends(p, &["mdf", "ldf", "ndf"]));
+    files.sort();
+    let backups = files.iter().filter(|p| p.to_string_lossy().contains(".bak")).cloned();
+    let backups = backups.collect();
     Ok(Machine {
         state: State::load(&dir)?,
         effects: Effects::load(&dir)?,
         backups,
+        files,
         open: if data.join("journal").exists() {
             open(&data)?
         } else {
@@ -152,11 +170,11 @@ fn machine(world: &World, host: &str) -> anyhow::Result<Machine> {
     })
 }
 
-fn files(dir: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+fn walk(dir: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
         if path.is_dir() {
-            files(&path, found)?;
+            walk(&path, found)?;
         } else {
             found.push(path);
         }

@@ -15,9 +15,11 @@
 
 mod configs;
 mod hosts;
+mod installation;
 mod options;
 mod ports;
 mod sql;
+mod surroundings;
 #[cfg(test)]
 mod tests;
 
@@ -29,8 +31,11 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+pub use installation::{Installation, SignIn};
 pub use options::{SourceEngine, TargetEngine, WorldOptions};
 pub use ports::Ports;
+pub(super) use sql::visitor_account;
+pub use surroundings::{InstallerIs, NewServerHas, OnTarget, Surroundings, TargetRights, Visitor};
 
 use super::host::dns::{Dns, SqlName};
 

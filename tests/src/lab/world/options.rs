@@ -3,6 +3,8 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use super::installation::Installation;
+use super::surroundings::Surroundings;
 use crate::lab::flavour::Flavour;
 use crate::lab::host::machine::Pace;
 
@@ -31,6 +33,15 @@ impl SourceEngine {
         }
     }
 
+    /// The folder of its database files, below Connect's own.
+    pub fn data_folder(self) -> &'static str {
+        match self {
+            SourceEngine::Localdb2012 => r"C:\Program Files\Microsoft Azure AD Sync\Data\",
+            SourceEngine::Localdb2019 => r"C:\Program Files\Microsoft Azure AD Sync\Data\ADSync2019\",
+            SourceEngine::Localdb2022 => r"C:\Program Files\Microsoft Azure AD Sync\Data\ADSync2022\",
+        }
+    }
+
     /// The Connect version that has such a LocalDB.
     pub fn connect_version(self) -> &'static str {
         match self {
@@ -51,6 +62,15 @@ pub enum TargetEngine {
     /// SQL Server 2022 Express: a warning.
     #[value(name = "express2022")]
     Express2022,
+    /// SQL Server 2022 Developer.
+    #[value(name = "developer2022")]
+    Developer2022,
+    /// SQL Server 2019 Standard: out of mainstream support.
+    #[value(name = "standard2019")]
+    Standard2019,
+    /// SQL Server 2025 Standard: not listed as supported.
+    #[value(name = "standard2025")]
+    Standard2025,
     /// SQL Server 2016 Standard: refused.
     #[value(name = "standard2016")]
     Standard2016,
@@ -93,6 +113,14 @@ pub struct WorldOptions {
     /// How fast BACKUP, RESTORE and CHECKDB go, in MB/s; 0 is as fast as can be
     #[arg(long, default_value_t = 10.0)]
     pub io_mb_per_s: f64,
+    /// What the old server's installation is like
+    #[command(flatten)]
+    #[serde(default)]
+    pub installation: Installation,
+    /// What stands in the way
+    #[command(flatten)]
+    #[serde(default)]
+    pub around: Surroundings,
     /// Short pauses everywhere: leases, heartbeats, installers, synchronisation cycles
     #[arg(long)]
     pub fast: bool,
@@ -100,6 +128,10 @@ pub struct WorldOptions {
     #[arg(skip)]
     #[serde(default)]
     pub replaces: Option<Flavour>,
+    /// The DBA grants the agent on the SQL host nothing but to look
+    #[arg(skip)]
+    #[serde(default)]
+    pub dba: bool,
 }
 
 impl Default for WorldOptions {
@@ -115,8 +147,11 @@ impl Default for WorldOptions {
             empty: false,
             case_sensitive: false,
             io_mb_per_s: 10.0,
+            installation: Installation::default(),
+            around: Surroundings::default(),
             fast: false,
             replaces: None,
+            dba: false,
         }
     }
 }
@@ -130,6 +165,26 @@ impl WorldOptions {
             fast: true,
             ..WorldOptions::default()
         }
+    }
+
+    /// The Connect version of the old server, which its database was used with last.
+    pub fn old_version(&self) -> &str {
+        let asked = self.installation.connect_version.as_deref();
+        asked.unwrap_or_else(|| self.source.connect_version())
+    }
+
+    /// Whether the old server's service runs. A database that nobody has synchronised for long belongs to a service that is off,
+    /// unless only its scheduler is.
+    pub fn old_service_runs(&self) -> bool {
+        !self.empty && (self.last_sync_days.is_none() || self.installation.scheduler_off)
+    }
+
+    /// The account that the DBA prepares the database for before a server is replaced: the one that is planned with, where it is
+    /// one of the domain and not the old server's.
+    pub fn seat_account(&self) -> &str {
+        let planned = self.around.service_account.as_str();
+        let fits = planned.starts_with(r"CONTOSO\") && planned != super::OLD_ACCOUNT;
+        if fits { planned } else { super::SERVICE_ACCOUNT }
     }
 
     /// How long things take on the machines.

@@ -91,6 +91,8 @@ pub struct AdSync {
     pub custom_rules: usize,
     /// Filled or not.
     pub emptiness: Emptiness,
+    /// The owner is nobody whom the instance knows, as after a restore by hand; the service account is a user then.
+    pub owner_unknown: bool,
     /// Collation of the database.
     pub collation: String,
     /// Where its files are, with the trailing backslash; empty is the instance's default folder.
@@ -125,6 +127,7 @@ impl AdSync {
             pending_deletes: 0,
             custom_rules: 2,
             emptiness: Emptiness::Filled,
+            owner_unknown: false,
             collation: "SQL_Latin1_General_CP1_CI_AS".into(),
             data_folder: r"C:\Program Files\Microsoft Azure AD Sync\Data\ADSync2019\".into(),
             internal_version: 904,

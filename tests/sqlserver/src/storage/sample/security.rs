@@ -36,6 +36,9 @@ const PROCEDURES: [(&str, &str); 4] = [
 /// Defender for Identity's sensor account, which Microsoft asks to be granted EXECUTE.
 const SENSOR: &str = r"CONTOSO\svc-mdi$";
 
+/// Somebody whose account is gone.
+const LEFT_LONG_AGO: &str = r"OLDDOMAIN\dba-who-left";
+
 pub(crate) fn procedures(tables: &mut Tables, at: OffsetDateTime) -> Vec<Procedure> {
     let make = |(name, definition): (&str, &str)| Procedure {
         object_id: tables.object_id(),
@@ -50,12 +53,16 @@ pub(crate) fn procedures(tables: &mut Tables, at: OffsetDateTime) -> Vec<Procedu
 /// The service account owns the database (it "does not function with any other permission") and is a user besides;
 /// a sensor and a SQL user of the old server, which a restore makes an orphan.
 pub(crate) fn users(database: &mut Database, spec: &AdSync, at: OffsetDateTime) {
-    let owner = windows_sid(&spec.service_account);
+    let owner = if spec.owner_unknown {
+        windows_sid(LEFT_LONG_AGO)
+    } else {
+        windows_sid(&spec.service_account)
+    };
     database.meta.owner_sid.clone_from(&owner);
     for dbo in database.principals.iter_mut().filter(|p| p.principal_id == 1) {
         dbo.sid = Some(owner.clone());
     }
-    let users = [
+    let mut users = vec![
         (SENSOR, PrincipalKind::WindowsUser, windows_sid(SENSOR), "db_datareader"),
         (
             "adsync_report",
@@ -64,6 +71,10 @@ pub(crate) fn users(database: &mut Database, spec: &AdSync, at: OffsetDateTime) 
             "db_datareader",
         ),
     ];
+    if spec.owner_unknown {
+        let account = spec.service_account.as_str();
+        users.push((account, PrincipalKind::WindowsUser, windows_sid(account), "db_owner"));
+    }
     for (name, kind, sid, role) in users {
         let principal_id = database.next_principal_id();
         database.principals.push(DatabasePrincipal {

@@ -214,6 +214,11 @@ impl Wizard {
         })
     }
 
+    /// Errors that stand in the trace log before the one that the page shows.
+    pub fn note_errors(&mut self, lines: &[&str]) {
+        lines.iter().for_each(|line| self.trace.error(line));
+    }
+
     /// Takes the result of what a button began: forests of the database, or an error. True when all is done.
     pub fn finish(&mut self, result: Result<Vec<String>, String>) -> bool {
         match (self.page, result) {

@@ -15,6 +15,7 @@ pub mod trace;
 use std::io;
 
 use super::Host;
+use super::breakdown::{At, Breakdown};
 use super::layout::{UPGRADE_WIZARD, WIZARD_DIR, WIZARD_EXE};
 use machine::{Consequence, PageError};
 pub use machine::{Mode, Wizard};
@@ -91,7 +92,9 @@ pub async fn press(host: &Host, button: &str) -> Result<Option<WizardView>, Wiza
         consequence
     };
     // The lock is not held meanwhile: others can look at a wizard that works.
+    let broken = broken_down(host, &consequence);
     let result = match &consequence {
+        _ if broken.is_some() => Err(broken.and_then(|b| b.lines.last()).copied().unwrap_or_default().into()),
         Consequence::CheckComponents(choice) => components::install(host, choice).await,
         Consequence::Configure(settings) => configure::run(host, settings).await.map(|()| Vec::new()),
         Consequence::ConfigureExpress => configure::express(host).await.map(|()| Vec::new()),
@@ -99,6 +102,9 @@ pub async fn press(host: &Host, button: &str) -> Result<Option<WizardView>, Wiza
     };
     let mut slot = host.wizard().await;
     let wizard = slot.as_mut().ok_or(WizardError::Closed)?;
+    if let Some((_, before)) = broken.and_then(|b| b.lines.split_last()) {
+        wizard.note_errors(before);
+    }
     if consequence != Consequence::Nothing {
         let completed = wizard.finish(result);
         if completed {
@@ -106,6 +112,16 @@ pub async fn press(host: &Host, button: &str) -> Result<Option<WizardView>, Wiza
         }
     }
     Ok(Some(wizard.view()))
+}
+
+/// The breakdown that happens behind this button.
+fn broken_down(host: &Host, consequence: &Consequence) -> Option<&'static Breakdown> {
+    let at = match consequence {
+        Consequence::CheckComponents(_) => At::Components,
+        Consequence::Configure(_) | Consequence::ConfigureExpress => At::Configure,
+        Consequence::Nothing | Consequence::Exit => return None,
+    };
+    host.faults().broken_down().filter(|b| b.at == at)
 }
 
 /// Ends it as somebody who closes the window, or a crash.

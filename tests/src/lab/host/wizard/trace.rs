@@ -29,7 +29,8 @@ impl Trace {
             folder.join(if n == 0 {
                 format!("trace-{stamp}.log")
             } else {
-                format!("trace-{stamp}-{n}.log")
+                // An underscore stands behind the dot of `.log`.
+                format!("trace-{stamp}_{n:03}.log")
             })
         });
         let path = names
