@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use syncferry_shared::account::{AccountFacts, AccountRequest};
+use syncferry_shared::exports::ExportList;
 use syncferry_shared::inventory::{ConnectFacts, HostFacts};
 
 /// How long a TCP port may take to answer.
@@ -91,6 +93,17 @@ pub trait Host: Send + Sync + 'static {
 
     /// What Connect looks like here: products, service, registry, scheduler. Looking changes nothing.
     async fn connect_facts(&self) -> Result<ConnectFacts, HostError>;
+
+    /// What a service account is, and whether this machine may use it. Looking changes nothing.
+    async fn account(&self, _request: &AccountRequest) -> Result<AccountFacts, HostError> {
+        Err(HostError::Unsupported("looking at service accounts"))
+    }
+
+    /// What this server would export, attribute by attribute: `csexport.exe` for each connector. Its files name people: they are
+    /// read and deleted.
+    async fn pending_exports(&self) -> Result<ExportList, HostError> {
+        Err(HostError::Unsupported("csexport.exe"))
+    }
 
     /// Names of the connectors, from `Get-ADSyncConnector`.
     async fn connectors(&self) -> Result<Vec<String>, HostError>;

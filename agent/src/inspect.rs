@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use syncferry_proto::v1;
+use syncferry_shared::account::{AccountFacts, AccountKind, AccountRequest};
 use syncferry_shared::artifact::SetHeader;
 use syncferry_shared::fence::FencePreviewRequest;
 use syncferry_shared::inventory::{
     BackupFacts, BackupRequest, DatabaseAddress, DatabaseFacts, HostFacts, InspectionRequest, InstallerFacts,
     InstanceFacts, Inventory, Problem, ReachFacts,
 };
+use syncferry_shared::sync_config::Unknown;
 use syncferry_shared::watch::WatchReport;
 use syncferry_shared::{Finding, Millis};
 
@@ -83,6 +85,9 @@ impl Inspect for Inspector {
         }
         if let Some(asked) = &request.backup {
             self.look_at_backup(asked, &mut inventory).await;
+        }
+        if let Some(asked) = &request.account {
+            inventory.account = Some(self.look_at_account(asked).await);
         }
         for target in &request.reach {
             inventory.reach.push(self.reach(target).await);
@@ -238,6 +243,22 @@ impl Inspector {
         }
     }
 
+    /// A service account. Where this machine cannot tell, it is unknown: no reason to fail, and none to believe anything.
+    async fn look_at_account(&self, asked: &AccountRequest) -> AccountFacts {
+        match self.host.account(asked).await {
+            Ok(facts) => facts,
+            Err(e) => AccountFacts {
+                account: asked.account.clone(),
+                kind: AccountKind::of_name(&asked.account, ""),
+                unknown: vec![Unknown {
+                    fact: "service account".into(),
+                    why: e.to_string(),
+                }],
+                ..AccountFacts::default()
+            },
+        }
+    }
+
     /// What a backup file is, as an instance here reads it. Nothing is restored.
     async fn look_at_backup(&self, asked: &BackupRequest, inventory: &mut Inventory) {
         let subject = format!("backup {}", asked.path);
@@ -386,9 +407,20 @@ mod tests {
                 "nonsense".into(),
             ],
             preview: None,
+            account: Some(AccountRequest {
+                account: r"CONTOSO\sync$".into(),
+                spns: vec![],
+            }),
             ..InspectionRequest::default()
         };
         let inventory = inspector.inspect(&request).await;
+        if cfg!(unix) {
+            // What only Windows can tell is unknown with its reason, and no problem: a plan goes on and asks a person.
+            let account = inventory.account.as_ref().unwrap();
+            assert_eq!((account.usable_here, account.exists), (None, None));
+            assert_eq!(account.against(), vec![]);
+            assert!(account.unknown[0].why.contains("service accounts"), "{account:?}");
+        }
         assert!(!inventory.host.computer_name.is_empty());
         assert!(inventory.host.staging_free.is_some());
         let subjects: Vec<&str> = inventory.problems.iter().map(|p| p.subject.as_str()).collect();

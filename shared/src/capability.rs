@@ -4,7 +4,7 @@
 use crate::spec::{JobKind, Task};
 
 /// Everything that an agent of this release can do.
-pub const ALL: [&str; 15] = [
+pub const ALL: [&str; 16] = [
     "job.backup.v1",
     "job.restore.v1",
     "job.install.v1",
@@ -18,6 +18,7 @@ pub const ALL: [&str; 15] = [
     "job.compare.v1",
     "job.decommission.v1",
     "job.in-place.v1",
+    "job.list-exports.v1",
     BY_DBA,
     "watch.v1",
 ];
@@ -32,6 +33,7 @@ pub fn of_task(task: &Task) -> &'static str {
         Task::Drill(_) => "job.drill.v1",
         Task::ProbeIdentity(_) | Task::ReadIdentity(_) | Task::RemoveNonce(_) => "job.prove-identity.v1",
         Task::ReadAdsync(_) | Task::CompareStaging(_) => "job.compare.v1",
+        Task::ListExports(_) => "job.list-exports.v1",
         Task::ReviewExports(_) | Task::CloseTasks(_) | Task::StagingMode(_) => "job.staging-mode.v1",
         Task::Uninstall(_) => "job.decommission.v1",
         Task::VerifyWayBack(_) => "job.in-place.v1",
@@ -58,6 +60,7 @@ pub fn of_job(name: &str, kind: JobKind) -> &'static str {
         "test-restore" => "job.test-restore.v1",
         "drill-restore" => "job.drill.v1",
         "look-at-active" | "compare-with-active" | "document-configuration" => "job.compare.v1",
+        "list-exports" => "job.list-exports.v1",
         "review-exports"
         | "close-sign-in-tasks"
         | "document-installation"
@@ -91,6 +94,7 @@ mod tests {
             "test-restore",
             "drill-restore",
             "look-at-active",
+            "list-exports",
             "review-exports",
             "uninstall",
         ] {

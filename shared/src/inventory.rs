@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::account::{AccountFacts, AccountRequest};
 use crate::artifact::Counts;
 use crate::clock::Millis;
 use crate::connect_version::ConnectVersion;
@@ -32,6 +33,9 @@ pub struct InspectionRequest {
     /// A backup file that is read by an instance there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupRequest>,
+    /// A service account, and whether this host may use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountRequest>,
     /// From when on the runs in the databases' history are told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runs_since: Option<Millis>,
@@ -108,6 +112,9 @@ pub struct Inventory {
     /// The backup file, where asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupFacts>,
+    /// The service account, where asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountFacts>,
     /// What could not be looked at, with the reason and the next step.
     pub problems: Vec<Problem>,
 }

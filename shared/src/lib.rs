@@ -1,6 +1,7 @@
 //! What a job *is*: ids, time, states and their transitions, plans, specifications, events, findings, the version catalogue.
 //! Pure: no async, no I/O, no clock and no randomness of its own.
 
+pub mod account;
 pub mod aftercare;
 pub mod alarm;
 pub mod artifact;
@@ -11,6 +12,7 @@ pub mod clock;
 pub mod compare;
 pub mod connect_version;
 pub mod event;
+pub mod exports;
 pub mod fence;
 pub mod fence_case;
 pub mod finding;

@@ -54,6 +54,9 @@ pub struct Outcome {
     /// Facts worth keeping, in order: what, and what it was.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<crate::finding::Evidence>,
+    /// The pending exports by attribute, where they were listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exports: Option<crate::exports::ExportList>,
 }
 
 impl Outcome {

@@ -8,6 +8,7 @@ use crate::artifact::{Counts, SetHeader};
 use crate::card::Card;
 use crate::clock::Millis;
 use crate::connect_version::ConnectVersion;
+use crate::exports::ExportList;
 pub use crate::fence::{FenceDatabaseTask, ProbeIdentityTask, ReadIdentityTask, RemoveMarksTask};
 use crate::ids::{AgentId, ArtifactId, DatabaseId, HostId, JobId, MigrationId};
 use crate::inventory::{AdsyncFacts, DatabaseAddress, ServiceFacts};
@@ -119,6 +120,8 @@ pub enum Task {
     ReadAdsync(ReadAdsyncTask),
     /// Compare a staging server's database with the active one's.
     CompareStaging(Box<CompareStagingTask>),
+    /// List the pending exports by attribute.
+    ListExports(ListExportsTask),
     /// A person reads the pending exports and approves them by name.
     ReviewExports(Box<ReviewExportsTask>),
     /// A person attests that tasks are done which no agent can see.
@@ -147,6 +150,7 @@ impl Task {
             | Task::VerifyRestored(_)
             | Task::ReadAdsync(_)
             | Task::CompareStaging(_)
+            | Task::ListExports(_)
             | Task::ReviewExports(_)
             | Task::CloseTasks(_)
             | Task::StagingMode(_)
@@ -430,6 +434,16 @@ pub struct ReviewExportsTask {
     pub server: String,
     /// What the active one said of itself; `None` where it is gone.
     pub active: Option<AdsyncFacts>,
+    /// The pending exports by attribute, as the server's own tool listed them; `None` where nobody asked it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exports: Option<ExportList>,
+}
+
+/// Lists the pending exports of the server that is to become active, attribute by attribute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListExportsTask {
+    /// The server's name, for people.
+    pub server: String,
 }
 
 /// A person attests that tasks are done which no agent can see.

@@ -90,6 +90,17 @@ fn from_a_staging_server_to_an_active_one_and_the_old_one_retired() {
     assert!(gate("Put SYNC01 into staging mode") < seq(handed[0]));
     assert!(seq(handed[0]) < gate("Take SYNC02 out of staging mode"));
     assert!(gate("Review and approve what SYNC02 will export") < gate("Put SYNC01 into staging mode"));
+    // The attributes are the server's own tool's, counted beside what the database has; no value of an object is anywhere.
+    let listed = events(&report, "job.succeeded");
+    assert!(
+        listed.iter().any(|e| e["payload"]["job"] == "list-exports"),
+        "{listed:?}"
+    );
+    assert!(
+        output.contains("- AAD, update") && output.contains("12 objects: mail 8, displayName 4, proxyAddresses 4"),
+        "{output}"
+    );
+    assert!(!output.contains("look again"), "tool and database say the same\n{output}");
     let by_name = events(&report, "gate.claimed");
     assert!(
         by_name.len() >= 2 && by_name.iter().all(|e| e["actor"] == "operator:admin"),

@@ -1,6 +1,8 @@
 //! What we know of Microsoft Entra Connect on a host: its installer, without running it, and what its cmdlets answer.
 
+pub mod account;
 pub mod exit_code;
+pub mod export_xml;
 pub mod msi;
 mod msi_lengths;
 pub mod msi_log;

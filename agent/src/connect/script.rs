@@ -60,6 +60,8 @@ scripts! {
     DELETION_THRESHOLD = "deletion-threshold";
     /// `Get-ADSyncEntraConnectorCredential`.
     ENTRA_CONNECTOR = "entra-connector";
+    /// What a service account is, and whether this machine may use it; `@ACCOUNT@` and `@SPNS@` are base 64.
+    SERVICE_ACCOUNT = "service-account";
     /// What this PowerShell is.
     ENVIRONMENT = "environment";
 }
@@ -98,10 +100,11 @@ pub enum ScriptError {
 
 impl Script {
     /// The whole text to run, with values for its placeholders. `run` is new for each run. A value is a name of PowerShell's own
-    /// (`true`), never text that comes from outside.
-    pub fn framed(&self, run: &str, values: &[(&str, &'static str)]) -> String {
+    /// (`true`) or base 64, and never anything else: what comes from outside must not become PowerShell.
+    pub fn framed(&self, run: &str, values: &[(&str, &str)]) -> String {
         let mut script = self.text.to_string();
-        for (name, value) in values {
+        let harmless = |v: &str| v.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b));
+        for (name, value) in values.iter().filter(|(_, v)| harmless(v)) {
             script = script.replace(&format!("@{name}@"), value);
         }
         FRAME.replace("@RUN@", run).replace("@SCRIPT@", script.trim_end())

@@ -8,6 +8,7 @@ mod common;
 mod compare_staging;
 mod fence_database;
 mod install;
+mod list_exports;
 mod look;
 mod probe_identity;
 mod read_adsync;
@@ -70,6 +71,7 @@ pub fn build(spec: &JobSpec) -> Result<Job, Box<Finding>> {
         Task::Drill(task) => restore::drill_job(task),
         Task::ReadAdsync(task) => read_adsync::job(task),
         Task::CompareStaging(task) => compare_staging::job(task),
+        Task::ListExports(task) => list_exports::job(task),
         Task::ReviewExports(task) => review_exports::job(task),
         Task::CloseTasks(task) => close_tasks::job(task),
         Task::StagingMode(task) => staging_mode::job(task),

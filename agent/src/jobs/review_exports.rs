@@ -1,13 +1,14 @@
 //! `verify` before a server becomes active: what it would export is counted, by connector and operation, and a person approves it
 //! by name. What is approved is what was shown: when it changes, the gate shows it anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use syncferry_shared::Finding;
 use syncferry_shared::card::{Card, Field};
+use syncferry_shared::exports::ExportList;
 use syncferry_shared::inventory::AdsyncFacts;
 use syncferry_shared::outcome::Outcome;
 use syncferry_shared::spec::ReviewExportsTask;
@@ -125,7 +126,12 @@ impl Look for Review {
         let threshold = threshold(&facts.features);
         let shown = self.pending(cx).await?;
         let title = format!("Review and approve what {} will export", self.0.server);
-        let mut gate = cx.gate(&title, &[card(&self.0.server, &shown, threshold)]).await?;
+        let mut gate = cx
+            .gate(
+                &title,
+                &[card(&self.0.server, &shown, threshold, self.0.exports.as_ref())],
+            )
+            .await?;
         let text = summary(&shown);
         loop {
             gate.saw(cx, Sight::Waiting, &format!("to be approved: {text}")).await?;
@@ -146,6 +152,10 @@ impl Look for Review {
             .await?;
             for (connector, by) in &shown.by_connector {
                 cx.saw(format!("approved exports to {connector}"), line(by));
+                let listed = self.0.exports.as_ref().and_then(|l| l.connectors.get(connector));
+                for (operation, exports) in listed.into_iter().flatten() {
+                    cx.saw(format!("approved exports to {connector}, {operation}"), exports.shown());
+                }
             }
             cx.saw("deletion threshold", words(threshold));
             return Ok(json!({"approved": text}));
@@ -199,6 +209,10 @@ fn line(by: &BTreeMap<String, i64>) -> String {
         .join(", ")
 }
 
+fn counts(by: &BTreeMap<String, i64>) -> String {
+    if by.is_empty() { "none".to_string() } else { line(by) }
+}
+
 fn summary(p: &PendingExports) -> String {
     if p.by_connector.is_empty() {
         return "nothing is pending".to_string();
@@ -211,10 +225,15 @@ fn summary(p: &PendingExports) -> String {
     all.join("; ")
 }
 
-fn card(server: &str, p: &PendingExports, threshold: Option<i64>) -> Card {
+fn card(server: &str, p: &PendingExports, threshold: Option<i64>, listed: Option<&ExportList>) -> Card {
     let mut fields = Vec::new();
-    for (connector, by) in &p.by_connector {
-        fields.push(Field::exact(connector, line(by)));
+    let none = BTreeMap::new();
+    let only_listed = listed.iter().flat_map(|l| &l.connectors).filter(|(_, by)| !by.is_empty());
+    let connectors: BTreeSet<&String> = p.by_connector.keys().chain(only_listed.map(|(c, _)| c)).collect();
+    for connector in connectors {
+        let by = p.by_connector.get(connector).unwrap_or(&none);
+        fields.push(Field::exact(connector, counts(by)));
+        fields.extend(by_attribute(connector, by, listed));
         let deletes = by.get("deletes").copied().unwrap_or(0);
         if threshold.is_none_or(|t| deletes > t) && deletes > 0 {
             fields.push(Field::yours(
@@ -240,8 +259,45 @@ fn card(server: &str, p: &PendingExports, threshold: Option<i64>) -> Card {
     }
 }
 
+/// The attributes of a connector's pending exports, operation by operation. Where the list and the database do not say the same, a
+/// cycle ran in between, or one of them means something else: that is told.
+fn by_attribute(connector: &str, counted: &BTreeMap<String, i64>, listed: Option<&ExportList>) -> Vec<Field> {
+    let label = |what: &str| format!("{connector}, {what}");
+    let Some(list) = listed else {
+        let why = "unknown: the server's own tool was not asked; see below";
+        return vec![Field::exact(&label("by attribute"), why)];
+    };
+    let Some(by) = list.connectors.get(connector) else {
+        let why = list
+            .unknown
+            .iter()
+            .find(|u| u.fact == connector)
+            .or(list.unknown.first());
+        let why = why.map_or("the tool lists none".to_string(), |u| u.why.clone());
+        return vec![Field::exact(&label("by attribute"), format!("unknown: {why}"))];
+    };
+    let mut fields: Vec<Field> = by
+        .iter()
+        .map(|(operation, exports)| Field::exact(&label(operation), exports.shown()))
+        .collect();
+    let tool = list.counted(connector);
+    if tool != *counted {
+        fields.push(Field::yours(
+            &label("look again"),
+            format!(
+                "the tool listed {}, the database has {}: a cycle ran in between, or the two count otherwise. Look at the objects themselves",
+                counts(&tool),
+                counts(counted)
+            ),
+        ));
+    }
+    fields
+}
+
 #[cfg(test)]
 mod tests {
+    use syncferry_shared::exports::OperationExports;
+
     use super::*;
 
     fn pending(deletes: i64) -> PendingExports {
@@ -254,7 +310,7 @@ mod tests {
     #[test]
     fn deletions_above_the_limit_are_pointed_at() {
         let points = |p: &PendingExports, t| {
-            card("SYNC02", p, t)
+            card("SYNC02", p, t, None)
                 .fields
                 .iter()
                 .any(|f| f.label == "Look at this first")
@@ -263,6 +319,49 @@ mod tests {
         assert!(points(&pending(501), Some(500)));
         assert!(points(&pending(1), None), "nothing would stop it");
         assert!(!points(&pending(0), None));
+    }
+
+    #[test]
+    fn attributes_stand_beside_the_counts() {
+        let exports = OperationExports {
+            objects: 3,
+            attributes: [("mail".to_string(), 3), ("member".to_string(), 1)].into(),
+        };
+        let deletes = OperationExports {
+            objects: 2,
+            ..OperationExports::default()
+        };
+        let mut list = ExportList::default();
+        let by = list.connectors.entry("AAD".into()).or_default();
+        by.insert("add".into(), exports);
+        by.insert("delete".into(), deletes);
+        let shown = |p: &PendingExports, list: Option<&ExportList>| -> Vec<String> {
+            let card = card("SYNC02", p, Some(500), list);
+            let of_it = card.fields.into_iter().filter(|f| f.label.starts_with("AAD, "));
+            of_it.map(|f| format!("{}: {}", f.label, f.value)).collect()
+        };
+        assert_eq!(
+            shown(&pending(2), Some(&list)),
+            ["AAD, add: 3 objects: mail 3, member 1", "AAD, delete: 2 objects"]
+        );
+        let other = shown(&pending(4), Some(&list));
+        assert!(
+            other[2].contains("listed 3 adds, 2 deletes, the database has 3 adds, 4 deletes"),
+            "{other:?}"
+        );
+        let gone = card("SYNC02", &PendingExports::default(), Some(500), Some(&list)).fields;
+        let gone: Vec<String> = gone.iter().map(|f| format!("{}: {}", f.label, f.value)).collect();
+        assert_eq!(gone[0], "AAD: none");
+        assert!(gone[3].contains("the database has none"), "{gone:?}");
+        assert!(shown(&pending(2), None)[0].contains("unknown"));
+        let refused = ExportList {
+            unknown: vec![syncferry_shared::sync_config::Unknown {
+                fact: "AAD".into(),
+                why: "csexport.exe ended with 5".into(),
+            }],
+            ..ExportList::default()
+        };
+        assert!(shown(&pending(2), Some(&refused))[0].contains("ended with 5"));
     }
 
     #[test]

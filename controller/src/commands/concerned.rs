@@ -1,6 +1,7 @@
 //! Who is concerned by a scenario that does not begin with one database and end with another: what was typed becomes a request,
 //! and every host concerned is asked what a plan needs to know of it.
 
+use syncferry_shared::account::AccountRequest;
 use syncferry_shared::inventory::{BackupRequest, InspectionRequest};
 use syncferry_shared::lease::{LeaseKind, Resource};
 use syncferry_shared::plan::{HandoverWay, PlanRequest, Scenario};
@@ -209,6 +210,11 @@ async fn restore(tx: &mut dyn Tx, site: &Site, typed: &Typed) -> Result<Concerne
     let ask = c.of(connect.id);
     ask.connect = true;
     ask.installer = Some(typed.installer.trim().to_string());
+    let account = typed.service_account.trim();
+    ask.account = (!account.is_empty()).then(|| AccountRequest {
+        account: account.to_string(),
+        spns: vec![],
+    });
     if let Some(old) = old.filter(|_| way == HandoverWay::Host) {
         c.of(old).connect = true;
     }

@@ -1,5 +1,6 @@
 //! `plan`: writes the migration down and asks every host concerned. The plan itself is made when all have answered.
 
+use syncferry_shared::account::AccountRequest;
 use syncferry_shared::fence::FencePreviewRequest;
 use syncferry_shared::inventory::InspectionRequest;
 use syncferry_shared::plan::{HandoverWay, PlanRequest, Scenario};
@@ -312,6 +313,10 @@ async fn ask_hosts(
     want(connect.id, &mut |r| {
         r.connect = true;
         r.installer = Some(request.installer.clone());
+        r.account = request
+            .service_account
+            .clone()
+            .map(|account| AccountRequest { account, spns: vec![] });
     });
     for (host, request) in &wanted {
         inspect::ask(core, tx, *host, request, "plan", Some(migration)).await?;

@@ -9,10 +9,10 @@ use syncferry_shared::lease::LeaseRef;
 use syncferry_shared::outcome::Outcome;
 use syncferry_shared::plan::{InPlace, KnownBackup, LeaseRun, Plan, PlanRequest, PlanValues, PlannedJob, Scenario};
 use syncferry_shared::spec::{
-    BackupTask, CloseTasksTask, CompareStagingTask, DatabaseIdentity, DrillTask, InstallTask, JobSpec, ReadAdsyncTask,
-    RestoreTask, ReviewExportsTask, StagingModeTask, StaysBehind, StopServerTask, Task, TestRestoreTask, UninstallTask,
-    VerifyOldServerTask, VerifyRestoredTask, VerifyServerTask, VerifySourceTask, VerifyStoppedTask, VerifyTargetTask,
-    VerifyUnusedTask,
+    BackupTask, CloseTasksTask, CompareStagingTask, DatabaseIdentity, DrillTask, InstallTask, JobSpec, ListExportsTask,
+    ReadAdsyncTask, RestoreTask, ReviewExportsTask, StagingModeTask, StaysBehind, StopServerTask, Task, TestRestoreTask,
+    UninstallTask, VerifyOldServerTask, VerifyRestoredTask, VerifyServerTask, VerifySourceTask, VerifyStoppedTask,
+    VerifyTargetTask, VerifyUnusedTask,
 };
 
 use super::cards;
@@ -129,10 +129,14 @@ pub fn spec(plan: &Plan, job: &PlannedJob, known: &Known<'_>) -> Result<JobSpec,
             database: restored(v, job, known)?,
             active: active(known).ok_or_else(|| missing(job, "what the active server's database says"))?,
         })),
+        "list-exports" => Task::ListExports(ListExportsTask {
+            server: v.connect_name.clone(),
+        }),
         "review-exports" => Task::ReviewExports(Box::new(ReviewExportsTask {
             database: staging(v, plan),
             server: v.connect_name.clone(),
             active: active(known),
+            exports: known.outcomes.get("list-exports").and_then(|o| o.exports.clone()),
         })),
         "close-sign-in-tasks" => Task::CloseTasks(CloseTasksTask {
             title: format!("Close the sign-in tasks of {}", v.connect_name),

@@ -175,6 +175,18 @@ fn stages(input: &PlanInput, v: &PlanValues, export: &KnownExport) -> (Vec<Stage
         ));
         stages.push(stage("look at the active server", vec![look]));
     }
+    let list = jobs.job(
+        "list-exports",
+        JobKind::Verify,
+        new,
+        &staging,
+        &lines([
+            "csexport for each connector: what would be exported, by operation and attribute; no value is kept",
+            "what cannot be listed is unknown: it fails nothing",
+        ]),
+        &[],
+    );
+    stages.push(stage("list what the new server would export", vec![list]));
     let review = jobs.job(
         "review-exports",
         JobKind::Verify,
@@ -186,7 +198,8 @@ fn stages(input: &PlanInput, v: &PlanValues, export: &KnownExport) -> (Vec<Stage
                 new.name
             ),
             "hold its configuration against the active server's".to_string(),
-            "count pending exports: adds, updates, deletes, per connector; the deletion threshold".to_string(),
+            "count pending exports: adds, updates, deletes, per connector and attribute; the deletion threshold"
+                .to_string(),
             "GATE: an operator approves them by name; what is approved is what was shown".to_string(),
         ],
         &[],

@@ -1,5 +1,6 @@
 //! A migration whose hosts are being asked. When all have answered, or had time enough, the plan is made.
 
+use syncferry_shared::account::AccountRequest;
 use syncferry_shared::artifact::Manifest;
 use syncferry_shared::inventory::{DatabaseAddress, InspectionRequest, Inventory};
 use syncferry_shared::lease::{LeaseKind, Resource};
@@ -85,6 +86,7 @@ pub(crate) fn inventory_of(inspections: &[Inspection], host: HostId) -> (Option<
         match (inspect::answer(i), found.as_mut()) {
             (Ok(new), Some(old)) => {
                 old.reach.extend(new.reach);
+                old.account = new.account.or(old.account.take());
                 old.problems.extend(new.problems);
             }
             (Ok(new), None) => found = Some(new),
@@ -121,6 +123,11 @@ async fn ask_for_reach(
         databases: vec![],
         connect: false,
         installer: None,
+        // Who answers to the name that Kerberos asks for shows only now, too.
+        account: request.service_account.clone().map(|account| AccountRequest {
+            account,
+            spns: vec![format!("MSSQLSvc/{name}:{port}")],
+        }),
         reach: vec![format!("{name},{port}")],
         preview: None,
         ..InspectionRequest::default()

@@ -168,7 +168,7 @@ fn windows(input: &PaperInput, out: &mut Vec<Block>) {
         ),
         format!("{new}: the person at the wizard is a local administrator"),
         format!(
-            "{new}: the agent's service account is LocalSystem or a local administrator; after the installation a member of ADSyncAdmins, so that Get-ADSyncScheduler answers it"
+            "{new}: the agent's service account is LocalSystem or a local administrator; after the installation a member of ADSyncAdmins, so that Get-ADSyncScheduler and csexport answer it"
         ),
         format!("{new}: the service account has 'Log on as a service', and no group policy takes it away"),
     ];

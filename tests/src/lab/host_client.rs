@@ -8,11 +8,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
-use syncferry_agent::connect::{msi_log, powershell_json, trace_log};
+use syncferry_agent::connect::{account, export_xml, msi_log, powershell_json, trace_log};
 use syncferry_agent::host::{Host, HostError, MsiExit, WizardSight};
+use syncferry_shared::account::{AccountFacts, AccountRequest};
+use syncferry_shared::exports::ExportList;
 use syncferry_shared::inventory::{
     ConnectFacts, ConnectParameters, HostFacts, ProductFacts, SchedulerFacts, ServiceFacts,
 };
+use syncferry_shared::sync_config::Unknown;
 use syncferry_sqlserver::storage::Drives;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -415,6 +418,39 @@ impl Host for LabHost {
             _ => ServiceAction::Manual,
         };
         self.client.control_service(action).await
+    }
+
+    async fn account(&self, request: &AccountRequest) -> Result<AccountFacts, HostError> {
+        let machine: MachineFacts = self.client.ask("the machine", &Request::Facts, TIMEOUT).await?;
+        let asked = Request::ServiceAccount {
+            account: request.account.clone(),
+            spns: request.spns.clone(),
+        };
+        let answer: serde_json::Value = self.client.ask("the script service-account", &asked, TIMEOUT).await?;
+        Ok(account::read(request, &machine.computer_name, &answer))
+    }
+
+    async fn pending_exports(&self) -> Result<ExportList, HostError> {
+        let mut list = ExportList::default();
+        for connector in self.connectors().await? {
+            let asked = Request::CsExport {
+                connector: connector.clone(),
+            };
+            let text: Result<String, HostError> = self.client.ask("csexport.exe", &asked, TIMEOUT * 5).await;
+            let found = text.and_then(|text| {
+                export_xml::read(text.as_bytes()).map_err(|e| answer("csexport.exe", &e.to_string()))
+            });
+            match found {
+                Ok(found) => {
+                    list.connectors.insert(connector, found);
+                }
+                Err(e) => list.unknown.push(Unknown {
+                    fact: connector,
+                    why: e.to_string(),
+                }),
+            }
+        }
+        Ok(list)
     }
 
     async fn signature_trusted(&self, path: &str) -> Result<Option<bool>, HostError> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use syncferry_cli::Exit;
+use syncferry_tests::lab::host::faults::Faults;
 use syncferry_tests::lab::host::protocol::Request;
 use syncferry_tests::lab::host::services::{ServiceState, StartType};
 use syncferry_tests::lab::host::state::State;
@@ -23,6 +24,13 @@ impl Town {
         let migration = self.plan().await;
         let spoke = rules(&migration);
         assert_eq!(migration.state, "blocked", "{rule}: {spoke:?}");
+        assert!(spoke.iter().any(|r| r == rule), "{rule} is not among {spoke:?}");
+    }
+
+    async fn is_warned(&mut self, rule: &str) {
+        let migration = self.plan().await;
+        let spoke = rules(&migration);
+        assert_eq!(migration.state, "planned", "{rule}: {spoke:?}");
         assert!(spoke.iter().any(|r| r == rule), "{rule} is not among {spoke:?}");
     }
 }
@@ -81,6 +89,36 @@ async fn everything_that_blocks_is_named_and_touches_nothing() {
     assert_eq!(migration.state, "blocked");
     let spoke = rules(&migration);
     assert!(spoke.contains(&"source-is-not-adsync".to_string()), "{spoke:?}");
+
+    // The service account: the domain gives its password to other hosts only, a policy denies the logon.
+    let dir = town.world().host_dir(NEW_SERVER);
+    for faults in [
+        Faults {
+            account_not_usable: true,
+            ..Faults::default()
+        },
+        Faults {
+            service_logon_denied: true,
+            ..Faults::default()
+        },
+    ] {
+        faults.save(&dir).unwrap();
+        town.is_refused("service-account-not-usable").await;
+    }
+    // What nobody could look at is no reason to refuse, and is said; so is a name that two accounts have.
+    let faults = Faults {
+        directory_silent: true,
+        ..Faults::default()
+    };
+    faults.save(&dir).unwrap();
+    town.is_warned("service-account-usable-unknown").await;
+    let faults = Faults {
+        spn_twice: true,
+        ..Faults::default()
+    };
+    faults.save(&dir).unwrap();
+    town.is_warned("sql-spn-twice").await;
+    Faults::default().save(&dir).unwrap();
 
     // Somebody else installed Connect on the new server.
     let host = HostClient::new(&town.world().host_dir(NEW_SERVER));

@@ -85,6 +85,7 @@ fn page() -> String {
         if let Some((_, why)) = UNSEEN.iter().find(|(n, _)| *n == number) {
             produced.push(format!("nothing: cannot be seen beforehand. {why}"));
         }
+        foreseen.dedup();
         page.push_str(&format!(
             "| {number} | {name} | {} | {} | {} |\n",
             produced.join("<br>"),

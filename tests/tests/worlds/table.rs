@@ -77,6 +77,25 @@ pub(crate) const WORLDS: &[World] = &[
         &[(8, "service-account-form")],
     ),
     world(
+        "no-password-for-this-host",
+        MOVE,
+        &["--new-server-has", "no-password"],
+        &[(9, "service-account-not-usable")],
+    ),
+    world(
+        "logon-denied",
+        REPLACE,
+        &["--new-server-has", "logon-denied"],
+        &[(9, "service-account-not-usable")],
+    ),
+    world(
+        "no-directory",
+        STAGING,
+        &["--new-server-has", "no-directory"],
+        &[(9, "service-account-usable-unknown")],
+    ),
+    world("spn-twice", MOVE, &["--spn-twice"], &[(0, "sql-spn-twice")]),
+    world(
         "express",
         STAGING,
         &["--target", "express2022"],

@@ -8,6 +8,7 @@ mod failover;
 mod fence;
 mod identity;
 mod install;
+mod list_exports;
 mod marks;
 mod restore;
 mod site;

@@ -1,6 +1,7 @@
 //! Windows: the machine, Connect, Windows Installer and Windows PowerShell, as they are. What Windows answers is read here;
 //! what an answer means stands in `connect/`, where every system can test it.
 
+mod exports;
 mod folders;
 mod local_db;
 mod machine;
@@ -14,9 +15,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use syncferry_shared::account::{AccountFacts, AccountRequest};
+use syncferry_shared::exports::ExportList;
 use syncferry_shared::inventory::{ConnectFacts, ConnectParameters, HostFacts, ProductFacts};
 use syncferry_win32::{installer, signature};
 
+use crate::connect::account;
 use crate::connect::script;
 use crate::connect::script::Script;
 use crate::connect::{UPGRADE_ENGINE, UPGRADE_WIZARD, powershell_json};
@@ -37,6 +41,8 @@ const KEY_PARAMETERS: &str = r"SYSTEM\CurrentControlSet\Services\ADSync\Paramete
 const KEY_COEXISTENCE: &str = r"SOFTWARE\Microsoft\MSOLCoExistence";
 /// How long a query may take: loading the ADSync module alone takes seconds.
 const QUERY_LIMIT: Duration = Duration::from_secs(120);
+/// How long a directory may take: everything else that a plan asks of this host waits for it.
+const DIRECTORY_LIMIT: Duration = Duration::from_secs(30);
 
 /// Windows' own words for an error of a call.
 fn refused(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> HostError {
@@ -179,6 +185,21 @@ impl Host for Native {
             }
         }
         Ok(facts)
+    }
+
+    async fn account(&self, request: &AccountRequest) -> Result<AccountFacts, HostError> {
+        let machine = aside("the machine", machine::facts).await?;
+        // A name goes into a filter: what no name has is not looked up.
+        let plain = |s: &&String| s.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:/".contains(&b));
+        let spns: Vec<String> = request.spns.iter().filter(plain).cloned().collect();
+        let (name, spns) = (account::quoted(&request.account), account::quoted(&spns.join("\n")));
+        let values = [("ACCOUNT", name.as_str()), ("SPNS", spns.as_str())];
+        let answer = powershell::run(script::SERVICE_ACCOUNT, &values, DIRECTORY_LIMIT).await?;
+        Ok(account::read(request, &machine.computer_name, &answer))
+    }
+
+    async fn pending_exports(&self) -> Result<ExportList, HostError> {
+        exports::list(&self.connectors().await?).await
     }
 
     async fn connectors(&self) -> Result<Vec<String>, HostError> {

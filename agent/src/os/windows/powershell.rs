@@ -19,7 +19,7 @@ const LONGEST: u64 = 8 << 20;
 const NO_WINDOW: u32 = 0x0800_0000;
 
 /// Runs a script and returns its answer.
-pub async fn run(script: Script, values: &[(&str, &'static str)], limit: Duration) -> Result<Value, HostError> {
+pub async fn run(script: Script, values: &[(&str, &str)], limit: Duration) -> Result<Value, HostError> {
     let what = format!("the script {}", script.name);
     let run = format!("{:032x}", rand::random::<u128>());
     let program = system_program(r"WindowsPowerShell\v1.0\powershell.exe");

@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use syncferry_proto::{duration, v1};
+use syncferry_shared::exports::ExportList;
 use syncferry_shared::inventory::{ConnectFacts, HostFacts};
 use syncferry_shared::lease::Resource;
 use syncferry_shared::outcome::Outcome;
@@ -40,6 +41,8 @@ pub(crate) struct World {
     pub(crate) was_off: bool,
     /// How often it still refuses to be turned on.
     pub(crate) refuses: u32,
+    /// What the machine's tool lists, where there is one.
+    pub(crate) exports: Option<ExportList>,
 }
 
 pub(crate) type Shared = Arc<Mutex<World>>;
@@ -78,6 +81,9 @@ impl Host for Machine {
     }
     async fn connectors(&self) -> Result<Vec<String>, HostError> {
         Err(NOT)
+    }
+    async fn pending_exports(&self) -> Result<ExportList, HostError> {
+        self.0.lock().unwrap().exports.clone().ok_or(NOT)
     }
     async fn set_sync_cycle(&self, enabled: bool) -> Result<(), HostError> {
         let mut world = self.0.lock().unwrap();

@@ -163,6 +163,8 @@ facts! {
     "connect-memory" "memory of the new server" = |i| host(i, |h| some(h.memory_mb.map(|m| format!("{m} MB")), "the system does not say"));
     "connect-reach" "way from the new server to SQL Server" = reach;
     "service-account" "service account" = |i| some(i.request.service_account.as_ref(), "--service-account was not given");
+    "account-here" "the service account on the new server" = account_here;
+    "sql-spn" "accounts that SQL Server's name is registered for" = sql_spn;
     "old-server" "the old server" = |i| match i.old_server() {
         Some(h) if h.inventory.is_some() => Known(format!("{} answers", h.name)),
         Some(h) => Known(format!("{} does not answer", h.name)),
@@ -372,6 +374,48 @@ fn reach(input: &PlanInput) -> Seen {
         Unknown("nobody tried".to_string())
     } else {
         Known(tried.join(", "))
+    }
+}
+
+fn account_here(input: &PlanInput) -> Seen {
+    if input.request.service_account.is_none() {
+        return Elsewhere("--service-account was not given".to_string());
+    }
+    match super::account::seen(input) {
+        None if input.connect_host.inventory.is_none() => no_answer(&input.connect_host),
+        None => Unknown("the agent did not look".to_string()),
+        // What is against it is known, whatever else is not.
+        Some(f) if f.doubts().is_empty() || !f.against().is_empty() => Known(f.shown()),
+        Some(f) => Unknown(
+            f.doubts()
+                .into_iter()
+                .map(|(what, why)| format!("{what}: {why}"))
+                .collect::<Vec<_>>()
+                .join("; "),
+        ),
+    }
+}
+
+fn sql_spn(input: &PlanInput) -> Seen {
+    if input.connect_host.id == input.target_host.id {
+        return Elsewhere("SQL Server is on the same host".to_string());
+    }
+    let Some(facts) = super::account::seen(input) else {
+        return Unknown("nobody looked them up".to_string());
+    };
+    let shown: Vec<String> = facts
+        .spns
+        .iter()
+        .map(|s| match s.accounts.as_slice() {
+            [] => format!("{}: nobody, so that NTLM is used", s.spn),
+            some => format!("{}: {}", s.spn, some.join("; ")),
+        })
+        .collect();
+    let asked = facts.unknown.iter().find(|u| u.fact.starts_with("registration of "));
+    match asked {
+        Some(u) => Unknown(format!("{}: {}", u.fact, u.why)),
+        None if shown.is_empty() => Unknown("nobody looked them up".to_string()),
+        None => Known(shown.join(", ")),
     }
 }
 

@@ -4,6 +4,7 @@
 //! Sources: "existing-database page" is Microsoft's *Install Microsoft Entra Connect by using an existing ADSync
 //! database*; "prerequisites page" is *Microsoft Entra Connect Prerequisites*; "Syncferry" is a rule of our own.
 
+mod account;
 mod agents;
 mod backup;
 mod capacity;
@@ -82,6 +83,9 @@ const MOVE_TO_FULL_SQL: &[Rule] = &[
     connect_host::has_no_connect,
     connect_host::is_supported,
     connect_host::service_account_fits,
+    account::is_no_standalone,
+    account::can_be_used,
+    account::names_lead_to_sql,
     connect_host::reaches_sql,
     space::on_the_source,
     space::on_the_target,
@@ -132,6 +136,9 @@ const REPLACE_SERVER: &[Rule] = &[
     connect_host::has_no_connect,
     connect_host::is_supported,
     connect_host::service_account_fits,
+    account::is_no_standalone,
+    account::can_be_used,
+    account::names_lead_to_sql,
     connect_host::reaches_sql,
     handover::service_account_gets_in,
     handover::accounts_differ,
@@ -182,6 +189,9 @@ const RESTORE_FROM_BACKUP: &[Rule] = &[
     connect_host::has_no_connect,
     connect_host::is_supported,
     connect_host::service_account_fits,
+    account::is_no_standalone,
+    account::can_be_used,
+    account::names_lead_to_sql,
     connect_host::reaches_sql,
     handover::accounts_differ,
     handover::what_the_old_server_leaves,

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use syncferry_shared::account::{AccountFacts, AccountKind, SpnFacts};
 use syncferry_shared::artifact::{CHUNK_SIZE, Counts, Manifest, SetFile, SetHeader};
+use syncferry_shared::exports::ExportList;
 use syncferry_shared::inventory::{
     AdsyncFacts, ConnectFacts, ConnectParameters, DatabaseFacts, DatabaseName, FileFacts, HostFacts, InstallerFacts,
     InstanceFacts, Inventory, ReachFacts, SchedulerFacts, ServiceFacts, SessionFacts,
@@ -207,6 +209,26 @@ pub(crate) fn sql_host() -> Inventory {
     }
 }
 
+/// The service account as the agent on SYNC02 sees it.
+pub(crate) fn account() -> AccountFacts {
+    AccountFacts {
+        account: ACCOUNT.to_string(),
+        exists: Some(true),
+        kind: Some(AccountKind::GroupManaged),
+        enabled: Some(true),
+        usable_here: Some(true),
+        not_usable: None,
+        may_retrieve: Some(vec![r"CONTOSO\SYNC02$".to_string()]),
+        service_logon: Some(false),
+        service_logon_denied: Some(false),
+        spns: vec![SpnFacts {
+            spn: "MSSQLSvc/sql01.contoso.example:1433".to_string(),
+            accounts: vec![r"CONTOSO\sql01$".to_string()],
+        }],
+        unknown: vec![],
+    }
+}
+
 /// What the agent on SYNC02 finds.
 pub(crate) fn new_server() -> Inventory {
     Inventory {
@@ -225,6 +247,7 @@ pub(crate) fn new_server() -> Inventory {
             has_signature: true,
             signature_trusted: Some(true),
         }),
+        account: Some(account()),
         reach: vec![ReachFacts {
             target: "sql01.contoso.example,1433".to_string(),
             reached: true,
@@ -295,6 +318,7 @@ pub(crate) fn outcome(spec: &JobSpec) -> Outcome {
             });
         }
         Task::Drill(_) => outcome.reached(Level::L3),
+        Task::ListExports(_) => outcome.exports = Some(ExportList::default()),
         Task::VerifyRestored(_) | Task::ReadAdsync(_) | Task::ReviewExports(_) => {
             outcome.adsync = source().adsync;
         }

@@ -249,6 +249,23 @@ cases! {
             r.error = Some("timed out after 5 s".to_string());
         }
     };
+    service_account_not_usable: Blocker "service-account-not-usable" <- |i| {
+        let account = i.new_server().account.get_or_insert_default();
+        (account.usable_here, account.service_logon_denied) = (Some(false), Some(true));
+        account.may_retrieve = Some(vec![r"CONTOSO\SYNC01$".to_string()]);
+    };
+    service_account_usable_unknown: Warning "service-account-usable-unknown" <- |i| {
+        let account = i.new_server().account.get_or_insert_default();
+        account.usable_here = None;
+        account.unknown.push(syncferry_shared::sync_config::Unknown {
+            fact: "password of the managed account".to_string(),
+            why: "the domain controller does not answer (1355)".to_string(),
+        });
+    };
+    sql_spn_twice: Warning "sql-spn-twice" <- |i| {
+        let account = i.new_server().account.get_or_insert_default();
+        account.spns[0].accounts.push(r"CONTOSO\old-sql".to_string());
+    };
     connect_host_reach_unknown: Warning "connect-host-reach-unknown" <- |i| i.new_server().reach.clear();
     no_space: Blocker "no-space" <- |i| {
         i.old().host.staging_free = Some(1 << 30);

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use syncferry_shared::aftercare::{CareFacts, Checklist};
 use syncferry_shared::artifact::{CHUNK_SIZE, Counts, SetHeader};
+use syncferry_shared::exports::ExportList;
 use syncferry_shared::inventory::{BackupFacts, ProductFacts, SchedulerFacts, ServiceFacts};
 use syncferry_shared::lease::{LeaseKind, LeaseRef, LeaseState, Resource};
 use syncferry_shared::plan::{HandoverWay, KnownBackup, LeaseUse, Plan, Scenario};
@@ -81,6 +82,7 @@ pub(super) fn in_place() -> PlanInput {
         let old = host.inventory.get_or_insert_default();
         old.installer.clone_from(&new.installer);
         old.reach.clone_from(&new.reach);
+        old.account.clone_from(&new.account);
         let connect = old.connect.get_or_insert_default();
         connect.products = vec![ProductFacts {
             name: "Microsoft Azure AD Connect".to_string(),
@@ -727,6 +729,28 @@ fn the_cards_name_the_forests_of_the_copy() {
 }
 
 /// A drill never gives a name for good, nor lets an account in, nor installs anything.
+/// What the new server's own tool listed is what the gate shows; an agent that cannot list is told of before anything is touched.
+#[test]
+fn what_is_listed_is_shown_at_the_gate() {
+    let tasks = specs(&plan(&switched()));
+    let at = |fits: fn(&Task) -> bool| tasks.iter().position(fits).unwrap();
+    let (list, review) = (
+        at(|t| matches!(t, Task::ListExports(_))),
+        at(|t| matches!(t, Task::ReviewExports(_))),
+    );
+    assert!(list < review);
+    let Task::ReviewExports(task) = &tasks[review] else {
+        unreachable!()
+    };
+    assert_eq!(task.exports, Some(ExportList::default()));
+    let mut input = switched();
+    input.connect_host.capabilities.retain(|c| c != "job.list-exports.v1");
+    let plan = plan(&input);
+    let found = plan.findings.iter().find(|f| f.rule == "agent-too-old").unwrap();
+    assert!(plan.blocked() && found.title.contains("SYNC02"), "{}", told(&plan));
+    assert_eq!(found.evidence[1].looked_at, "job list-exports");
+}
+
 #[test]
 fn a_drill_leaves_nothing() {
     let tasks = specs(&plan(&drilled()));

@@ -355,6 +355,7 @@ pub(crate) fn name_of(task: &Task) -> &'static str {
         Task::Drill(_) => "drill-restore",
         Task::ReadAdsync(_) => "look-at-active",
         Task::CompareStaging(_) => "compare-with-active",
+        Task::ListExports(_) => "list-exports",
         Task::ReviewExports(_) => "review-exports",
         Task::CloseTasks(_) => "close-sign-in-tasks",
         Task::StagingMode(t) if t.on => "old-into-staging",
@@ -549,6 +550,7 @@ fn answer(all: &Inventory, question: &InspectionRequest) -> Inventory {
     answer.connect = answer.connect.filter(|_| question.connect);
     answer.installer = answer.installer.filter(|_| question.installer.is_some());
     answer.reach.retain(|r| question.reach.contains(&r.target));
+    answer.account = answer.account.filter(|_| question.account.is_some());
     answer.power = answer.power.filter(|_| question.power.is_some());
     answer
 }

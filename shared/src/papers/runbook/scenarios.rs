@@ -19,6 +19,7 @@ impl Book<'_> {
             "drill-restore" => self.drill_restore(job),
             "look-at-active" => self.look_at_active(job),
             "compare-with-active" => self.compare_with_active(job),
+            "list-exports" => self.list_exports(job),
             "review-exports" => self.review_exports(job),
             "close-sign-in-tasks" => self.close_sign_in_tasks(job),
             "old-into-staging" => self.turn_staging(job, true),
@@ -123,13 +124,25 @@ impl Book<'_> {
         );
     }
 
+    fn list_exports(&mut self, job: &PlannedJob) {
+        self.step(
+            "list what the new server would export",
+            OPERATOR,
+            &job.host_name,
+            "cd \"$env:ProgramFiles\\Microsoft Azure AD Sync\\Bin\"\nforeach ($c in Get-ADSyncConnector) { .\\csexport.exe $c.Name \"$env:TEMP\\$($c.Name).xml\" /f:x; .\\CSExportAnalyzer.exe \"$env:TEMP\\$($c.Name).xml\" > \"$env:TEMP\\$($c.Name).csv\" }".to_string(),
+            "a file for each connector: its objects by operation, and their attributes. The files name people: delete them when they were read.",
+            "csexport ends with an error on a connector: what would be exported there is unknown.",
+            Some(&job.name),
+        );
+    }
+
     fn review_exports(&mut self, job: &PlannedJob) {
         self.step(
             "review what the new server will export, and approve it by name",
             OPERATOR,
             &self.input.connect_name(),
-            "cd \"$env:ProgramFiles\\Microsoft Azure AD Sync\\Bin\"\nforeach ($c in Get-ADSyncConnector) { .\\csexport.exe $c.Name \"$env:TEMP\\$($c.Name).xml\" /f:x; .\\CSExportAnalyzer.exe \"$env:TEMP\\$($c.Name).xml\" > \"$env:TEMP\\$($c.Name).csv\" }\nGet-ADSyncExportDeletionThreshold".to_string(),
-            "the initial synchronisation is done, no run is in progress; adds, updates and deletes of each connector are those that you expect; deletes are below the threshold. Write down who approved.",
+            "Get-ADSyncScheduler | Select-Object SyncCycleInProgress\nGet-ADSyncExportDeletionThreshold".to_string(),
+            "the initial synchronisation is done, no run is in progress; adds, updates and deletes of each connector are those that you expect, attribute by attribute; deletes are below the threshold. Write down who approved.",
             "a delete that nobody expects: stay in staging mode.",
             Some(&job.name),
         );

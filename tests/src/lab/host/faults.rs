@@ -29,6 +29,14 @@ pub struct Faults {
     pub wizard_configure: Option<String>,
     /// The first cycle after the installation reads everything, although nothing says that it must.
     pub full_first_cycle: bool,
+    /// The domain does not give this machine the password of the managed account.
+    pub account_not_usable: bool,
+    /// A policy denies the service account the logon as a service.
+    pub service_logon_denied: bool,
+    /// No domain controller answers this machine.
+    pub directory_silent: bool,
+    /// Names of SQL Server are registered for a second account as well.
+    pub spn_twice: bool,
     /// The size of drives, `D:` to bytes, so that they are full.
     pub drive_bytes: BTreeMap<String, u64>,
 }

@@ -16,8 +16,12 @@
 //! - the wizard knows the two paths that matter, express and existing database, and none of its later tasks; it makes no
 //!   logins at SQL Server, as a delegated set-up could not
 //! - PowerShell reads one cmdlet per script and answers in JSON
+//! - no directory: what a service account is follows from its name, and from the faults
+//! - `csexport.exe` lists the objects that the database has, with attributes of the lab's own
 
+mod account;
 pub mod breakdown;
+mod csexport;
 pub mod dns;
 pub mod effects;
 pub mod engine;

@@ -39,6 +39,18 @@ pub enum Request {
         /// What to do.
         action: ServiceAction,
     },
+    /// What the script about service accounts says. Answer: its JSON.
+    ServiceAccount {
+        /// The account.
+        account: String,
+        /// Names of SQL Server.
+        spns: Vec<String>,
+    },
+    /// `csexport.exe "<connector>" … /f:x`. Answer: the file's text.
+    CsExport {
+        /// The connector's name.
+        connector: String,
+    },
     /// `powershell.exe -Command`. Answer: [`PowerShellAnswer`].
     PowerShell {
         /// The script.

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::layout::{WIZARD_DIR, WIZARD_EXE};
 use super::machine::MachineSpec;
 use super::protocol::{MachineFacts, PORT_FILE, Process, Request, Response};
-use super::{Host, engine, files, msiexec, person, powershell, wizard};
+use super::{Host, account, csexport, engine, files, msiexec, person, powershell, wizard};
 use crate::lab::msi;
 
 /// The longest question. Nobody sends more than a script.
@@ -95,6 +95,8 @@ async fn answer(host: &Host, request: Request) -> Response {
         Request::Products => ok(&host.look(|s| s.products.clone())),
         Request::Service { name } => ok(&host.look(|s| s.service(&name).cloned())),
         Request::ControlService { name, action } => result(engine::control(host, &name, action).await),
+        Request::ServiceAccount { account, spns } => ok(&account::answer(host, &account, &spns)),
+        Request::CsExport { connector } => result(csexport::run(host, &connector).await),
         Request::PowerShell { script } => ok(&powershell::run(host, &script).await),
         Request::Msiexec { arguments } => result(msiexec::run(host, &arguments).await),
         Request::SignatureTrusted { path } => match host.drives().real_path(&path) {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use syncferry_agent::host::Host as _;
+use syncferry_shared::account::{AccountKind, AccountRequest};
 use tokio_util::sync::CancellationToken;
 
 use super::effects::Effects;
@@ -282,6 +283,45 @@ async fn a_service_without_its_database_does_not_start_and_powershell_says_so() 
     let error = rig.host.connectors().await.unwrap_err().to_string();
     assert!(error.contains("it is empty"), "an empty success is no answer: {error}");
     assert_eq!(rig.effects().service_starts, 0);
+    rig.stop().await;
+}
+
+/// A service account as the agent reads it from the script's answer: usable, refused, and what nobody can see.
+#[tokio::test]
+async fn a_service_account_is_seen_and_what_is_not_seen_is_unknown() {
+    let rig = Rig::start(|_, _| {}).await;
+    let look = async |account: &str, faults: Faults| {
+        faults.save(rig.dir.path()).unwrap();
+        let request = AccountRequest {
+            account: account.into(),
+            spns: vec!["MSSQLSvc/sql01.contoso.lab:1433".into()],
+        };
+        rig.host.account(&request).await.unwrap()
+    };
+    let managed = r"CONTOSO\gmsa-sync02$";
+    let good = look(managed, Faults::default()).await;
+    assert_eq!(good.kind, Some(AccountKind::GroupManaged));
+    assert_eq!((good.against(), good.doubts()), (vec![], vec![]));
+    assert_eq!(good.spns[0].accounts.len(), 1);
+    let user = look(r"CONTOSO\svc-adsync", Faults::default()).await;
+    assert_eq!((user.kind, user.doubts()), (Some(AccountKind::DomainUser), vec![]));
+    let faults = Faults {
+        account_not_usable: true,
+        service_logon_denied: true,
+        spn_twice: true,
+        ..Faults::default()
+    };
+    let bad = look(managed, faults).await;
+    assert_eq!((bad.against().len(), bad.spns[0].accounts.len()), (2, 2), "{bad:?}");
+    let faults = Faults {
+        directory_silent: true,
+        ..Faults::default()
+    };
+    let unseen = look(managed, faults).await;
+    assert_eq!(unseen.against(), vec![]);
+    assert!(unseen.doubts().len() >= 3 && unseen.spns.is_empty(), "{unseen:?}");
+    // Without its service, the tool lists nothing; that is an error of each connector, and here of the list of them.
+    assert!(rig.host.pending_exports().await.is_err());
     rig.stop().await;
 }
 

@@ -241,6 +241,9 @@ fn trouble(dice: &mut Dice, o: &mut WorldOptions) {
             NewServerHas::Windows2012,
             NewServerHas::Connect,
             NewServerHas::EngineKeys,
+            NewServerHas::NoPassword,
+            NewServerHas::LogonDenied,
+            NewServerHas::NoDirectory,
         ])),
         12..=13 => around
             .full_drives

@@ -7,6 +7,7 @@ use super::{
     World,
 };
 use crate::lab::host::MachineSpec;
+use crate::lab::host::faults::Faults;
 use crate::lab::host::layout::{
     ENGINE_DIR, KEY_COEXISTENCE, KEY_ENGINE, KEY_PARAMETERS, KEY_WIZARD, LOCALDB, SERVICE, SERVICE_DISPLAY,
     UPGRADE_ENGINE, UPGRADE_WIZARD, VIRTUAL_ACCOUNT, WIZARD_DIR, WIZARD_EXE, account_type,
@@ -45,6 +46,7 @@ pub(super) fn create(world: &World, note: &mut impl FnMut(&str)) -> anyhow::Resu
         };
         state.save(&dir)?;
     }
+    faults(world).save(&world.host_dir(NEW_SERVER))?;
     let version = &world.options().installer_version;
     // The old server has it too: it may be the one that goes on.
     for host in [NEW_SERVER, OLD_SERVER] {
@@ -93,7 +95,24 @@ fn change(machine: &mut MachineSpec, what: NewServerHas) {
         NewServerHas::Windows2025 => windows(machine, "Windows Server 2025 Standard", "10.0.26100"),
         NewServerHas::Windows2012 => windows(machine, "Windows Server 2012 R2 Standard", "6.3.9600"),
         NewServerHas::LittleMemory => machine.memory_mb = 2_048,
-        NewServerHas::Connect | NewServerHas::EngineKeys => {}
+        NewServerHas::Connect
+        | NewServerHas::EngineKeys
+        | NewServerHas::NoPassword
+        | NewServerHas::LogonDenied
+        | NewServerHas::NoDirectory => {}
+    }
+}
+
+/// What the new server cannot do with its service account, or see of it.
+fn faults(world: &World) -> Faults {
+    let around = &world.options().around;
+    let has = |what: NewServerHas| around.new_server_has.contains(&what);
+    Faults {
+        account_not_usable: has(NewServerHas::NoPassword),
+        service_logon_denied: has(NewServerHas::LogonDenied),
+        directory_silent: has(NewServerHas::NoDirectory),
+        spn_twice: around.spn_twice,
+        ..Faults::default()
     }
 }
 

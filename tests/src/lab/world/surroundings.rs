@@ -65,6 +65,12 @@ pub enum NewServerHas {
     Connect,
     /// The registry keys of an engine that was uninstalled.
     EngineKeys,
+    /// No right to the password of the managed service account.
+    NoPassword,
+    /// A policy that denies the service account the logon as a service.
+    LogonDenied,
+    /// No domain controller that answers.
+    NoDirectory,
 }
 
 /// What the installer on the new server is.
@@ -108,6 +114,9 @@ pub struct Surroundings {
     /// Drives that are full, for example `SYNC01:D,SQL01:C`
     #[arg(long, value_delimiter = ',', value_name = "HOST:DRIVE,…")]
     pub full_drives: Vec<String>,
+    /// The name that Kerberos asks SQL Server by is registered for a second account
+    #[arg(long)]
+    pub spn_twice: bool,
     /// The service account that the operator plans with
     #[arg(long, value_name = "ACCOUNT", default_value = SERVICE_ACCOUNT)]
     pub service_account: String,
@@ -123,6 +132,7 @@ impl Default for Surroundings {
             new_server_has: Vec::new(),
             installer_is: InstallerIs::Good,
             full_drives: Vec::new(),
+            spn_twice: false,
             service_account: SERVICE_ACCOUNT.into(),
         }
     }

@@ -2,7 +2,7 @@
 //! of the agent's scripts does. Where its answers come from stands beside it, in `powershell-shim.json`:
 //!
 //! - `{"lab": "Z:\\…\\hosts\\SYNC02"}`: the lab's machine is asked, which plays ADSync;
-//! - `{"cmdlets": {"Get-ADSyncScheduler": {…}}}`: answers as they stand there;
+//! - `{"cmdlets": {"Get-ADSyncScheduler": {…}}, "service-account": {…}}`: answers as they stand there;
 //! - `{"fault": "silent|exit|hang|noise|half|error|missing|other-run"}`: what goes wrong with all of them.
 //!
 //! What a script does besides one cmdlet is not run: the scripts themselves are proven on Windows only.
@@ -69,6 +69,16 @@ fn main() {
         Some("error") => return failed(&run, "Der Zugriff wurde verweigert.", "AccessDenied,Get"),
         _ => {}
     }
+    if code.contains("NetQueryServiceAccount") {
+        let answer = match settings["lab"].as_str() {
+            Some(lab) => service_account(Path::new(lab), &code),
+            None => Ok(settings["service-account"].clone()),
+        };
+        return match answer {
+            Ok(answer) => end(&run, &answer),
+            Err(message) => failed(&run, &message, "LabRefused"),
+        };
+    }
     let Some(cmdlet) = cmdlet else {
         return end(&run, &json!({"Version": "5.1.20348.1", "Edition": "Desktop", "LanguageMode": "FullLanguage", "Is64Bit": true}));
     };
@@ -102,6 +112,16 @@ fn ask(lab: &Path, cmdlet: &str, code: &str) -> Result<Value, String> {
     call(&format!("Set-ADSyncScheduler -SyncCycleEnabled {enabled}"))?;
     let now = call("Get-ADSyncScheduler")?;
     Ok(json!({"SyncCycleEnabled": now["SyncCycleEnabled"]}))
+}
+
+/// Asks the lab's machine what it sees of a service account: the script has the account, and names of SQL Server, in base 64.
+fn service_account(lab: &Path, code: &str) -> Result<Value, String> {
+    let values: Vec<String> = code.split("FromBase64String('").skip(1).filter_map(|v| v.split('\'').next()).map(decoded).collect();
+    let [account, spns] = values.as_slice() else {
+        return Err("the script has no account".to_string());
+    };
+    let spns: Vec<&str> = spns.lines().collect();
+    exchange(lab, &json!({"ask": "service-account", "account": account, "spns": spns}))
 }
 
 fn exchange(lab: &Path, request: &Value) -> Result<Value, String> {
