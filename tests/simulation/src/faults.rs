@@ -37,6 +37,8 @@ pub(crate) enum Fault {
     SqlHeld(usize, i64, bool),
     /// The power is lost at the so-manieth write from now.
     PowerLoss(usize, i64),
+    /// So many calls of an agent come twice, the second time so much later at most: behind others, and behind a new attempt.
+    Twice(usize, u32, i64),
     ClockStep(Option<usize>, i64),
     ClockRate(Option<usize>, i64),
     RefuseCommits(u32),
@@ -65,6 +67,7 @@ impl Fault {
             Fault::SqlSlow(_) => "SQL slow",
             Fault::SqlHeld(..) => "transaction held",
             Fault::PowerLoss(..) => "power lost at a write",
+            Fault::Twice(..) => "calls twice and late",
             Fault::ClockStep(..) => "clock step",
             Fault::ClockRate(..) => "clock rate",
             Fault::RefuseCommits(_) => "commit refused",
@@ -169,6 +172,15 @@ impl Faults {
                 due.insert((1_000, n), held);
             }
         }
+        // In every third seed calls come twice. Drawn by itself, so that the other seeds keep their futures.
+        if seed % 3 == 2 && end > 0 {
+            let mut r = StdRng::seed_from_u64(seed ^ 0x07_1CE);
+            for _ in 0..r.random_range(2..6) {
+                let twice = Fault::Twice(r.random_range(0..3), r.random_range(2..15), r.random_range(500..60_000));
+                let n = due.len();
+                due.insert((r.random_range(0..end), n), twice);
+            }
+        }
         Self {
             due,
             backup: None,
@@ -240,6 +252,7 @@ impl Faults {
             Fault::SqlSlow(a) => world.slots[a].sql_ms.store(8_000, Ordering::SeqCst),
             Fault::SqlHeld(a, ms, power) => *lock(&world.slots[a].sql_held) = Some((ms, power)),
             Fault::PowerLoss(a, n) => world.slots[a].power_loss_in.store(n, Ordering::SeqCst),
+            Fault::Twice(a, n, ms) => *lock(&world.slots[a].twice) = (n, ms),
             Fault::ClockStep(None, ms) => {
                 world.store_clock.step(ms);
                 world.clock_far_off.fetch_or(ms.abs() > 240_000, Ordering::SeqCst);
@@ -333,6 +346,7 @@ impl Faults {
         for a in 0..world.slots.len() {
             world.slots[a].power_loss_in.store(0, Ordering::SeqCst);
             *lock(&world.slots[a].sql_held) = None;
+            *lock(&world.slots[a].twice) = (0, 0);
             for fault in [
                 Fault::Pause(a),
                 Fault::Cut(a),

@@ -16,7 +16,7 @@ use syncferry_store::{JobFilter, Store as _};
 
 use crate::datacentre::{ask, sa};
 use crate::determinism::now;
-use crate::world::{Papers, World};
+use crate::world::{Papers, World, lock};
 
 /// How far the store's clock may be off where it counts as right, and how long an alarm may take.
 const SLACK_MS: i64 = 5 * 60_000;
@@ -94,15 +94,19 @@ async fn database(world: &World, session: &mut Session, seen: &mut Seen) -> anyh
         }
         _ => {}
     }
-    if epoch.is_some() && world.services[0].account != world.services[1].account {
-        allowed(world, session).await?;
+    if let Some(epoch) = epoch
+        && world.services[0].account != world.services[1].account
+    {
+        allowed(world, session, epoch).await?;
     }
     Ok(())
 }
 
 /// The marks and whom CONNECT is denied to change together: nobody is let in where nobody owns the database, and one where one
 /// does.
-async fn allowed(world: &World, session: &mut Session) -> anyhow::Result<()> {
+async fn allowed(world: &World, session: &mut Session, epoch: i64) -> anyhow::Result<()> {
+    // Before the look: who is let in after it is not meant.
+    let inside = world.services.iter().find(|s| s.inside.load(Ordering::SeqCst));
     let look = "USE ADSync; SELECT (SELECT CAST(value AS nvarchar(256)) FROM sys.extended_properties WHERE class = 0 AND name = N'syncferry.owner') AS owner, (SELECT COUNT(*) FROM sys.database_permissions pe INNER JOIN sys.database_principals dp ON dp.principal_id = pe.grantee_principal_id WHERE pe.class = 0 AND pe.permission_name = N'CONNECT' AND pe.state_desc = N'DENY' AND dp.name LIKE N'CONTOSO%') AS denied;";
     let answer = ask(session, look).await?;
     let row = answer.first_set().and_then(|s| s.first());
@@ -114,6 +118,27 @@ async fn allowed(world: &World, session: &mut Session) -> anyhow::Result<()> {
             "I7",
             format!("the database's owner is '{owner}', and CONNECT is denied to {denied}"),
         );
+    }
+    match inside {
+        Some(service) if owner.is_empty() => nobody_inside(world, service.host, epoch).await,
+        _ => Ok(()),
+    }
+}
+
+/// What a proof says is so: nobody is in a database that belongs to nobody, from the moment that its fence is proven.
+async fn nobody_inside(world: &World, inside: &str, epoch: i64) -> anyhow::Result<()> {
+    let mut tx = world.store.read("observer.proof").await?;
+    for lease in tx.leases().await? {
+        let proofs = tx.proofs(&lease.resource).await?;
+        if proofs
+            .iter()
+            .any(|p| p.epoch == epoch && p.kind == ProofKind::SqlFenced)
+        {
+            world.violated(
+                "I3",
+                format!("{inside} is in the database, and the proof for epoch {epoch} says that nobody is"),
+            );
+        }
     }
     Ok(())
 }
@@ -231,6 +256,16 @@ async fn rows(world: &World, seen: &mut Seen) -> anyhow::Result<()> {
                 continue;
             }
             let key = (job.id.to_string(), attempt.attempt);
+            let of_agents = matches!(attempt.state, AttemptState::Succeeded | AttemptState::Failed);
+            if of_agents && !lock(&world.ended).contains(&key) {
+                world.violated(
+                    "I9",
+                    format!(
+                        "attempt {} ended {}, and its agent said nothing of it",
+                        attempt.attempt, attempt.state
+                    ),
+                );
+            }
             let first = *seen.ends.entry(key).or_insert(attempt.state);
             if first != attempt.state {
                 world.violated(

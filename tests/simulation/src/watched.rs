@@ -117,6 +117,7 @@ impl Step for WatchedStep {
 }
 
 /// The controller, with what it answers looked at.
+#[derive(Clone)]
 pub(crate) struct WatchedController {
     world: Arc<World>,
     agent: usize,
@@ -127,10 +128,46 @@ impl WatchedController {
     pub(crate) fn new(world: Arc<World>, agent: usize, inner: Remote) -> Self {
         Self { world, agent, inner }
     }
+
+    /// When this call is sent once more, if it is.
+    fn later(&self) -> Option<Duration> {
+        let mut twice = lock(&self.world.slots[self.agent].twice);
+        let most = twice.1;
+        twice.0 = twice.0.checked_sub(1)?;
+        self.world.count("calls that were sent twice");
+        Some(Duration::from_millis(self.world.below(most).unsigned_abs()))
+    }
+
+    async fn send_report(&self, request: v1::ReportRequest) -> Called<v1::ReportResponse> {
+        let token = request.token.as_ref().and_then(|t| AttemptToken::try_from(t).ok());
+        let restores = self.world.restores.load(Ordering::SeqCst);
+        let stale = match &token {
+            Some(token) => observer::is_stale(&self.world, token).await,
+            None => false,
+        };
+        let called = self.inner.report(request).await;
+        if let (true, Ok(answer), Some(token)) = (stale, &called, token) {
+            self.world.count("stale reports");
+            if answer.current && restores == self.world.restores.load(Ordering::SeqCst) {
+                let host = self.world.slots[self.agent].host;
+                self.world.violated(
+                    "I9",
+                    format!(
+                        "a report of {host} with an old token (attempt {}) counted",
+                        token.attempt
+                    ),
+                );
+            }
+        }
+        called
+    }
 }
 
 macro_rules! passed_on {
-    ($($call:ident($request:ty) -> $response:ty;)*) => {
+    (
+        once { $($call:ident($request:ty) -> $response:ty;)* }
+        twice { $($twice:ident($asked:ty) -> $answered:ty;)* }
+    ) => {
         #[async_trait]
         impl Controller for WatchedController {
             $(
@@ -158,35 +195,50 @@ macro_rules! passed_on {
             async fn report(&self, request: v1::ReportRequest) -> Called<v1::ReportResponse> {
                 self.world.breathe(self.agent).await;
                 let token = request.token.as_ref().and_then(|t| AttemptToken::try_from(t).ok());
-                let restores = self.world.restores.load(Ordering::SeqCst);
-                let stale = match &token {
-                    Some(token) => observer::is_stale(&self.world, token).await,
-                    None => false,
-                };
-                let called = self.inner.report(request).await;
-                if let (true, Ok(answer), Some(token)) = (stale, &called, token) {
-                    self.world.count("stale reports");
-                    if answer.current && restores == self.world.restores.load(Ordering::SeqCst) {
-                        let host = self.world.slots[self.agent].host;
-                        self.world.violated("I9", format!("a report of {host} with an old token (attempt {}) counted", token.attempt));
-                    }
+                if let (Some(token), Some(v1::report_request::What::End(_))) = (token, &request.what) {
+                    lock(&self.world.ended).insert((token.job.to_string(), token.attempt));
                 }
-                called
+                if let Some(later) = self.later() {
+                    let (me, again) = (self.clone(), request.clone());
+                    tokio::spawn(async move {
+                        tokio::time::sleep(later).await;
+                        me.send_report(again).await
+                    });
+                }
+                self.send_report(request).await
             }
+
+            $(
+            async fn $twice(&self, request: $asked) -> Called<$answered> {
+                self.world.breathe(self.agent).await;
+                if let Some(later) = self.later() {
+                    let (me, again) = (self.clone(), request.clone());
+                    tokio::spawn(async move {
+                        tokio::time::sleep(later).await;
+                        me.inner.$twice(again).await
+                    });
+                }
+                self.inner.$twice(request).await
+            }
+            )*
         }
     };
 }
 
 passed_on! {
-    hello(v1::HelloRequest) -> v1::HelloResponse;
-    hints(v1::SessionRequest) -> mpsc::Receiver<v1::Hint>;
-    pull(v1::PullRequest) -> v1::PullResponse;
-    accept(v1::AcceptRequest) -> v1::AcceptResponse;
-    log_chunk(v1::LogChunkRequest) -> v1::LogChunkResponse;
-    heartbeat(v1::HeartbeatRequest) -> v1::HeartbeatResponse;
-    renew_lease(v1::RenewLeaseRequest) -> v1::RenewLeaseResponse;
-    report_inspection(v1::ReportInspectionRequest) -> v1::ReportInspectionResponse;
-    report_watch(v1::ReportWatchRequest) -> v1::ReportWatchResponse;
-    request_transfer(v1::RequestTransferRequest) -> v1::RequestTransferResponse;
-    renew_certificate(v1::RenewCertificateRequest) -> v1::RenewCertificateResponse;
+    once {
+        hello(v1::HelloRequest) -> v1::HelloResponse;
+        hints(v1::SessionRequest) -> mpsc::Receiver<v1::Hint>;
+        pull(v1::PullRequest) -> v1::PullResponse;
+        log_chunk(v1::LogChunkRequest) -> v1::LogChunkResponse;
+        heartbeat(v1::HeartbeatRequest) -> v1::HeartbeatResponse;
+        report_watch(v1::ReportWatchRequest) -> v1::ReportWatchResponse;
+        request_transfer(v1::RequestTransferRequest) -> v1::RequestTransferResponse;
+        renew_certificate(v1::RenewCertificateRequest) -> v1::RenewCertificateResponse;
+    }
+    twice {
+        accept(v1::AcceptRequest) -> v1::AcceptResponse;
+        renew_lease(v1::RenewLeaseRequest) -> v1::RenewLeaseResponse;
+        report_inspection(v1::ReportInspectionRequest) -> v1::ReportInspectionResponse;
+    }
 }

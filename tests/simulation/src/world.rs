@@ -1,7 +1,7 @@
 //! Everything that outlives a simulated process: the disks, the store, the SQL Server, the Connect servers, the clocks, and what
 //! was seen. Simulated processes are started anew on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -82,6 +82,8 @@ pub(crate) struct Slot {
     pub(crate) sql_ms: AtomicI64,
     /// For how long the next transaction is on its way before it runs, and whether its agent's machine loses its power then.
     pub(crate) sql_held: Mutex<Option<(i64, bool)>>,
+    /// How many of the calls that change something are sent once more, and how much later at most.
+    pub(crate) twice: Mutex<(u32, i64)>,
     /// The machine loses its power at the so-manieth moment, from now, before or after its journal wrote something; 0 is never.
     pub(crate) power_loss_in: AtomicI64,
     pub(crate) boot: AtomicU32,
@@ -142,6 +144,8 @@ pub(crate) struct World {
     pub(crate) begun_at: AtomicI64,
     /// The controller's clock was wrong by more than certificates bear.
     pub(crate) clock_far_off: AtomicBool,
+    /// The attempts whose ends their agents told.
+    pub(crate) ended: Mutex<BTreeSet<(String, i32)>>,
     /// Faults are over; persons begin nothing new.
     pub(crate) calming: AtomicBool,
     /// A long seed: towards its end the way to SQL Server breaks in the middle of a fence, and everybody goes home.
@@ -194,6 +198,7 @@ impl World {
                 sql_cut: AtomicBool::new(false),
                 sql_ms: AtomicI64::new(10),
                 sql_held: Mutex::default(),
+                twice: Mutex::default(),
                 power_loss_in: AtomicI64::new(0),
                 boot: AtomicU32::new(1),
                 generation: AtomicU32::new(1),
@@ -237,6 +242,7 @@ impl World {
             sql_ready: AtomicBool::new(false),
             begun_at: AtomicI64::new(0),
             clock_far_off: AtomicBool::new(false),
+            ended: Mutex::default(),
             calming: AtomicBool::new(false),
             long: is_long(seed),
             stranded: AtomicBool::new(false),

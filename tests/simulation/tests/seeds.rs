@@ -60,21 +60,22 @@ fn a_red_seed_replays_equally() {
     }
 }
 
-/// Every mutant but `epoch-without-owner`, `kill-before-deny` and `report-without-token-check` (docs/RELIABILITY.md says
-/// why), from a seed that notices it. Where a change has other faults drawn, one of the next forty does it as well, or the
+/// Every mutant but `epoch-without-owner` and `report-without-token-check` (docs/RELIABILITY.md says why), from a seed that
+/// notices it. Where a change has other faults drawn, one of the next forty does it as well, or the
 /// first seed has to be looked up again.
 #[test]
 fn mutants_are_noticed() {
     for (mutant, first) in [
         ("expiry-frees", "7"),
-        ("no-kill", "85"),
+        ("no-kill", "3"),
+        ("kill-before-deny", "3"),
         ("no-epoch-check", "1"),
         ("plain-restore", "10"),
         ("alias", "12"),
         ("shared-account", "6"),
-        ("release-without-stop", "1"),
+        ("release-without-stop", "2"),
         ("end-fence-without-read-back", "1"),
-        ("accept-without-journal", "92"),
+        ("accept-without-journal", "71"),
     ] {
         let ran = simulate(&["--mutant", mutant, "--until-caught", "--first", first, "--seeds", "40"]);
         println!("{}", text(&ran));

@@ -90,6 +90,25 @@ async fn what_a_dba_does_differently_is_refused_with_what_was_seen() {
     assert_eq!(done(end).restored.unwrap().database, "ADSync");
 }
 
+/// Within the week that a person may take, a server is restarted: the gate says so, and stays.
+#[tokio::test]
+async fn a_server_that_is_away_while_a_gate_waits_ends_nothing() {
+    let (site, backup) = site_with_backup().await;
+    let task = with_a_dba(site.restore(&backup).await);
+    let mut gates = Vec::new();
+    let end = site
+        .run_with(task, async |title, sql| {
+            gates.push(title.to_string());
+            site.target.fault(r#"{ "on": "login", "drop": true }"#);
+            site.until_told(Sight::Waiting, "it cannot be looked at now").await;
+            site.target.fault("");
+            site.dba(sql).await;
+        })
+        .await;
+    assert_eq!(done(end).restored.unwrap().database, "ADSync");
+    assert_eq!(gates.len(), 3, "{gates:?}");
+}
+
 #[tokio::test]
 async fn a_backup_that_is_not_copy_only_is_refused() {
     let site = Site::new("ADSync").await;

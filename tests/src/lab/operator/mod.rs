@@ -3,6 +3,7 @@
 
 mod replace;
 mod setup;
+mod told;
 mod watch;
 
 use std::io::Write;
@@ -17,6 +18,8 @@ use tonic::transport::Channel;
 
 pub use replace::Hands;
 pub use watch::AtTheGate;
+
+use told::Told;
 
 /// Site, hosts, database, migration, person.
 pub struct Operator {
@@ -52,6 +55,14 @@ impl Operator {
         println!("\n$ syncferry {}", shown(words));
         let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
         self.run(words, &mut Console::of_process(&mut out, &mut err)).await
+    }
+
+    /// The same for `watch`; answers with the number of the last event that it showed.
+    async fn type_watch(&self, words: &[&str]) -> i64 {
+        println!("\n$ syncferry {}", shown(words));
+        let (mut out, mut err) = (Told::new(std::io::stdout()), std::io::stderr());
+        self.run(words, &mut Console::of_process(&mut out, &mut err)).await;
+        out.last
     }
 
     /// Runs a command line and takes its JSON.

@@ -136,8 +136,7 @@ impl Operator {
             if matches!(gate, AtTheGate::Played { .. }) {
                 words.push("--until-gate");
             }
-            self.type_in(&words).await;
-            seen = self.last_event(id, seen).await;
+            seen = self.type_watch(&words).await.max(seen);
             if let Some(rest) = self.rest(id).await? {
                 return Ok(rest);
             }
@@ -223,19 +222,6 @@ impl Operator {
     pub async fn leases(&mut self) -> anyhow::Result<Vec<v1::Lease>> {
         let answer = self.client.list_leases(v1::ListLeasesRequest {}).await?;
         Ok(answer.into_inner().leases)
-    }
-
-    /// The number of the newest event, so that the next watch does not tell everything again.
-    async fn last_event(&mut self, id: &str, after: i64) -> i64 {
-        let request = v1::ListEventsRequest {
-            stream_kind: "migration".into(),
-            stream_id: id.to_string(),
-            after_seq: after,
-            limit: 0,
-        };
-        // Where it is not known, something is told twice.
-        let events = self.client.list_events(request).await.map(|r| r.into_inner().events);
-        events.ok().and_then(|e| e.last().map(|e| e.seq)).unwrap_or(after)
     }
 
     /// How the migration rests; `None` while it does not.
