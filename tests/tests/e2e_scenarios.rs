@@ -100,7 +100,10 @@ fn from_a_staging_server_to_an_active_one_and_the_old_one_retired() {
         output.contains("- AAD, update") && output.contains("12 objects: mail 8, displayName 4, proxyAddresses 4"),
         "{output}"
     );
-    assert!(!output.contains("look again"), "tool and database say the same\n{output}");
+    assert!(
+        !output.contains("look again"),
+        "tool and database say the same\n{output}"
+    );
     let by_name = events(&report, "gate.claimed");
     assert!(
         by_name.len() >= 2 && by_name.iter().all(|e| e["actor"] == "operator:admin"),

@@ -188,11 +188,21 @@ mod tests {
             read(&FILE.as_bytes()[..FILE.len() / 2]),
             Err(ExportError::Xml(_))
         ));
-        for foreign in ["<other/>", "<other><cs-objects/></other>", "", "csexport: not found", "{}"] {
+        for foreign in [
+            "<other/>",
+            "<other><cs-objects/></other>",
+            "",
+            "csexport: not found",
+            "{}",
+        ] {
             assert_eq!(read(foreign.as_bytes()), Err(ExportError::Other), "{foreign}");
         }
         assert_eq!(read(&[0x80, 0x81]), Err(ExportError::Encoding));
-        assert_eq!(read(&[0xff, 0xfe, b'<']), Err(ExportError::Encoding), "half a character");
+        assert_eq!(
+            read(&[0xff, 0xfe, b'<']),
+            Err(ExportError::Encoding),
+            "half a character"
+        );
         assert!(matches!(read(b"<cs-objects/><cs-objects/>"), Err(ExportError::Xml(_))));
         // What a file says of other files is not looked up.
         let entity = br#"<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><cs-objects><cs-object><unapplied-export><delta operation="&e;"/></unapplied-export></cs-object></cs-objects>"#;

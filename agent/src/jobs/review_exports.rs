@@ -228,7 +228,10 @@ fn summary(p: &PendingExports) -> String {
 fn card(server: &str, p: &PendingExports, threshold: Option<i64>, listed: Option<&ExportList>) -> Card {
     let mut fields = Vec::new();
     let none = BTreeMap::new();
-    let only_listed = listed.iter().flat_map(|l| &l.connectors).filter(|(_, by)| !by.is_empty());
+    let only_listed = listed
+        .iter()
+        .flat_map(|l| &l.connectors)
+        .filter(|(_, by)| !by.is_empty());
     let connectors: BTreeSet<&String> = p.by_connector.keys().chain(only_listed.map(|(c, _)| c)).collect();
     for connector in connectors {
         let by = p.by_connector.get(connector).unwrap_or(&none);

@@ -10,9 +10,9 @@ use syncferry_shared::outcome::Outcome;
 use syncferry_shared::plan::{InPlace, KnownBackup, LeaseRun, Plan, PlanRequest, PlanValues, PlannedJob, Scenario};
 use syncferry_shared::spec::{
     BackupTask, CloseTasksTask, CompareStagingTask, DatabaseIdentity, DrillTask, InstallTask, JobSpec, ListExportsTask,
-    ReadAdsyncTask, RestoreTask, ReviewExportsTask, StagingModeTask, StaysBehind, StopServerTask, Task, TestRestoreTask,
-    UninstallTask, VerifyOldServerTask, VerifyRestoredTask, VerifyServerTask, VerifySourceTask, VerifyStoppedTask,
-    VerifyTargetTask, VerifyUnusedTask,
+    ReadAdsyncTask, RestoreTask, ReviewExportsTask, StagingModeTask, StaysBehind, StopServerTask, Task,
+    TestRestoreTask, UninstallTask, VerifyOldServerTask, VerifyRestoredTask, VerifyServerTask, VerifySourceTask,
+    VerifyStoppedTask, VerifyTargetTask, VerifyUnusedTask,
 };
 
 use super::cards;

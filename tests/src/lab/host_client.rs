@@ -437,9 +437,8 @@ impl Host for LabHost {
                 connector: connector.clone(),
             };
             let text: Result<String, HostError> = self.client.ask("csexport.exe", &asked, TIMEOUT * 5).await;
-            let found = text.and_then(|text| {
-                export_xml::read(text.as_bytes()).map_err(|e| answer("csexport.exe", &e.to_string()))
-            });
+            let found = text
+                .and_then(|text| export_xml::read(text.as_bytes()).map_err(|e| answer("csexport.exe", &e.to_string())));
             match found {
                 Ok(found) => {
                     list.connectors.insert(connector, found);
