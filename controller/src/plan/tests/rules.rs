@@ -264,7 +264,10 @@ cases! {
     };
     sql_spn_twice: Warning "sql-spn-twice" <- |i| {
         let account = i.new_server().account.get_or_insert_default();
-        account.spns[0].accounts.push(r"CONTOSO\old-sql".to_string());
+        account.spns = vec![syncferry_shared::account::SpnFacts {
+            spn: "MSSQLSvc/sql01.contoso.example:1433".to_string(),
+            accounts: vec![r"CONTOSO\sql01$".to_string(), r"CONTOSO\old-sql".to_string()],
+        }];
     };
     connect_host_reach_unknown: Warning "connect-host-reach-unknown" <- |i| i.new_server().reach.clear();
     no_space: Blocker "no-space" <- |i| {
