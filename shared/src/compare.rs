@@ -650,7 +650,7 @@ mod tests {
     proptest! {
         /// A change to one fact is always seen, in whichever direction it is looked at.
         #[test]
-        fn a_change_is_seen_from_both_sides(which in 0usize..8, text in "[a-z]{1,8}") {
+        fn a_change_is_seen_from_both_sides(which in 0usize..8, text in "new [a-z]{1,8}") {
             let mut other = facts();
             match which {
                 0 => other.config.connectors[0].name.push_str(&text),
