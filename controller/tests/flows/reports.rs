@@ -166,12 +166,7 @@ async fn another_try_is_made_of_what_holds_then() {
 async fn a_job_may_come_to_several_gates() {
     let w = World::new().await;
     let (id, install) = w.at("install").await;
-    let see = async |sight, text: &str, title: &str| {
-        w.new
-            .try_report(&install.token, gate(sight, text, title))
-            .await
-            .unwrap();
-    };
+    let see = async |sight, text: &str, title: &str| w.new.see(&install.token, sight, text, title).await;
     see(v1::GateSight::Waiting, "waiting for a person", "Have the login made").await;
     see(v1::GateSight::Proven, "the login is there", "").await;
     assert!(w.operator.migration(&id).await.open_gates.is_empty());
@@ -197,12 +192,7 @@ async fn a_job_may_come_to_several_gates() {
 async fn a_gate_is_completed_by_what_is_seen_and_by_nothing_else() {
     let w = World::new().await;
     let (id, install) = w.at("install").await;
-    let see = async |sight, text: &str, title: &str| {
-        w.new
-            .try_report(&install.token, gate(sight, text, title))
-            .await
-            .unwrap();
-    };
+    let see = async |sight, text: &str, title: &str| w.new.see(&install.token, sight, text, title).await;
     for _ in 0..2 {
         see(v1::GateSight::Waiting, "waiting for a person", "Complete the wizard").await;
     }

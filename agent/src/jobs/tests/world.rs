@@ -2,36 +2,30 @@
 //! transfer here.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 
-use async_trait::async_trait;
-use syncferry_proto::transport::private_file;
 use syncferry_shared::artifact::{Counts, Manifest};
 use syncferry_shared::card::Card;
-use syncferry_shared::inventory::{
-    ConnectFacts, ConnectParameters, DatabaseAddress, DatabaseFacts, HostFacts, ProductFacts, SchedulerFacts,
-    ServiceFacts,
-};
+use syncferry_shared::inventory::{DatabaseAddress, DatabaseFacts};
 use syncferry_shared::lease::{LeaseRef, Resource};
 use syncferry_shared::outcome::{Failure, Outcome};
 use syncferry_shared::spec::{BackupTask, DatabaseIdentity, JobKind, JobSpec, RestoreTask, Task, TestRestoreTask};
 use syncferry_shared::token::{AttemptToken, digest};
 use syncferry_shared::{AgentId, ArtifactId, DatabaseId, Finding, HostId, JobId, MigrationId};
-use syncferry_sqlserver::engine::{Instance, Session};
 use syncferry_sqlserver::storage::InstanceSpec;
 use syncferry_sqlserver::storage::sample::{AdSync, adsync};
-use syncferry_sqlserver::types::Login;
 use tempfile::TempDir;
 use time::OffsetDateTime;
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::machine::Machine;
+use super::server::{PASSWORD, Server, instances, instances_of};
 use crate::clocks::SystemClocks;
-use crate::host::{Host, HostError, MsiExit, WizardSight};
+use crate::host::Host as _;
 use crate::instances::Instances;
 use crate::journal::{AttemptKey, End, Journal, Mode, Record, Report, Sight};
 use crate::runner::tests::world::{Boss, PACE, until};
@@ -43,141 +37,10 @@ use crate::transfer::Artifacts;
 pub(super) const STAGING: &str = r"D:\Staging";
 /// The folder for the restored database.
 const DATA: &str = r"E:\Data";
-const PASSWORD: &str = "Passw0rd!ä";
 /// The account that Connect will run as.
 pub(super) const ACCOUNT: &str = r"CONTOSO\gmsa-sync02$";
 const MIGRATION: MigrationId = MigrationId(Uuid::from_u128(0x0a1b_2c3d));
 const ARTIFACT: ArtifactId = ArtifactId(Uuid::from_u128(0xa7));
-
-/// The machine. What Connect shows follows from the fields.
-pub(super) struct Machine {
-    root: PathBuf,
-    /// Free bytes, wherever one looks.
-    pub(super) free: AtomicU64,
-    /// `SyncCycleEnabled`.
-    pub(super) cycle: AtomicBool,
-    /// Whether it ever was off.
-    pub(super) was_off: AtomicBool,
-    /// What installing ends with.
-    pub(super) msi_exit: AtomicI32,
-    /// How often something was installed.
-    pub(super) installs: AtomicI32,
-    /// The product that is installed, and where Connect ends up.
-    pub(super) installed: Mutex<Option<(String, ConnectParameters)>>,
-    /// What installing brings.
-    pub(super) brings: Mutex<Option<(String, ConnectParameters)>>,
-    /// What Windows says of a signature.
-    pub(super) trusted: AtomicBool,
-    /// State and start type of the service, where Connect is installed.
-    pub(super) service: Mutex<(String, String)>,
-    /// Whether the service can be stopped.
-    pub(super) stops: AtomicBool,
-}
-
-#[async_trait]
-impl Host for Machine {
-    async fn facts(&self) -> Result<HostFacts, HostError> {
-        Ok(HostFacts::default())
-    }
-    fn local_path(&self, path: &str) -> PathBuf {
-        let (drive, rest) = path.split_once(":\\").unwrap_or(("X", path));
-        rest.split('\\').fold(self.root.join(drive), |p, part| p.join(part))
-    }
-    fn join(&self, folder: &str, name: &str) -> String {
-        format!("{}\\{name}", folder.trim_end_matches('\\'))
-    }
-    async fn free_space(&self, _: &str) -> Result<u64, HostError> {
-        Ok(self.free.load(Ordering::SeqCst))
-    }
-    async fn secure_dir(&self, path: &str, _: &[String]) -> Result<(), HostError> {
-        std::fs::create_dir_all(self.local_path(path)).map_err(|e| HostError::Os {
-            what: path.into(),
-            error: e.to_string(),
-        })
-    }
-    async fn connect_facts(&self) -> Result<ConnectFacts, HostError> {
-        let installed = self.installed.lock().unwrap().clone();
-        let scheduler = SchedulerFacts {
-            sync_cycle_enabled: self.cycle.load(Ordering::SeqCst),
-            staging_mode: installed.is_some(),
-            suspended: false,
-            cycle_in_progress: false,
-            next_policy: "Delta".into(),
-        };
-        let mut facts = ConnectFacts {
-            scheduler: Some(scheduler),
-            ..ConnectFacts::default()
-        };
-        if let Some((product_code, parameters)) = installed {
-            facts.products.push(ProductFacts {
-                name: "Microsoft Entra Connect Sync".into(),
-                version: "2.6.91.0".into(),
-                product_code,
-            });
-            let (state, start) = self.service.lock().unwrap().clone();
-            facts.service = Some(ServiceFacts {
-                state,
-                start,
-                account: r"CONTOSO\gmsa$".into(),
-            });
-            facts.parameters = Some(parameters);
-        }
-        Ok(facts)
-    }
-    async fn connectors(&self) -> Result<Vec<String>, HostError> {
-        Ok(Vec::new())
-    }
-    async fn set_sync_cycle(&self, enabled: bool) -> Result<(), HostError> {
-        self.cycle.store(enabled, Ordering::SeqCst);
-        self.was_off.fetch_or(!enabled, Ordering::SeqCst);
-        Ok(())
-    }
-    async fn stop_sync_service(&self) -> Result<(), HostError> {
-        if !self.stops.load(Ordering::SeqCst) {
-            return Err(HostError::Os {
-                what: "Stop-Service ADSync".into(),
-                error: "it does not respond".into(),
-            });
-        }
-        self.service.lock().unwrap().0 = "stopped".into();
-        Ok(())
-    }
-    async fn start_sync_service(&self) -> Result<(), HostError> {
-        self.service.lock().unwrap().0 = "running".into();
-        Ok(())
-    }
-    async fn set_sync_service_start(&self, start: &str) -> Result<(), HostError> {
-        self.service.lock().unwrap().1 = start.into();
-        Ok(())
-    }
-    async fn signature_trusted(&self, _: &str) -> Result<Option<bool>, HostError> {
-        Ok(Some(self.trusted.load(Ordering::SeqCst)))
-    }
-    async fn install_msi(&self, _: &str, log: &str) -> Result<MsiExit, HostError> {
-        let code = self.msi_exit.load(Ordering::SeqCst);
-        if code == 0 {
-            self.installs.fetch_add(1, Ordering::SeqCst);
-            *self.installed.lock().unwrap() = self.brings.lock().unwrap().clone();
-        }
-        let failed = ["Note: 1: 2203 2: D:\\Install\\AzureADConnect.msi 3: -2147286960".to_string()];
-        Ok(MsiExit {
-            code,
-            log: log.into(),
-            excerpt: if code == 0 { Vec::new() } else { failed.to_vec() },
-        })
-    }
-    async fn uninstall_msi(&self, _: &str, log: &str) -> Result<MsiExit, HostError> {
-        *self.installed.lock().unwrap() = None;
-        Ok(MsiExit {
-            code: 0,
-            log: log.into(),
-            excerpt: Vec::new(),
-        })
-    }
-    async fn wizard(&self) -> Result<WizardSight, HostError> {
-        Ok(WizardSight::default())
-    }
-}
 
 /// What a gate said.
 #[derive(Debug, Clone)]
@@ -186,88 +49,6 @@ pub(super) struct Told {
     pub(super) said: String,
     pub(super) title: Option<String>,
     pub(super) cards: Vec<Card>,
-}
-
-/// A running stand-in.
-pub(super) struct Server {
-    name: &'static str,
-    engine: Instance,
-    port: u16,
-    dir: TempDir,
-    stop: CancellationToken,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
-impl Server {
-    async fn start(name: &'static str, spec: InstanceSpec, root: &Path) -> Self {
-        Self::start_for(name, spec.login("agent", PASSWORD, &["sysadmin"], &[]), root).await
-    }
-
-    /// With the agent's login as the specification has it.
-    async fn start_for(name: &'static str, mut spec: InstanceSpec, root: &Path) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        for drive in ["D", "E"] {
-            spec = spec.drive(&format!("{drive}:"), &root.join(drive), None);
-        }
-        spec.config.integrated_security_only = false;
-        drop(spec.create(dir.path()).unwrap());
-        let engine = Instance::open(dir.path()).unwrap();
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let stop = CancellationToken::new();
-        tokio::spawn(syncferry_sqlserver::server::serve(
-            engine.clone(),
-            listener,
-            stop.clone(),
-        ));
-        Self {
-            name,
-            engine,
-            port,
-            dir,
-            stop,
-        }
-    }
-
-    /// The synchronisation service of the old server has a session, as long as this is kept.
-    pub(super) async fn service(&self, database: &str) -> Session {
-        let login = Login {
-            user: "agent".into(),
-            password: PASSWORD.into(),
-            database: database.into(),
-            host_name: "SYNC01".into(),
-            app_name: "miiserver.exe".into(),
-            client_address: "127.0.0.1".into(),
-            ..Login::default()
-        };
-        self.engine.login(login).await.unwrap().0
-    }
-
-    /// The fault plan: one rule, or none.
-    pub(super) fn fault(&self, rule: &str) {
-        let plan = format!("{{\"rules\": [{rule}]}}");
-        std::fs::write(self.dir.path().join("faults.json"), plan).unwrap();
-    }
-
-    /// Sets its clock wrong.
-    pub(super) fn clock(&self, wrong_by_ms: i64) {
-        let settings = format!("{{\"clock_offset_ms\": {wrong_by_ms}}}");
-        std::fs::write(self.dir.path().join("lab.json"), settings).unwrap();
-    }
-
-    /// How often something was completed.
-    pub(super) fn completed(&self, what: &str) -> u64 {
-        let Ok(text) = std::fs::read(self.dir.path().join("effects.json")) else {
-            return 0;
-        };
-        let effects: serde_json::Value = serde_json::from_slice(&text).unwrap();
-        effects["counts"][what].as_u64().unwrap_or(0)
-    }
 }
 
 /// What the agent may do on the target.
@@ -335,19 +116,7 @@ impl Site {
         let target = Server::start_for("default", target, dir.path()).await;
         let (journal, _) = Journal::open(&dir.path().join("journal")).unwrap();
         Self {
-            machine: Arc::new(Machine {
-                root: dir.path().to_path_buf(),
-                free: AtomicU64::new(1 << 40),
-                cycle: AtomicBool::new(true),
-                was_off: AtomicBool::new(false),
-                msi_exit: AtomicI32::new(0),
-                installs: AtomicI32::new(0),
-                installed: Mutex::default(),
-                brings: Mutex::default(),
-                trusted: AtomicBool::new(true),
-                service: Mutex::new(("running".into(), "automatic".into())),
-                stops: AtomicBool::new(true),
-            }),
+            machine: Arc::new(Machine::at(dir.path())),
             sql: instances(dir.path(), &[&source, &target]),
             source,
             target,
@@ -637,29 +406,6 @@ impl Site {
             counts: self.source_identity().await.1,
         }
     }
-}
-
-fn instances(dir: &Path, servers: &[&Server]) -> Instances {
-    instances_of(dir, servers, "agent")
-}
-
-fn instances_of(dir: &Path, servers: &[&Server], user: &str) -> Instances {
-    let password = dir.join("sql.password");
-    private_file::write(&password, PASSWORD).unwrap();
-    let text: String = servers
-        .iter()
-        .map(|s| {
-            format!(
-                "[[sql]]\nname = \"{}\"\nendpoint = \"tcp:127.0.0.1,{}\"\ntrust_server_certificate = true\n\
-                 login = {{ user = \"{user}\", password_file = {:?} }}\n",
-                s.name,
-                s.port,
-                password.to_str().unwrap()
-            )
-        })
-        .collect();
-    let config: crate::config::Config = toml::from_str(&text).unwrap();
-    Instances::new(&config.sql).unwrap()
 }
 
 /// The failure, which must have put everything back and say of each finding all that a person needs.

@@ -242,6 +242,12 @@ impl FakeAgent {
         offered
     }
 
+    /// Says what it sees at a gate of an attempt.
+    pub(crate) async fn see(&self, token: &v1::AttemptToken, sight: v1::GateSight, observation: &str, title: &str) {
+        let seen = gate(sight, observation, title);
+        self.try_report(token, seen).await.unwrap();
+    }
+
     pub(crate) async fn try_report(
         &self,
         token: &v1::AttemptToken,
